@@ -1,0 +1,1 @@
+"""JSON gateway: the HTTP wire format, the page, and the commands that run both."""

@@ -1,0 +1,1 @@
+"""One true key visualizer heatmap of a sharded, Raft-replicated key-value store."""

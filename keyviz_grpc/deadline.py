@@ -1,0 +1,33 @@
+"""A moment by which work must be done, handed down and never extended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The instant `at_s` on the monotonic clock `clock` (seconds)."""
+
+    at_s: float
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
+
+    @classmethod
+    def after(cls, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> Deadline:
+        """The deadline `timeout_s` seconds from now."""
+        return cls(clock() + timeout_s, clock)
+
+    def left_s(self) -> float:
+        """Seconds that are left, never negative."""
+        return max(0.0, self.at_s - self.clock())
+
+    @property
+    def expired(self) -> bool:
+        """Whether nothing is left."""
+        return self.left_s() <= 0.0
+
+    def child(self, timeout_s: float, share: float = 0.8) -> Deadline:
+        """A deadline for work below: `timeout_s` from now, but at most `share` of what is left here."""
+        return Deadline(self.clock() + min(timeout_s, self.left_s() * share), self.clock)

@@ -1,0 +1,246 @@
+"""The matrix: what one series of one window of traffic looks like, on a node and after merging.
+
+Every array is read-only once it is inside one of these types; constructors check the shape laws and raise
+`MalformedAnswer` when one is broken. Nothing here does I/O or reads a clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.errors import InvalidRequest, MalformedAnswer
+
+MAX_ROUTE_IDS: Final = 256
+"""How many route ids an aggregate lists before it says `route_ids_truncated`."""
+
+UNKNOWN: Final = (0, 0)
+"""The identity (raft_group_id, leader_term) of traffic whose leader is not known; either number 0 means this."""
+
+
+class Series(enum.StrEnum):
+    """Which counter a matrix shows. The value is the word used in HTTP queries."""
+
+    READS = "reads"
+    WRITES = "writes"
+    READ_BYTES = "read_bytes"
+    WRITE_BYTES = "write_bytes"
+
+    @property
+    def is_write(self) -> bool:
+        """True for the series that follow the write rule (SPEC 4.3); reads are summed and have no identity."""
+        return self in (Series.WRITES, Series.WRITE_BYTES)
+
+
+class SampleRole(enum.IntEnum):
+    """In which Raft role a row's traffic was counted; the numbers are those of the wire."""
+
+    LEADER_WRITE = 1
+    LEADER_READ = 2
+    FOLLOWER_READ = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of column stamps in unix milliseconds: from (inclusive) to (exclusive); 0 = unbounded on that side.
+
+    Raises InvalidRequest for a negative bound and for from > to where both are given (from == to is empty).
+    """
+
+    from_unix_ms: int = 0
+    to_unix_ms: int = 0
+
+    def __post_init__(self) -> None:
+        if self.from_unix_ms < 0:
+            raise InvalidRequest("from_unix_ms", self.from_unix_ms, "must not be negative")
+        if self.to_unix_ms < 0:
+            raise InvalidRequest("to_unix_ms", self.to_unix_ms, "must not be negative")
+        if self.to_unix_ms and self.from_unix_ms > self.to_unix_ms:
+            raise InvalidRequest("from_unix_ms", self.from_unix_ms, f"must not be after to_unix_ms={self.to_unix_ms}")
+
+    def bounds(self, columns: NDArray[np.int64]) -> slice:
+        """The slice of ascending `columns` that lies in this window."""
+        first = int(np.searchsorted(columns, self.from_unix_ms)) if self.from_unix_ms else 0
+        last = int(np.searchsorted(columns, self.to_unix_ms)) if self.to_unix_ms else len(columns)
+        return slice(first, max(first, last))
+
+
+EVERYTHING: Final = Window()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a bucket is, apart from its traffic. Range [start, end) of keys by bytes; an empty `end` is unbounded.
+
+    `route_ids` is filled for aggregates only (ascending, at most 256, `route_ids_truncated` if there are more);
+    `route_count` counts distinct routes, also those not listed. `sample_roles` ascends.
+    """
+
+    bucket_id: str
+    start: bytes
+    end: bytes
+    label: str = ""
+    aggregate: bool = False
+    route_ids: tuple[int, ...] = ()
+    route_ids_truncated: bool = False
+    route_count: int = 1
+    sample_roles: tuple[int, ...] = ()
+    lineage_id: str = ""
+
+    @property
+    def key_order(self) -> tuple[bytes, bool, bytes, bytes]:
+        """Sorts rows by start, then end with unbounded last, then bucket id, all by bytes."""
+        return (self.start, not self.end, self.end, self.bucket_id.encode())
+
+
+class Catalogue:
+    """The rows of a matrix in their order: `len(catalogue)` rows, bucket ids unique.
+
+    Compares equal, cheaply, to a catalogue of equal rows; immutable, shared freely between matrices and threads.
+    Raises MalformedAnswer for a duplicate or empty bucket id and for a range whose start is not below its end.
+    """
+
+    __slots__ = ("__dict__", "rows")
+
+    rows: tuple[Row, ...]
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self.rows = rows
+        if len(self.index) != len(rows):
+            raise MalformedAnswer(f"bucket_id {self._first_duplicate()!r} occurs twice")
+        for row in rows:
+            if not row.bucket_id:
+                raise MalformedAnswer(f"a row at start={row.start!r} has an empty bucket_id")
+            if row.end and row.start >= row.end:
+                raise MalformedAnswer(f"bucket_id {row.bucket_id!r}: start={row.start!r} is not below end={row.end!r}")
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Row number by bucket id."""
+        return {row.bucket_id: number for number, row in enumerate(self.rows)}
+
+    @cached_property
+    def in_key_order(self) -> bool:
+        """Whether the rows already stand in key order."""
+        keys = [row.key_order for row in self.rows]
+        return all(left < right for left, right in pairwise(keys))
+
+    def _first_duplicate(self) -> str:
+        seen: set[str] = set()
+        for row in self.rows:
+            if row.bucket_id in seen:
+                return row.bucket_id
+            seen.add(row.bucket_id)
+        return ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Catalogue):
+            return NotImplemented
+        return self is other or self.rows is other.rows or self.rows == other.rows
+
+    def __hash__(self) -> int:
+        return hash(self.rows)
+
+    def __repr__(self) -> str:
+        return f"Catalogue({len(self.rows)} rows)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shares:
+    """Parts of cells, S of them, sorted by (row, column, group, term), no two of one cell with one identity.
+
+    rows, columns: int64[S] indexes into the matrix; codes: uint32[S] indexes into its `identities` (0 = unknown);
+    values: uint64[S], all positive. A cell either lists all its shares here or none (then it has one: its value
+    under its identity). On a leaf's matrix the shares of a listed cell sum to its value; on a merged one they may not.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    codes: NDArray[np.uint32]
+    values: NDArray[np.uint64]
+
+    def __post_init__(self) -> None:
+        if not len(self.rows) == len(self.columns) == len(self.codes) == len(self.values):
+            raise MalformedAnswer("shares: rows, columns, codes and values differ in length")
+        for array in (self.rows, self.columns, self.codes, self.values):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def none(cls) -> Shares:
+        """No cell lists its shares."""
+        return NO_SHARES
+
+
+NO_SHARES: Final = Shares(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint64))
+
+NO_IDENTITIES: Final[NDArray[np.uint64]] = np.zeros((1, 2), np.uint64)
+NO_IDENTITIES.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """values[i, j] is the count of bucket i (of `catalogue`) in the window that ends at columns[j].
+
+    columns: int64[C], strictly ascending, positive. values: uint64[R, C].
+    identities: uint64[I, 2] of distinct (raft_group_id, leader_term), identities[0] == (0, 0), no other row has a 0.
+    codes: uint32[R, C] indexes into `identities`, or None where every cell is unknown; a cell without traffic has
+    code 0. soft, conflicts: bool[R, C] or None for all false. Arrays are owned by the matrix and read-only.
+
+    Raises MalformedAnswer when a shape or order law is broken.
+    """
+
+    series: Series
+    columns: NDArray[np.int64]
+    catalogue: Catalogue
+    values: NDArray[np.uint64]
+    identities: NDArray[np.uint64] = field(default_factory=lambda: NO_IDENTITIES)
+    codes: NDArray[np.uint32] | None = None
+    shares: Shares = NO_SHARES
+    soft: NDArray[np.bool_] | None = None
+    conflicts: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.catalogue), len(self.columns))
+        for name, array in (
+            ("values", self.values),
+            ("codes", self.codes),
+            ("soft", self.soft),
+            ("conflicts", self.conflicts),
+        ):
+            if array is None:
+                continue
+            if array.shape != shape:
+                raise MalformedAnswer(f"{name} has shape {array.shape}, expected {shape} (rows, columns)")
+            array.setflags(write=False)
+        if len(self.columns) and (self.columns[0] <= 0 or bool(np.any(np.diff(self.columns) <= 0))):
+            raise MalformedAnswer("column_unix_ms is not positive and strictly ascending")
+        self.columns.setflags(write=False)
+        self.identities.setflags(write=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return (len(self.catalogue), len(self.columns))
+
+    def identity_arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+        """(raft_group_ids, leader_terms), uint64[R, C] each, or None where unknown throughout."""
+        if self.codes is None or not self.codes.any():
+            return None
+        return self.identities[:, 0][self.codes], self.identities[:, 1][self.codes]
+
+    @classmethod
+    def empty(cls, series: Series) -> Matrix:
+        """No rows and no columns: the identity element of merging."""
+        return cls(series, np.empty(0, np.int64), Catalogue(()), np.empty((0, 0), np.uint64))

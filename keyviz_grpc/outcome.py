@@ -1,0 +1,158 @@
+"""What peers contribute to one request: outcomes, warnings and answers. Values only; nothing here does I/O."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.errors import ON_THE_WIRE, FailureKind, KeyVizError, MalformedAnswer, Translation
+from keyviz_grpc.model import Matrix
+
+
+class WarningCode(enum.StrEnum):
+    """Conditions that do not stop a merge but that the reader of its result must know."""
+
+    CLOCK_SKEW = "clock_skew"
+    SHORT_HISTORY = "short_history"
+    CATALOG_DIVERGENCE = "catalog_divergence"
+    DUPLICATE_NODE = "duplicate_node"
+    DUPLICATE_NODE_ID = "duplicate_node_id"
+    ROW_BUDGET_ON_PEER = "row_budget_on_peer"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PeerWarning:
+    """`bucket_id` is empty for warnings about the whole peer. `detail` is one line for people."""
+
+    code: WarningCode
+    bucket_id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one leaf (a node, not an aggregator between) contributed to one request.
+
+    `kind` is None when it is ok. `detail` explains a failure in one line without secrets. Times are unix
+    milliseconds, 0 = not stated; `latency_ms` is measured by whoever called the leaf; `step_ms`, `incarnation`,
+    `generated_at_unix_ms` and `oldest_unix_ms` are what the leaf itself stated.
+    """
+
+    address: str
+    node_id: str = ""
+    kind: FailureKind | None = None
+    detail: str = ""
+    warnings: tuple[PeerWarning, ...] = ()
+    generated_at_unix_ms: int = 0
+    latency_ms: float = 0.0
+    incarnation: int = 0
+    step_ms: int = 0
+    oldest_unix_ms: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the leaf's data is in the answer, unless a `duplicate_node` warning says that it was left out."""
+        return self.kind is None
+
+
+@dataclass(frozen=True, slots=True)
+class LeafRange:
+    """Leaf number `leaf` holds row number `row` under this range, which is not the range that the row shows."""
+
+    row: int
+    leaf: int
+    start: bytes
+    end: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """A matrix and where it comes from: one leaf's own answer, or a merged one; merging is closed over this type.
+
+    outcomes: one a leaf in configured order, at least one; a leaf's own answer has exactly its own.
+    column_nodes: int64[C], how many leaves hold any window of the column, 0 = unknown; None = one leaf, all ones.
+    leaf_sets, row_leaf_set: leaf_sets[row_leaf_set[i]] are the (ascending) numbers of the leaves that hold row i;
+    row_leaf_set None = every leaf that is ok. leaf_ranges: exceptions to the rows' ranges, sorted by (row, leaf).
+    step_ms: 0 = not known. node_id and incarnation are those of who answered: the node or the aggregator.
+    leaf_answers: only for a request that asked for `unmerged`: (leaf number, its own answer); the matrix is then empty.
+    """
+
+    matrix: Matrix
+    outcomes: tuple[Outcome, ...]
+    node_id: str = ""
+    incarnation: int = 0
+    step_ms: int = 0
+    generated_at_unix_ms: int = 0
+    oldest_unix_ms: int = 0
+    merged: bool = False
+    column_nodes: NDArray[np.int64] | None = None
+    leaf_sets: tuple[tuple[int, ...], ...] = ()
+    row_leaf_set: NDArray[np.int64] | None = None
+    leaf_ranges: tuple[LeafRange, ...] = ()
+    leaf_answers: tuple[tuple[int, Answer], ...] = field(default=())
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        rows, columns = self.matrix.shape
+        if self.column_nodes is not None and self.column_nodes.shape != (columns,):
+            raise MalformedAnswer(f"column_nodes has {len(self.column_nodes)} entries for {columns} columns")
+        if self.row_leaf_set is not None and self.row_leaf_set.shape != (rows,):
+            raise MalformedAnswer(f"row_leaf_set has {len(self.row_leaf_set)} entries for {rows} rows")
+
+    @property
+    def responded(self) -> int:
+        """How many leaves contributed."""
+        return sum(outcome.ok for outcome in self.outcomes)
+
+    @property
+    def degraded(self) -> bool:
+        """Whether some leaf did not contribute."""
+        return self.responded < len(self.outcomes)
+
+
+class NoUsablePeers(KeyVizError):
+    """Not one peer contributed; `outcomes` says why, for each."""
+
+    def __init__(self, outcomes: tuple[Outcome, ...]) -> None:
+        reasons = "; ".join(f"{o.address}: {o.kind} {o.detail}".strip() for o in outcomes[:8])
+        more = f"; and {len(outcomes) - 8} more" if len(outcomes) > 8 else ""
+        super().__init__(f"no usable peer ({reasons or 'none is configured'}{more})"[:1000])
+        self.outcomes = outcomes
+
+
+NO_PEERS_ON_THE_WIRE: Final = Translation("UNAVAILABLE", 502, "no_peers")
+ON_THE_WIRE[NoUsablePeers] = NO_PEERS_ON_THE_WIRE
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node that somebody knows: its id ("" = not known) and gRPC address."""
+
+    node_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLeader:
+    """Who leads a Raft group and under which term, as far as the server knows; node id "" = not known."""
+
+    raft_group_id: int
+    leader_node_id: str
+    leader_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a server says of itself and of the cluster; `members` leaves the server itself out on nodes."""
+
+    self_: Member
+    members: tuple[Member, ...] = ()
+    group_leaders: tuple[GroupLeader, ...] = ()
+    aggregate_qps: int = 0
+    capabilities: tuple[tuple[str, bool], ...] = ()
+    incarnation: int = 0
+    version: str = ""
