@@ -1,0 +1,112 @@
+"""What every test gets: no proxies, leaked tasks and blocked loops noticed, and tools that are missing said plainly."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+LONGEST_STALL_S = 2.0
+
+
+def require_tool(name: str, hint: str) -> str:
+    """The path of a program, else a skip that says what to install; a failure where CI must have everything."""
+    found = shutil.which(name)
+    if found is not None:
+        return found
+    message = f"{name} is not installed: {hint}"
+    if os.environ.get("KEYVIZ_REQUIRE_TOOLS") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def grpcurl() -> str:
+    """The path of a real grpcurl."""
+    return require_tool("grpcurl", "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a real chromium."""
+    return require_tool("chromium", "apt-get install chromium")
+
+
+@pytest.fixture(scope="session")
+def shared_trace() -> tuple[Path, Path]:
+    """The real trace and the real leadership changes, which live beside a checkout and are never shipped."""
+    trace, leadership = SHARED / "block_trace.csv.gz", SHARED / "leadership.csv"
+    if trace.is_file() and leadership.is_file():
+        return trace, leadership
+    message = f"real inputs are not beside this checkout (looked for {trace.name} in ../shared/data)"
+    if os.environ.get("KEYVIZ_REQUIRE_SHARED") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in [name for name in os.environ if name.startswith("KEYVIZ_") and not name.startswith("KEYVIZ_REQUIRE_")]:
+        monkeypatch.delenv(name)
+
+
+class _StallWatch:
+    """Beats on the loop and, from a thread, remembers the longest time between two beats."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._beat = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    async def beat(self) -> None:
+        self._thread.start()
+        try:
+            while True:
+                self._beat = time.monotonic()
+                await asyncio.sleep(0.05)
+        finally:
+            self._stop.set()
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.05):
+            self.longest_s = max(self.longest_s, time.monotonic() - self._beat)
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _healthy_loop(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fails a coroutine test that blocks its loop for seconds or leaves a task of its own behind."""
+    if not isinstance(request.node, pytest.Function) or not asyncio.iscoroutinefunction(request.node.obj):
+        yield
+        return
+    watch = _StallWatch()
+    beat = asyncio.create_task(watch.beat())
+    before = asyncio.all_tasks()
+    yield
+    leaked = {task for task in asyncio.all_tasks() - before if not task.done() and "grpc" not in repr(task.get_coro())}
+    beat.cancel()
+    await asyncio.gather(beat, return_exceptions=True)
+    if leaked:
+        pytest.fail(f"tasks left behind: {sorted(repr(task.get_coro()) for task in leaked)}")
+    if watch.longest_s > LONGEST_STALL_S:
+        pytest.fail(f"the event loop stood still for {watch.longest_s:.1f} s")
+
+
+@pytest.fixture
+def collect_garbage() -> Iterator[Callable[[], None]]:
+    """Runs the collector, for tests that watch what is still alive."""
+    yield lambda: (gc.collect(), None)[1]
+    gc.collect()
