@@ -1,0 +1,109 @@
+"""Timing two sides in turn, and turning samples into rows of the table of results."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+
+FEWEST_SAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row: `ratio` = ours / floor; `target` is the largest (or, where said, smallest) acceptable figure."""
+
+    case: str
+    metric: str
+    ours: float
+    floor: float | None
+    ratio: float | None
+    target: str
+    spread: str = ""
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of the samples lie, by nearest rank."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def spread(samples: Sequence[float]) -> str:
+    """Minimum, quartiles and maximum, in the samples' unit."""
+    return " / ".join(f"{percentile(samples, share):.3g}" for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+
+
+def ratio(ours: Sequence[float], floor: Sequence[float]) -> float:
+    """Median over median; raises ValueError for fewer than 20 samples on either side."""
+    if min(len(ours), len(floor)) < FEWEST_SAMPLES:
+        raise ValueError(f"{len(ours)} and {len(floor)} samples do not make a ratio, {FEWEST_SAMPLES} are needed")
+    return statistics.median(ours) / statistics.median(floor)
+
+
+async def in_turn(
+    ours: Callable[[], Awaitable[object]],
+    floor: Callable[[], Awaitable[object]],
+    *,
+    samples: int,
+    warm_up: int = 3,
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of both sides, one after the other, `samples` times each, after `warm_up` uncounted rounds."""
+    first: list[float] = []
+    second: list[float] = []
+    for number in range(samples + warm_up):
+        for side, kept in ((ours, first), (floor, second)):
+            start = perf_counter()
+            await side()
+            if number >= warm_up:
+                kept.append((perf_counter() - start) * 1_000)
+    return first, second
+
+
+def in_turn_cpu(
+    ours: Callable[[], object], floor: Callable[[], object], *, samples: int, warm_up: int = 2
+) -> tuple[list[float], list[float]]:
+    """As `in_turn` for plain calls."""
+    first: list[float] = []
+    second: list[float] = []
+    for number in range(samples + warm_up):
+        for side, kept in ((ours, first), (floor, second)):
+            start = perf_counter()
+            side()
+            if number >= warm_up:
+                kept.append((perf_counter() - start) * 1_000)
+    return first, second
+
+
+def compare(
+    case: str, ours: Sequence[float], floor: Sequence[float], *, target: str, metric: str = "p50 ms"
+) -> list[Result]:
+    """The rows of one comparison: the median with its ratio, and our 95th percentile."""
+    middle, base = statistics.median(ours), statistics.median(floor)
+    return [
+        Result(case, metric, middle, base, ratio(ours, floor), target, spread(ours)),
+        Result(case, metric.replace("p50", "p95"), percentile(ours, 0.95), base, None, ""),
+    ]
+
+
+def as_table(results: Iterable[Result]) -> str:
+    """Markdown, one line a row."""
+    lines = [
+        "| case | metric | ours | floor | ratio | target | min / q1 / median / q3 / max |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in results:
+        floor = "" if row.floor is None else f"{row.floor:.3g}"
+        share = "" if row.ratio is None else f"{row.ratio:.2f}"
+        lines.append(
+            f"| {row.case} | {row.metric} | {row.ours:.4g} | {floor} | {share} | {row.target} | {row.spread} |"
+        )
+    return "\n".join(lines)
+
+
+def write_json(results: Iterable[Result], path: Path) -> None:
+    """`path` = a list of {case, metric, ours, floor, ratio, target}, other keys may follow."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(row) for row in results], indent=1) + "\n", encoding="utf-8")
