@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.errors import ON_THE_WIRE, FailureKind, KeyVizError, MalformedAnswer, Translation
-from keyviz_grpc.model import Matrix
+from keyviz_grpc.model import Matrix, Series
 
 
 class WarningCode(enum.StrEnum):
@@ -57,6 +57,11 @@ class Outcome:
     def ok(self) -> bool:
         """Whether the leaf's data is in the answer, unless a `duplicate_node` warning says that it was left out."""
         return self.kind is None
+
+    @property
+    def contributes(self) -> bool:
+        """Whether the leaf's data is in the answer: ok, and not left out as a duplicate."""
+        return self.kind is None and not any(w.code is WarningCode.DUPLICATE_NODE for w in self.warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +161,33 @@ class Overview:
     capabilities: tuple[tuple[str, bool], ...] = ()
     incarnation: int = 0
     version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One share of one cell as one leaf reported it.
+
+    node is its address (`self` for a local node), raft_group_id and leader_term are 0 where unknown. `counted` tells
+    whether it made the cell's value; `reason` says why in plain words.
+    """
+
+    node: str
+    node_id: str
+    value: int
+    raft_group_id: int
+    leader_term: int
+    counted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One merged cell and everything that was reported for it, in configured order of the leaves."""
+
+    bucket_id: str
+    column_unix_ms: int
+    series: Series
+    value: int
+    conflict: bool
+    contributions: tuple[Contribution, ...]
+    outcomes: tuple[Outcome, ...] = ()

@@ -1,0 +1,8 @@
+"""Merging: alignment, joining, the write rule, the row budget. Pure numpy; no I/O, no clock, no logging."""
+
+from keyviz_grpc.merge.budget import fold
+from keyviz_grpc.merge.merging import merge
+from keyviz_grpc.merge.parts import duplicate_leaves
+from keyviz_grpc.merge.provenance import contributions
+
+__all__ = ["contributions", "duplicate_leaves", "fold", "merge"]

@@ -1,0 +1,89 @@
+"""Moving a matrix to other column stamps; columns that coincide are added share by share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge.saturating import sum_runs
+from keyviz_grpc.merge.shares import dominant, listed, spread_out
+from keyviz_grpc.model import Matrix, Shares
+
+
+def with_columns(matrix: Matrix, stamps: NDArray[np.int64]) -> Matrix:
+    """The matrix with column j stamped stamps[j]; stamps ascend, equal neighbours become one column.
+
+    Row totals stay what they were (unless a sum saturates). Soft and conflict marks of added columns are united.
+    """
+    if np.array_equal(stamps, matrix.columns):
+        return matrix
+    columns, starts = np.unique(stamps, return_index=True)
+    if len(columns) == len(stamps):
+        return replace(matrix, columns=stamps)
+    target = np.searchsorted(columns, stamps)
+    values = np.ascontiguousarray(sum_runs(np.ascontiguousarray(matrix.values.T), starts).T)
+    codes, shares = _identities(matrix, target, len(columns), values)
+    return Matrix(
+        matrix.series,
+        columns,
+        matrix.catalogue,
+        values,
+        matrix.identities,
+        codes,
+        shares,
+        soft=_any(matrix.soft, starts),
+        conflicts=_any(matrix.conflicts, starts),
+    )
+
+
+def _any(marks: NDArray[np.bool_] | None, starts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    if marks is None or not marks.any():
+        return None
+    united: NDArray[np.bool_] = np.logical_or.reduceat(marks, starts, axis=1)
+    return united
+
+
+def _identities(
+    matrix: Matrix, target: NDArray[np.int64], width: int, values: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint32] | None, Shares]:
+    if matrix.codes is None and len(matrix.shares) == 0:
+        return None, matrix.shares
+    every = spread_out(matrix)
+    cells = every.rows * width + target[every.columns]
+    order = np.lexsort((every.codes, cells))
+    cells, codes, parts = cells[order], every.codes[order], every.values[order]
+    fresh = np.ones(len(cells), np.bool_)
+    fresh[1:] = (cells[1:] != cells[:-1]) | (codes[1:] != codes[:-1])
+    starts = np.flatnonzero(fresh)
+    parts = sum_runs(parts, starts)
+    cells, codes = cells[starts], codes[starts]
+    shown = np.zeros(values.size, np.uint32)
+    cell_starts, winners = dominant(cells, codes, parts, matrix.identities)
+    shown[cells[cell_starts]] = winners
+    return shown.reshape(values.shape), listed(cells, codes, parts, values=values, width=width)
+
+
+def select_columns(matrix: Matrix, bounds: slice) -> Matrix:
+    """The columns of a slice, as views where possible."""
+    if bounds.start == 0 and bounds.stop >= len(matrix.columns):
+        return matrix
+    first, last = bounds.start, min(bounds.stop, len(matrix.columns))
+    shares = matrix.shares
+    if len(shares):
+        inside = (shares.columns >= first) & (shares.columns < last)
+        shares = Shares(
+            shares.rows[inside], shares.columns[inside] - first, shares.codes[inside], shares.values[inside]
+        )
+    return Matrix(
+        matrix.series,
+        matrix.columns[first:last],
+        matrix.catalogue,
+        matrix.values[:, first:last],
+        matrix.identities,
+        None if matrix.codes is None else matrix.codes[:, first:last],
+        shares,
+        soft=None if matrix.soft is None else matrix.soft[:, first:last],
+        conflicts=None if matrix.conflicts is None else matrix.conflicts[:, first:last],
+    )

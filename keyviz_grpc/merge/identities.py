@@ -1,0 +1,43 @@
+"""One table of identities for several matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.model import NO_IDENTITIES
+
+
+def unite(tables: Sequence[NDArray[np.uint64]]) -> tuple[NDArray[np.uint64], list[NDArray[np.uint32] | None]]:
+    """(the united table, for each table the new code of its codes, or None where codes stay).
+
+    The united table is sorted by (group, term), so that ascending codes are ascending identities; half-known
+    identities become (0, 0), which is code 0.
+    """
+    first = tables[0] if tables else NO_IDENTITIES
+    if all(table is first or np.array_equal(table, first) for table in tables) and _is_canonical(first):
+        return first, [None] * len(tables)
+    stacked = np.concatenate([NO_IDENTITIES, *tables])
+    stacked = np.where((stacked == 0).any(axis=1, keepdims=True), np.uint64(0), stacked)
+    order = np.lexsort((stacked[:, 1], stacked[:, 0]))
+    ordered = stacked[order]
+    fresh = np.ones(len(ordered), np.bool_)
+    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    codes = np.empty(len(stacked), np.uint32)
+    codes[order] = (np.cumsum(fresh) - 1).astype(np.uint32)
+    remaps: list[NDArray[np.uint32] | None] = []
+    at = 1
+    for table in tables:
+        remaps.append(codes[at : at + len(table)])
+        at += len(table)
+    return ordered[fresh], remaps
+
+
+def _is_canonical(table: NDArray[np.uint64]) -> bool:
+    if len(table) == 0 or table[0].any() or not table[1:].all():
+        return False
+    groups, terms = table[:, 0], table[:, 1]
+    ascending = (groups[1:] > groups[:-1]) | ((groups[1:] == groups[:-1]) & (terms[1:] > terms[:-1]))
+    return bool(ascending.all())

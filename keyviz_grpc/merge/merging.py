@@ -1,0 +1,138 @@
+"""The merge itself: a pure function of the peers' answers in configured order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge.cells import Placed, merge_reads, merge_writes
+from keyviz_grpc.merge.parts import Part, flatten, prepare
+from keyviz_grpc.merge.rows import holders, join, leaf_ranges
+from keyviz_grpc.merge.warnings import divergences, short_history, with_warnings
+from keyviz_grpc.model import Matrix, Series
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.query import MatrixQuery
+
+
+def merge(
+    parts: Sequence[Answer | Outcome],
+    *,
+    query: MatrixQuery,
+    now_unix_ms: int,
+    node_id: str = "",
+    incarnation: int = 0,
+) -> Answer:
+    """One answer from many (SPEC section 4), not folded to a budget.
+
+    parts: one a peer in configured order, local node first; an Outcome is a peer that failed. query: what was asked of
+    the aggregator; its window cuts aligned stamps. now_unix_ms: the aggregator's clock, for `clock_skew` alone.
+    node_id, incarnation: the aggregator's own.
+
+    The result lists every leaf's outcome in order. Merging merged answers gives what merging the leaves gives, where
+    all leaves have one step. With `query.unmerged` the result carries each leaf's own answer and an empty matrix.
+    Nothing usable gives an empty matrix; the inputs are not changed, the result may share arrays with them.
+    """
+    if query.unmerged:
+        return _unmerged(parts, query.series, now_unix_ms=now_unix_ms, node_id=node_id, incarnation=incarnation)
+    prepared, grid = prepare(parts, query, now_unix_ms)
+    first_leaves, outcomes = _number_leaves(prepared)
+    live = [(part.answer, first) for part, first in zip(prepared, first_leaves, strict=True) if part.answer is not None]
+    answers, firsts = [answer for answer, _ in live], [first for _, first in live]
+    joined = join([answer.matrix.catalogue for answer in answers])
+    columns = _union([answer.matrix.columns for answer in answers])
+    placed = [
+        Placed(answer.matrix, rows, _where(answer.matrix.columns, columns))
+        for answer, rows in zip(answers, joined.maps, strict=True)
+    ]
+    shape = (len(joined.catalogue), len(columns))
+    cells = (merge_writes if query.series.is_write else merge_reads)(placed, shape)
+    held = holders(answers, firsts, joined)
+    ranges = leaf_ranges(answers, firsts, joined)
+    diverging = divergences(ranges, joined.catalogue)
+    outcomes = [
+        with_warnings(outcome, [*diverging.get(leaf, ()), *short_history(outcome, query.window, grid)])
+        for leaf, outcome in enumerate(outcomes)
+    ]
+    matrix = Matrix(
+        query.series,
+        columns,
+        joined.catalogue,
+        cells.values,
+        cells.identities,
+        cells.codes,
+        cells.shares,
+        soft=cells.soft,
+        conflicts=cells.conflicts,
+    )
+    return Answer(
+        matrix,
+        tuple(outcomes),
+        node_id=node_id,
+        incarnation=incarnation,
+        step_ms=grid,
+        generated_at_unix_ms=now_unix_ms,
+        oldest_unix_ms=min((o.oldest_unix_ms for o in outcomes if o.contributes and o.oldest_unix_ms), default=0),
+        merged=True,
+        column_nodes=_column_nodes(answers, placed, len(columns)),
+        leaf_sets=held.leaf_sets,
+        row_leaf_set=held.row_leaf_set,
+        leaf_ranges=ranges,
+        revision=sum(answer.revision for answer in answers),
+    )
+
+
+def _unmerged(
+    parts: Sequence[Answer | Outcome], series: Series, *, now_unix_ms: int, node_id: str, incarnation: int
+) -> Answer:
+    flat = flatten(parts)
+    outcomes = tuple(part if isinstance(part, Outcome) else part.outcomes[0] for part in flat)
+    own = tuple((number, part) for number, part in enumerate(flat) if isinstance(part, Answer))
+    return Answer(
+        Matrix.empty(series),
+        outcomes,
+        node_id=node_id,
+        incarnation=incarnation,
+        generated_at_unix_ms=now_unix_ms,
+        merged=True,
+        leaf_answers=own,
+    )
+
+
+def _number_leaves(parts: Sequence[Part]) -> tuple[list[int], list[Outcome]]:
+    firsts: list[int] = []
+    outcomes: list[Outcome] = []
+    for part in parts:
+        firsts.append(len(outcomes))
+        outcomes.extend(part.outcomes)
+    return firsts, outcomes
+
+
+def _union(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    if not columns:
+        return np.empty(0, np.int64)
+    first = columns[0]
+    if all(np.array_equal(first, other) for other in columns[1:]):
+        return first
+    return np.unique(np.concatenate(columns))
+
+
+def _where(own: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    if own is union or np.array_equal(own, union):
+        return None
+    return np.searchsorted(union, own)
+
+
+def _column_nodes(answers: Sequence[Answer], placed: Sequence[Placed], width: int) -> NDArray[np.int64]:
+    counts = np.zeros(width, np.int64)
+    unknown = np.zeros(width, np.bool_)
+    for answer, part in zip(answers, placed, strict=True):
+        where = slice(None) if part.columns is None else part.columns
+        if answer.column_nodes is None:
+            counts[where] += sum(outcome.contributes for outcome in answer.outcomes)
+            continue
+        counts[where] += answer.column_nodes
+        unknown[where] |= answer.column_nodes == 0
+    counts[unknown] = 0
+    return counts

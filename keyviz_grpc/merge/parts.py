@@ -1,0 +1,201 @@
+"""From what peers returned to parts that can be merged: flat, each node once, on one grid, cut to the request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.merge.align import effective_steps, grid_step_ms, into_coarser, on_grid
+from keyviz_grpc.merge.columns import select_columns, with_columns
+from keyviz_grpc.merge.rows import with_range_ids
+from keyviz_grpc.merge.warnings import of_leaf, with_warnings, without_recomputed
+from keyviz_grpc.model import Catalogue, Matrix, Shares
+from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode
+from keyviz_grpc.query import MatrixQuery
+
+LeafKey = tuple[str, int]
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """One answer on its way into the merge; `answer` None: nothing of it is used, its outcomes stay."""
+
+    outcomes: tuple[Outcome, ...]
+    answer: Answer | None
+
+
+def flatten(results: Sequence[Answer | Outcome]) -> list[Answer | Outcome]:
+    """Answers that carry their leaves unmerged, replaced by those leaves."""
+    flat: list[Answer | Outcome] = []
+    for result in results:
+        if not isinstance(result, Answer) or not (result.leaf_answers or _unmerged_failures(result)):
+            flat.append(result)
+            continue
+        own = dict(result.leaf_answers)
+        for number, outcome in enumerate(result.outcomes):
+            flat.append(replace(own[number], outcomes=(outcome,)) if number in own else outcome)
+    return flat
+
+
+def _unmerged_failures(answer: Answer) -> bool:
+    return answer.merged and len(answer.matrix.catalogue) == 0 and not any(o.contributes for o in answer.outcomes)
+
+
+def duplicate_leaves(results: Sequence[Answer | Outcome]) -> dict[int, tuple[LeafKey, ...]]:
+    """For each merged result that holds leaves which an earlier result holds too: their (node_id, incarnation).
+
+    Such a result cannot be mended by subtraction; it must be asked again with these excluded. Own answers of single
+    nodes do not occur here: the merge leaves duplicates of those out by itself.
+    """
+    seen: set[LeafKey] = set()
+    again: dict[int, tuple[LeafKey, ...]] = {}
+    for number, result in enumerate(results):
+        if not isinstance(result, Answer):
+            continue
+        keys = [_key(outcome) for outcome in result.outcomes if outcome.contributes and outcome.node_id]
+        if result.merged and not result.leaf_answers:
+            repeated = tuple(key for key in keys if key in seen)
+            if repeated:
+                again[number] = repeated
+        seen.update(keys)
+    return again
+
+
+def _key(outcome: Outcome) -> LeafKey:
+    return (outcome.node_id, outcome.incarnation)
+
+
+def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
+    """Leaves out repeated nodes in place, with the warning; marks two lives of one id at two addresses."""
+    seen: dict[LeafKey, str] = dict.fromkeys(exclude, "another aggregator")
+    lives: dict[str, LeafKey] = {}
+    for part in parts:
+        if part.answer is None:
+            continue
+        repeated = [o for o in part.outcomes if o.contributes and o.node_id and _key(o) in seen]
+        if repeated and part.answer.merged:
+            part.outcomes = tuple(_unseparable(o) if o.kind is None else o for o in part.outcomes)
+            part.answer = None
+            continue
+        outcomes = []
+        for outcome in part.outcomes:
+            found = []
+            if outcome.contributes and outcome.node_id:
+                key = _key(outcome)
+                if key in seen:
+                    found.append(_duplicate(outcome, seen[key]))
+                    part.answer = None
+                elif lives.setdefault(outcome.node_id, key) != key:
+                    found.append(
+                        PeerWarning(
+                            WarningCode.DUPLICATE_NODE_ID, "", f"another node calls itself {outcome.node_id!r} too"
+                        )
+                    )
+                seen.setdefault(key, outcome.address or "self")
+            outcomes.append(with_warnings(outcome, found))
+        part.outcomes = tuple(outcomes)
+
+
+def _duplicate(outcome: Outcome, counted_as: str) -> PeerWarning:
+    return PeerWarning(
+        WarningCode.DUPLICATE_NODE, "", f"node {outcome.node_id!r} is listed twice and counted once, as {counted_as}"
+    )
+
+
+def _unseparable(outcome: Outcome) -> Outcome:
+    detail = "its aggregator merged a node that is listed elsewhere too and did not leave it out when asked to"
+    return replace(outcome, kind=FailureKind.INCOMPATIBLE, detail=detail)
+
+
+def prepare(results: Sequence[Answer | Outcome], query: MatrixQuery, now_unix_ms: int) -> tuple[list[Part], int]:
+    """(parts in order, step of the common grid, 0 = none known). Parts that do not fit have become failures."""
+    parts = [
+        Part((result,), None)
+        if isinstance(result, Outcome)
+        else Part(tuple(without_recomputed(o) for o in result.outcomes), result)
+        for result in flatten(results)
+    ]
+    each_node_once(parts, query.exclude)
+    live = [part for part in parts if part.answer is not None]
+    answers = [part.answer for part in live if part.answer is not None]
+    steps = effective_steps([a.step_ms for a in answers], [a.matrix.columns for a in answers])
+    grid = grid_step_ms(steps, [sum(o.contributes for o in a.outcomes) for a in answers])
+    for part, answer, step in zip(live, answers, steps, strict=True):
+        _fit(part, answer, step=step, grid=grid, query=query, now_unix_ms=now_unix_ms)
+    return parts, grid
+
+
+def _fit(part: Part, answer: Answer, *, step: int, grid: int, query: MatrixQuery, now_unix_ms: int) -> None:
+    if step and grid % step:
+        detail = f"its step of {step} ms does not divide the cluster's step of {grid} ms"
+        part.outcomes = tuple(
+            replace(o, kind=FailureKind.INCOMPATIBLE, detail=detail) if o.kind is None else o for o in part.outcomes
+        )
+        part.answer = None
+        return
+    if not answer.merged:
+        part.outcomes = (_filled_up(part.outcomes[0], answer, step or grid, now_unix_ms),)
+        if query.node_id and answer.node_id != query.node_id:
+            part.answer = None
+            return
+    matrix = answer.matrix
+    own = on_grid(matrix.columns, step or grid)
+    stamps = own if step in (0, grid) else into_coarser(own, grid)
+    column_nodes = answer.column_nodes
+    if column_nodes is not None and not np.array_equal(stamps, matrix.columns):
+        columns, starts = np.unique(stamps, return_index=True)
+        del columns
+        column_nodes = np.maximum.reduceat(column_nodes, starts) if len(starts) else column_nodes
+    matrix = with_columns(matrix, stamps)
+    bounds = query.window.bounds(matrix.columns)
+    if column_nodes is not None:
+        column_nodes = column_nodes[bounds]
+    matrix = select_columns(matrix, bounds)
+    answer = replace(answer, matrix=matrix, column_nodes=column_nodes)
+    if not answer.node_id and not answer.merged:
+        answer = replace(answer, matrix=replace(matrix, catalogue=with_range_ids(matrix.catalogue)))
+    part.answer = replace(select_rows(answer, query.bucket_ids), outcomes=part.outcomes)
+
+
+def _filled_up(outcome: Outcome, answer: Answer, step: int, now_unix_ms: int) -> Outcome:
+    oldest = outcome.oldest_unix_ms or answer.oldest_unix_ms
+    if not oldest and not answer.node_id and len(answer.matrix.columns):
+        oldest = int(answer.matrix.columns[0])  # an older node does not say; what it sent is all that is known
+    filled = replace(outcome, oldest_unix_ms=oldest)
+    return with_warnings(filled, of_leaf(answer, step_ms=step, now_unix_ms=now_unix_ms))
+
+
+def select_rows(answer: Answer, bucket_ids: Sequence[str]) -> Answer:
+    """Only the rows named; names that do not exist are passed over. An empty selection means every row."""
+    if not bucket_ids:
+        return answer
+    index = answer.matrix.catalogue.index
+    numbers = np.array(sorted({index[name] for name in bucket_ids if name in index}), np.int64)
+    row_leaf_set = None if answer.row_leaf_set is None else answer.row_leaf_set[numbers]
+    moved = {int(old): new for new, old in enumerate(numbers)}
+    ranges = tuple(replace(item, row=moved[item.row]) for item in answer.leaf_ranges if item.row in moved)
+    return replace(answer, matrix=take_rows(answer.matrix, numbers), row_leaf_set=row_leaf_set, leaf_ranges=ranges)
+
+
+def take_rows(matrix: Matrix, numbers: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Matrix:
+    """The rows of those (ascending) numbers."""
+    shares = matrix.shares
+    if len(shares):
+        kept = np.isin(shares.rows, numbers)
+        shares = Shares(
+            np.searchsorted(numbers, shares.rows[kept]), shares.columns[kept], shares.codes[kept], shares.values[kept]
+        )
+    return Matrix(
+        matrix.series,
+        matrix.columns,
+        Catalogue(tuple(matrix.catalogue.rows[number] for number in numbers.tolist())),
+        matrix.values[numbers],
+        matrix.identities,
+        None if matrix.codes is None else matrix.codes[numbers],
+        shares,
+        soft=None if matrix.soft is None else matrix.soft[numbers],
+        conflicts=None if matrix.conflicts is None else matrix.conflicts[numbers],
+    )

@@ -1,0 +1,135 @@
+"""Joining the rows of several answers (SPEC 4.4), and who holds which row under which range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.aggregates import aggregate_id
+from keyviz_grpc.model import Catalogue, Row
+from keyviz_grpc.outcome import Answer, LeafRange
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Joined:
+    """The union of several catalogues in key order; maps[p][i] is the union's number of row i of part p.
+
+    maps[p] None: part p has exactly the union's rows, in order.
+    """
+
+    catalogue: Catalogue
+    maps: tuple[NDArray[np.int64] | None, ...]
+
+
+def join(catalogues: Sequence[Catalogue]) -> Joined:
+    """Rows joined on bucket id: what a row says comes from the first catalogue that has it; roles are united."""
+    if not catalogues:
+        return Joined(Catalogue(()), ())
+    first = catalogues[0]
+    if first.in_key_order and all(catalogue == first for catalogue in catalogues):
+        return Joined(first, (None,) * len(catalogues))
+    found: dict[str, Row] = {}
+    for catalogue in catalogues:
+        for row in catalogue.rows:
+            known = found.setdefault(row.bucket_id, row)
+            if known is not row and known.sample_roles != row.sample_roles:
+                roles = tuple(sorted({*known.sample_roles, *row.sample_roles}))
+                if roles != known.sample_roles:
+                    found[row.bucket_id] = replace(known, sample_roles=roles)
+    union = Catalogue(tuple(sorted(found.values(), key=lambda row: row.key_order)))
+    index = union.index
+    maps = []
+    for catalogue in catalogues:
+        numbers = np.fromiter((index[row.bucket_id] for row in catalogue.rows), np.int64, len(catalogue))
+        same = len(numbers) == len(union) and bool((numbers == np.arange(len(union))).all())
+        maps.append(None if same else numbers)
+    return Joined(union, tuple(maps))
+
+
+def with_range_ids(catalogue: Catalogue) -> Catalogue:
+    """Aggregates of a node that has no id take the id of (range, group 0): their own mean nothing elsewhere.
+
+    Raises MalformedAnswer when two aggregates have one range.
+    """
+    if not any(row.aggregate for row in catalogue.rows):
+        return catalogue
+    return Catalogue(
+        tuple(
+            replace(row, bucket_id=aggregate_id(row.start, row.end)) if row.aggregate else row for row in catalogue.rows
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Holders:
+    """Which leaves hold which row: leaf_sets[row_leaf_set[i]], or all that are ok when row_leaf_set is None."""
+
+    leaf_sets: tuple[tuple[int, ...], ...]
+    row_leaf_set: NDArray[np.int64] | None
+
+
+def holders(answers: Sequence[Answer], first_leaves: Sequence[int], joined: Joined) -> Holders:
+    """Presence of every row in every leaf, numbered over all leaves of the merge.
+
+    answers: those that contribute; first_leaves[p]: the number that leaf 0 of part p has in the merge.
+    """
+    if all(rows is None for rows in joined.maps) and all(answer.row_leaf_set is None for answer in answers):
+        return Holders((), None)
+    combined = np.zeros(len(joined.catalogue), np.int64)
+    sets: list[tuple[int, ...]] = [()]
+    for answer, first, rows in zip(answers, first_leaves, joined.maps, strict=True):
+        options, own = _own_sets(answer, first)
+        choice = np.zeros(len(joined.catalogue), np.int64)
+        choice[slice(None) if rows is None else rows] = own + 1
+        pairs, combined = np.unique(combined * (len(options) + 1) + choice, return_inverse=True)
+        sets = [
+            sets[pair // (len(options) + 1)]
+            + (options[pair % (len(options) + 1) - 1] if pair % (len(options) + 1) else ())
+            for pair in pairs.tolist()
+        ]
+    return Holders(tuple(sets), combined)
+
+
+def _own_sets(answer: Answer, first: int) -> tuple[list[tuple[int, ...]], NDArray[np.int64]]:
+    if answer.row_leaf_set is None:
+        everyone = tuple(first + number for number in contributing(answer))
+        return [everyone], np.zeros(len(answer.matrix.catalogue), np.int64)
+    return [tuple(first + leaf for leaf in leaves) for leaves in answer.leaf_sets], answer.row_leaf_set
+
+
+def contributing(answer: Answer) -> list[int]:
+    """Numbers of the leaves of an answer whose data is in it."""
+    return [number for number, outcome in enumerate(answer.outcomes) if outcome.contributes]
+
+
+def leaf_ranges(answers: Sequence[Answer], first_leaves: Sequence[int], joined: Joined) -> tuple[LeafRange, ...]:
+    """Every leaf that holds a row under another range than the union shows, sorted by (row, leaf)."""
+    found: list[LeafRange] = []
+    for answer, first, rows in zip(answers, first_leaves, joined.maps, strict=True):
+        own = answer.matrix.catalogue
+        if own is joined.catalogue and not answer.leaf_ranges:
+            continue
+        exceptions: dict[int, dict[int, LeafRange]] = {}
+        for item in answer.leaf_ranges:
+            exceptions.setdefault(item.row, {})[item.leaf] = item
+        for number, row in enumerate(own.rows):
+            at = number if rows is None else int(rows[number])
+            shown = joined.catalogue.rows[at]
+            same = row.start == shown.start and row.end == shown.end
+            if same and number not in exceptions:
+                continue
+            for leaf in _leaves_of(answer, number):
+                held = exceptions.get(number, {}).get(leaf)
+                start, end = (held.start, held.end) if held else (row.start, row.end)
+                if (start, end) != (shown.start, shown.end):
+                    found.append(LeafRange(at, first + leaf, start, end))
+    return tuple(sorted(found, key=lambda item: (item.row, item.leaf)))
+
+
+def _leaves_of(answer: Answer, row: int) -> Sequence[int]:
+    if answer.row_leaf_set is None:
+        return contributing(answer)
+    return answer.leaf_sets[int(answer.row_leaf_set[row])]

@@ -1,0 +1,64 @@
+"""Shares as flat lists: every share of every cell, the largest of each cell, and which cells must list theirs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.model import Matrix, Shares
+
+
+def spread_out(matrix: Matrix) -> Shares:
+    """All shares of all cells with traffic, also of those cells that have just one and do not list it.
+
+    Sorted by (row, column, code) only within the listed and the unlisted part.
+    """
+    plain = matrix.values > 0
+    plain[matrix.shares.rows, matrix.shares.columns] = False
+    rows, columns = np.nonzero(plain)
+    codes = np.zeros(len(rows), np.uint32) if matrix.codes is None else matrix.codes[rows, columns]
+    return Shares(
+        np.concatenate([rows, matrix.shares.rows]),
+        np.concatenate([columns, matrix.shares.columns]),
+        np.concatenate([codes, matrix.shares.codes]),
+        np.concatenate([matrix.values[rows, columns], matrix.shares.values]),
+    )
+
+
+def dominant(
+    cells: NDArray[np.int64], codes: NDArray[np.uint32], values: NDArray[np.uint64], identities: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """(where each cell's run starts, the code of its largest known share: ties to the higher term, then group).
+
+    cells ascend. Code 0 where all of a cell is unknown.
+    """
+    if len(cells) == 0:
+        return np.empty(0, np.int64), np.empty(0, np.uint32)
+    known = codes > 0
+    order = np.lexsort((identities[codes, 0], identities[codes, 1], values, known, cells))
+    last = np.ones(len(cells), np.bool_)
+    last[:-1] = cells[1:] != cells[:-1]
+    starts = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(last)[:-1] + 1])
+    return starts, codes[order[np.flatnonzero(last)]]
+
+
+def listed(
+    cells: NDArray[np.int64],
+    codes: NDArray[np.uint32],
+    parts: NDArray[np.uint64],
+    *,
+    values: NDArray[np.uint64],
+    width: int,
+) -> Shares:
+    """The shares of those cells that must list them: more than one, or one that is not the cell's whole value.
+
+    cells (row * width + column) ascend, codes ascend within a cell; values[i, j] are the cells' values.
+    """
+    if len(cells) == 0:
+        return Shares.none()
+    fresh = np.ones(len(cells), np.bool_)
+    fresh[1:] = cells[1:] != cells[:-1]
+    number = np.cumsum(fresh) - 1
+    alone = np.bincount(number)[number] == 1
+    keep = ~alone | (parts != values.ravel()[cells])
+    return Shares(cells[keep] // width, cells[keep] % width, codes[keep], parts[keep])

@@ -1,0 +1,96 @@
+"""Warnings that follow from the answers themselves; recomputed at every level of a tree where that can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from keyviz_grpc.model import Catalogue, Window
+from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning, WarningCode
+
+OLD_ROW_LIMIT = 1024
+"""Existing nodes clamp every row budget to this, so an answer of that many rows may be cut."""
+
+RECOMPUTED = (WarningCode.CATALOG_DIVERGENCE, WarningCode.SHORT_HISTORY)
+
+
+def without_recomputed(outcome: Outcome) -> Outcome:
+    """The outcome less the warnings that this level finds anew."""
+    kept = tuple(w for w in outcome.warnings if w.code not in RECOMPUTED)
+    return outcome if len(kept) == len(outcome.warnings) else replace(outcome, warnings=kept)
+
+
+def with_warnings(outcome: Outcome, found: Iterable[PeerWarning]) -> Outcome:
+    """The outcome with more warnings: sorted, each one once."""
+    united = tuple(sorted({*outcome.warnings, *found}))
+    return outcome if united == outcome.warnings else replace(outcome, warnings=united)
+
+
+def of_leaf(answer: Answer, *, step_ms: int, now_unix_ms: int) -> list[PeerWarning]:
+    """What the first aggregator above a leaf can say of it: its clock, and whether it cut its own rows."""
+    found = []
+    skew = _clock_skew_ms(answer, now_unix_ms)
+    if step_ms and 2 * abs(skew) > step_ms:
+        side = "ahead of" if skew > 0 else "behind"
+        found.append(
+            PeerWarning(
+                WarningCode.CLOCK_SKEW, "", f"its clock is {abs(skew)} ms {side} the aggregator's, step {step_ms} ms"
+            )
+        )
+    rows = len(answer.matrix.catalogue)
+    if not answer.node_id and rows >= OLD_ROW_LIMIT:
+        found.append(
+            PeerWarning(
+                WarningCode.ROW_BUDGET_ON_PEER,
+                "",
+                f"an older node answers at most {OLD_ROW_LIMIT} rows, it sent {rows}",
+            )
+        )
+    return found
+
+
+def _clock_skew_ms(answer: Answer, now_unix_ms: int) -> int:
+    if answer.generated_at_unix_ms:
+        skew = answer.generated_at_unix_ms - now_unix_ms
+        if len(answer.matrix.columns):
+            # A clock that was set back leaves stamps of the future behind.
+            skew = max(skew, int(answer.matrix.columns[-1]) - now_unix_ms)
+        return skew
+    if len(answer.matrix.columns):
+        return max(0, int(answer.matrix.columns[-1]) - now_unix_ms)
+    return 0
+
+
+def short_history(outcome: Outcome, window: Window, grid_ms: int) -> list[PeerWarning]:
+    """Whether `window` asks for columns older than the leaf still holds."""
+    step_ms = outcome.step_ms or grid_ms
+    if not outcome.contributes or not window.from_unix_ms or not step_ms:
+        return []
+    first = -(-window.from_unix_ms // step_ms) * step_ms
+    if outcome.oldest_unix_ms:
+        if 2 * (outcome.oldest_unix_ms - first) <= step_ms:
+            return []
+        detail = f"holds columns from {outcome.oldest_unix_ms} on, asked from {window.from_unix_ms}"
+    elif outcome.node_id and outcome.generated_at_unix_ms >= first + step_ms:
+        detail = f"holds no column yet, asked from {window.from_unix_ms}"
+    else:
+        return []
+    return [PeerWarning(WarningCode.SHORT_HISTORY, "", detail)]
+
+
+def divergences(ranges: Sequence[LeafRange], catalogue: Catalogue) -> dict[int, list[PeerWarning]]:
+    """For each leaf that diverges, one warning a bucket, naming both ranges (hex; empty end = unbounded)."""
+    found: dict[int, list[PeerWarning]] = {}
+    for item in ranges:
+        row = catalogue.rows[item.row]
+        detail = f"its range is {_range(item.start, item.end)}, shown is {_range(row.start, row.end)}"
+        found.setdefault(item.leaf, []).append(PeerWarning(WarningCode.CATALOG_DIVERGENCE, row.bucket_id, detail))
+    return found
+
+
+def _range(start: bytes, end: bytes) -> str:
+    return f"[0x{_hex(start)}, {'unbounded' if not end else '0x' + _hex(end)})"
+
+
+def _hex(key: bytes) -> str:
+    return key.hex() if len(key) <= 64 else f"{key[:64].hex()}… ({len(key)} bytes)"
