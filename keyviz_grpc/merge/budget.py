@@ -30,7 +30,7 @@ def fold(answer: Answer, rows: int) -> Answer:
     if rows == 0 or len(matrix.catalogue) <= rows:
         return answer
     starts = _run_starts(matrix.values, rows)
-    folded = _fold_matrix(matrix, starts)
+    folded = fold_runs(matrix, starts, _fold_catalogue(matrix.catalogue, starts))
     return replace(answer, matrix=folded, leaf_sets=(), row_leaf_set=None, leaf_ranges=())
 
 
@@ -60,9 +60,9 @@ def _starts(single: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.flatnonzero(begins)
 
 
-def _fold_matrix(matrix: Matrix, starts: NDArray[np.int64]) -> Matrix:
+def fold_runs(matrix: Matrix, starts: NDArray[np.int64], catalogue: Catalogue) -> Matrix:
+    """Neighbouring rows added up: rows starts[i] to starts[i + 1] become row i of `catalogue`, share by share."""
     values = sum_runs(matrix.values, starts)
-    catalogue = _fold_catalogue(matrix.catalogue, starts)
     codes = None if matrix.codes is None else _fold_codes(matrix.codes, matrix.values, starts)
     return Matrix(
         matrix.series,

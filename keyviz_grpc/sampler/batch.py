@@ -1,0 +1,80 @@
+"""A checked batch of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.sampler.types import Op, PackedKeys
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """n operations: route_ids uint64[n], writes int64[n] (1 = write), sizes uint64[n] (key + value bytes)."""
+
+    route_ids: NDArray[np.uint64]
+    writes: NDArray[np.int64]
+    sizes: NDArray[np.uint64]
+    labels: Sequence[str] | None
+    at_unix_ms: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.route_ids)
+
+    def sampled(self, one_in: int) -> Batch:
+        """Each operation with probability 1 / one_in."""
+        kept = np.flatnonzero(np.random.default_rng().random(len(self)) * one_in < 1.0)
+        labels = None if self.labels is None else [self.labels[number] for number in kept.tolist()]
+        at = None if self.at_unix_ms is None else self.at_unix_ms[kept]
+        return Batch(self.route_ids[kept], self.writes[kept], self.sizes[kept], labels, at)
+
+
+def batch_of(
+    route_ids: ArrayLike,
+    keys: Sequence[bytes] | PackedKeys,
+    ops: ArrayLike | Sequence[Op],
+    value_sizes: ArrayLike,
+    *,
+    labels: Sequence[str] | None,
+    at_unix_ms: ArrayLike | None,
+) -> Batch:
+    """Raises InvalidRequest naming the argument and its first bad entry."""
+    ids = np.asarray(route_ids, np.uint64)
+    lengths = keys.lengths() if isinstance(keys, PackedKeys) else _lengths(keys)
+    if isinstance(ops, np.ndarray):
+        writes = ops.astype(np.int64)
+    else:
+        writes = np.fromiter((op.value if isinstance(op, Op) else op for op in ops), np.int64)  # type: ignore[union-attr]
+    values = np.asarray(value_sizes, np.int64)
+    at = None if at_unix_ms is None else np.asarray(at_unix_ms, np.int64)
+    for name, column in (
+        ("keys", lengths),
+        ("ops", writes),
+        ("value_sizes", values),
+        ("labels", labels),
+        ("at_unix_ms", at),
+    ):
+        if column is not None and len(column) != len(ids):
+            raise InvalidRequest(name, len(column), f"must have as many entries as route_ids, {len(ids)}")
+    _refuse("ops", writes, (writes < 0) | (writes > 1), "must be 0 (read) or 1 (write)")
+    _refuse("value_sizes", values, (values < 0) | (values >= 1 << 33), "must be bytes, not negative, below 2^33")
+    if at is not None:
+        _refuse("at_unix_ms", at, at < 0, "must not be negative")
+    return Batch(ids, writes, (lengths + values).astype(np.uint64), labels, at)
+
+
+def _lengths(keys: Sequence[bytes]) -> NDArray[np.int64]:
+    for number, key in enumerate(keys):
+        if not isinstance(key, bytes):
+            raise InvalidRequest("keys", key, f"entry {number} must be bytes")
+    return np.fromiter(map(len, keys), np.int64, len(keys))
+
+
+def _refuse(name: str, values: NDArray[np.int64], bad: NDArray[np.bool_], problem: str) -> None:
+    if bad.any():
+        number = int(np.argmax(bad))
+        raise InvalidRequest(name, int(values[number]), f"entry {number} {problem}")

@@ -1,0 +1,470 @@
+"""The sampler: counts every operation of a store by bucket and window, exactly, from many threads."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.merge import fold
+from keyviz_grpc.merge.identities import unite
+from keyviz_grpc.merge.parts import select_rows
+from keyviz_grpc.model import Catalogue, Matrix, SampleRole, Series
+from keyviz_grpc.outcome import Answer, GroupLeader, Member, Outcome, Overview
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.sampler.batch import Batch, batch_of
+from keyviz_grpc.sampler.buckets import Buckets
+from keyviz_grpc.sampler.drainer import Drainer
+from keyviz_grpc.sampler.picture import matrix_of
+from keyviz_grpc.sampler.ring import Ring
+from keyviz_grpc.sampler.types import Op, PackedKeys, Route
+from keyviz_grpc.sampler.window import OpenWindow
+
+SIZE_BITS: Final = 34
+SIZE_LIMIT: Final = 1 << SIZE_BITS
+CHUNK: Final = 1 << 19  # CHUNK * SIZE_LIMIT = 2^53: sums of one chunk are exact in floating point
+_READ, _WRITE = Op.READ, Op.WRITE
+
+
+class Sampler:
+    """One node's counters and its ring of closed windows; a `Source` to serve from.
+
+    Every public method may be called from any thread. `observe` only appends one integer to a list, which is atomic;
+    a daemon thread folds the list into counters every `drain_interval_s`, and so does everything that must see all
+    counts: a window's close, a leader's or route's change, a snapshot. So no count is lost or taken twice, and one
+    that races a close or a flip counts on the side on which it was recorded.
+
+    clock: unix seconds; decides windows. A window [stamp - step, stamp) closes when the clock reaches its stamp.
+    When the clock goes back, the window of that moment is opened again and later added to the column that is there.
+    A window in which the process did not run (the clock advanced by more than `stall_s` between two signs of life) is
+    absent; an idle one is a column of zeros. wall_clock: unix seconds, for `generated_at_unix_ms` alone.
+    incarnation: unix milliseconds of this life's start, now by default.
+
+    Raises InvalidRequest for settings that make no sense, naming them.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        step_ms: int = 60_000,
+        columns: int = 1440,
+        max_tracked_routes: int = 10_000,
+        sample_one_in: int = 1,
+        clock: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = time.time,
+        incarnation: int | None = None,
+        grpc_address: str = "",
+        stall_s: float = 1.0,
+        drain_interval_s: float = 0.05,
+        version: str = "",
+    ) -> None:
+        if not node_id:
+            raise InvalidRequest("node_id", node_id, "must not be empty")
+        for name, value in (
+            ("step_ms", step_ms),
+            ("columns", columns),
+            ("max_tracked_routes", max_tracked_routes),
+            ("sample_one_in", sample_one_in),
+        ):
+            if value < 1:
+                raise InvalidRequest(name, value, "must be at least 1")
+        self.node_id = node_id
+        self.step_ms = step_ms
+        self.incarnation = int(time.time() * 1000) if incarnation is None else incarnation
+        self.grpc_address = grpc_address
+        self._version = version
+        self._clock, self._wall_clock = clock, wall_clock
+        self._stall_ms = stall_s * 1000
+        self._one_in = sample_one_in
+        self._lock = threading.RLock()
+        self._buckets = Buckets(max_tracked_routes)
+        self._ring = Ring(columns)
+        self._identities: dict[tuple[int, int], int] = {(0, 0): 0}
+        self._slot_codes: NDArray[np.uint32] = np.zeros(64, np.uint32)
+        self._leaders: dict[int, GroupLeader] = {}
+        self._group_codes: dict[int, int] = {}
+        self._members: tuple[Member, ...] = ()
+        self._buffer: list[int] = []
+        self._append = self._buffer.append
+        self._reads: dict[int, int] = {}
+        self._writes: dict[int, int] = {}
+        self._labelled: dict[tuple[int, str, Op], int] = {}
+        self._rows_cache: tuple[tuple[int, int], NDArray[np.int64], NDArray[np.int64], Catalogue] | None = None
+        self._matrix_cache: dict[tuple[object, ...], Matrix] = {}
+        self._open: dict[int, OpenWindow] = {}
+        self._beat_ms = clock() * 1000
+        self._enter(self._beat_ms)
+        self._drainer = Drainer(self, drain_interval_s)
+
+    # --- the hot path
+
+    def observe(self, route_id: int, key: bytes, op: Op, value_size: int, *, label: str = "") -> None:
+        """Counts one operation: 1, and len(key) + value_size bytes, in its route's bucket (a labelled one's alone).
+
+        Raises UnknownRoute for a route that was never registered, InvalidRequest for an operation that is not an Op, a
+        key that is not bytes, a negative size, and a label outside [A-Za-z0-9_-]{1,128}.
+        """
+        now = self._clock()
+        if not self._from_s <= now < self._until_s:
+            self.tick()
+        try:
+            if label:
+                base = self._labelled[route_id, label, op]
+            elif op is _WRITE:
+                base = self._writes[route_id]
+            else:
+                base = self._reads[route_id] if op is _READ else self._base(route_id, op, label)
+        except KeyError:
+            base = self._base(route_id, op, label)
+        size = len(key) + value_size
+        if value_size < 0 or size >= SIZE_LIMIT or key.__class__ is not bytes:
+            self._check(key, value_size)
+        if self._one_in > 1 and random.random() * self._one_in >= 1.0:  # noqa: S311 - sampling is not cryptography
+            return
+        self._append(base + size)
+
+    def observe_many(
+        self,
+        route_ids: ArrayLike,
+        keys: Sequence[bytes] | PackedKeys,
+        ops: ArrayLike | Sequence[Op],
+        value_sizes: ArrayLike,
+        *,
+        labels: Sequence[str] | None = None,
+        at_unix_ms: ArrayLike | None = None,
+    ) -> None:
+        """Counts n operations at once, all or none; the arguments are parallel, one entry an operation.
+
+        route_ids: unsigned; ops: 1 or Op.WRITE = write, 0 or Op.READ = read; value_sizes: bytes of the values;
+        at_unix_ms: the moments of the operations, now by default (an operation of a closed window is added to it).
+        Raises as `observe`, naming the first bad entry, and InvalidRequest when lengths differ.
+        """
+        batch = batch_of(route_ids, keys, ops, value_sizes, labels=labels, at_unix_ms=at_unix_ms)
+        if self._one_in > 1:
+            batch = batch.sampled(self._one_in)
+        with self._lock:
+            self._advance(self._clock() * 1000)
+            self._drain()
+            slots = self._slots_of(batch)
+            self._grow()
+            if batch.at_unix_ms is None:
+                self._count(self._current, slots * 2 + batch.writes, batch.sizes)
+                return
+            stamps = (batch.at_unix_ms // self.step_ms + 1) * self.step_ms
+            for stamp in np.unique(stamps).tolist():
+                inside = stamps == stamp
+                self._count(self._window(stamp), slots[inside] * 2 + batch.writes[inside], batch.sizes[inside])
+
+    def _count(self, window: OpenWindow, kinds: NDArray[np.int64], sizes: NDArray[np.uint64]) -> None:
+        window.grow(self._buckets.size)
+        for first in range(0, len(kinds), CHUNK):
+            window.count(kinds[first : first + CHUNK], sizes[first : first + CHUNK])
+
+    def _slots_of(self, batch: Batch) -> NDArray[np.int64]:
+        ids, inverse = np.unique(batch.route_ids, return_inverse=True)
+        if batch.labels is None:
+            slots = np.array([self._buckets.slot_of(route_id, "") for route_id in ids.tolist()], np.int64)
+            return slots[inverse]
+        pairs = dict.fromkeys(zip(batch.route_ids.tolist(), batch.labels, strict=True))
+        found = {pair: self._buckets.slot_of(*pair) for pair in pairs}
+        return np.fromiter(
+            (found[pair] for pair in zip(batch.route_ids.tolist(), batch.labels, strict=True)), np.int64, len(batch)
+        )
+
+    def _base(self, route_id: int, op: Op, label: str) -> int:
+        if op is not _READ and op is not _WRITE:
+            raise InvalidRequest("op", op, "must be Op.READ or Op.WRITE")
+        with self._lock:
+            slot = self._buckets.slot_of(route_id, label)
+            self._grow()
+            base = (2 * slot + op.value) << SIZE_BITS
+            if label:
+                self._labelled[route_id, label, op] = base
+            else:
+                (self._writes if op is _WRITE else self._reads)[route_id] = base
+            return base
+
+    def _check(self, key: bytes, value_size: int) -> None:
+        if not isinstance(key, bytes | bytearray | memoryview):
+            raise InvalidRequest("key", key, "must be bytes")
+        if not isinstance(value_size, int) or value_size < 0:
+            raise InvalidRequest("value_size", value_size, "must be a number of bytes, not negative")
+        if len(key) + value_size >= SIZE_LIMIT:
+            raise InvalidRequest("value_size", value_size, f"must be below {SIZE_LIMIT} bytes with its key")
+
+    # --- what changes around it
+
+    def register_routes(self, routes: Iterable[Route]) -> None:
+        """Makes routes known, or changes the range or group of known ones; history stays where it was counted."""
+        self.replace_routes(remove=(), add=routes)
+
+    def remove_routes(self, route_ids: Iterable[int]) -> None:
+        """Takes routes away. Their history stays, and a late operation still counts in its bucket.
+
+        Raises UnknownRoute for one that is not registered; then nothing is removed.
+        """
+        self.replace_routes(remove=route_ids, add=())
+
+    def replace_routes(self, *, remove: Iterable[int], add: Iterable[Route]) -> None:
+        """Removes and registers routes in one step (a split, a merge, a move): every operation counts before or after.
+
+        A route that comes with another range starts a new row; what it had is shown as an aggregate of the old range.
+        Raises UnknownRoute for a removal of an unknown route, InvalidRequest for a route added twice.
+        """
+        with self._lock:
+            self._settle()
+            self._recycle()
+            moved = self._buckets.change(remove, add)
+            self._reads.clear()
+            self._writes.clear()
+            self._labelled.clear()
+            if moved:
+                self._stamp(np.array(moved, np.int64))
+                for slot in moved:
+                    row_group = self._buckets.regroup(slot)
+                    self._slot_codes[slot] = self._group_codes.get(row_group, 0)
+            self._grow()
+
+    def _recycle(self) -> None:
+        if self._buckets.size <= 2 * len(self._buckets.routes) + 64:
+            return
+        busy = np.zeros(self._buckets.size, np.bool_)
+        for window in self._open.values():
+            busy |= window.busy(len(busy))
+        self._buckets.recycle(self._ring.oldest_unix_ms, busy)
+
+    def set_leader(self, raft_group_id: int, term: int, *, leader_node_id: str = "") -> None:
+        """The term under which writes of a group count from now on; what was counted before keeps the old one.
+
+        term 0: not known. leader_node_id goes into the overview. Raises InvalidRequest for negative numbers.
+        """
+        if not 0 < raft_group_id < 2**64:
+            raise InvalidRequest("raft_group_id", raft_group_id, "must be a positive 64-bit number")
+        if not 0 <= term < 2**64:
+            raise InvalidRequest("term", term, "must be a 64-bit number")
+        with self._lock:
+            self._leaders[raft_group_id] = GroupLeader(raft_group_id, leader_node_id, term)
+            identity = (raft_group_id, term) if term else (0, 0)
+            code = self._identities.setdefault(identity, len(self._identities))
+            if self._group_codes.get(raft_group_id, 0) == code:
+                return
+            self._settle()
+            slots = np.flatnonzero(self._buckets.groups[: self._buckets.size] == np.uint64(raft_group_id))
+            self._stamp(slots)
+            self._group_codes[raft_group_id] = code
+            self._slot_codes[slots] = code
+
+    def set_members(self, members: Iterable[Member]) -> None:
+        """Who else is in the cluster, for the overview."""
+        with self._lock:
+            self._members = tuple(members)
+
+    def _stamp(self, slots: NDArray[np.int64]) -> None:
+        for window in self._open.values():
+            window.grow(self._buckets.size)
+            window.stamp(slots, self._slot_codes[slots])
+
+    def _grow(self) -> None:
+        size = self._buckets.size
+        if len(self._slot_codes) < len(self._buckets.groups):
+            self._slot_codes = np.pad(self._slot_codes, (0, len(self._buckets.groups) - len(self._slot_codes)))
+        if self._grown != self._buckets.version:
+            self._grown = self._buckets.version
+            for slot in range(size):
+                self._slot_codes[slot] = self._group_codes.get(int(self._buckets.groups[slot]), 0)
+
+    _grown = -1
+
+    # --- windows
+
+    def tick(self) -> None:
+        """Folds what was observed and closes the windows that are due; called by the drainer, harmless elsewhere."""
+        with self._lock:
+            self._settle()
+
+    def advance_to(self, unix_ms: int) -> None:
+        """States that the process ran until `unix_ms`: closes every window that ends by then, idle ones as zeros.
+
+        For replays, whose clock jumps. Going back is ignored.
+        """
+        with self._lock:
+            self._drain()
+            if unix_ms > self._beat_ms:
+                self._pass(float(unix_ms), ran=True)
+
+    def close(self) -> None:
+        """Ends the drainer's thread. What was counted stays and can be asked for."""
+        self._drainer.stop()
+        self.tick()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _settle(self) -> None:
+        # What is in the buffer was recorded before now: it belongs to the windows as they are, so drain first.
+        self._drain()
+        self._advance(self._clock() * 1000)
+
+    def _drain(self) -> None:
+        while self._buffer:
+            taken = self._buffer[:CHUNK]
+            del self._buffer[: len(taken)]
+            packed = np.array(taken, np.uint64)
+            sizes = packed & np.uint64(SIZE_LIMIT - 1)
+            self._count(self._current, (packed >> np.uint64(SIZE_BITS)).astype(np.int64), sizes)
+
+    def _advance(self, now_ms: float) -> None:
+        if now_ms >= self._beat_ms:
+            self._pass(now_ms, ran=now_ms - self._beat_ms <= self._stall_ms)
+        else:
+            self._beat_ms = now_ms
+            self._enter(now_ms)
+
+    def _pass(self, now_ms: float, *, ran: bool) -> None:
+        before, self._beat_ms = self._beat_ms, now_ms
+        if self._from_s <= now_ms / 1000 < self._until_s:
+            return
+        due = {stamp for stamp in self._open if stamp <= now_ms}
+        if ran:
+            first = self._stamp_of(before)
+            last = self._stamp_of(now_ms) - self.step_ms
+            due.update(range(max(first, last - self._ring.limit * self.step_ms), last + 1, self.step_ms))
+        for stamp in sorted(due):
+            self._close_window(stamp)
+        self._enter(now_ms)
+
+    def _stamp_of(self, unix_ms: float) -> int:
+        return (math.floor(unix_ms) // self.step_ms + 1) * self.step_ms
+
+    def _enter(self, now_ms: float) -> None:
+        stamp = self._stamp_of(now_ms)
+        self._current = self._window(stamp)
+        self._from_s, self._until_s = (stamp - self.step_ms) / 1000, stamp / 1000
+
+    def _window(self, stamp: int) -> OpenWindow:
+        window = self._open.get(stamp)
+        if window is None:
+            window = self._open[stamp] = OpenWindow(self._buckets.size, self._one_in)
+        return window
+
+    def _close_window(self, stamp: int) -> None:
+        window = self._open.pop(stamp, None) or OpenWindow(self._buckets.size, self._one_in)
+        window.grow(self._buckets.size)
+        column = window.close(self._slot_codes[: self._buckets.size])
+        for kind, series in enumerate((Series.READS, Series.WRITES)):
+            self._buckets.mark_active(np.flatnonzero(column.counts[series]), kind, stamp)
+        self._ring.put(stamp, column)
+
+    # --- the node's answers
+
+    def matrix(self, query: MatrixQuery) -> Answer:
+        """This node's own view of closed windows, as `Source.matrix` has it."""
+        with self._lock:
+            self._settle()
+            held = self._ring.between(query.window.from_unix_ms, query.window.to_unix_ms)
+            slots, starts, catalogue = self._rows()
+            table = np.array(list(self._identities), np.uint64).reshape(-1, 2)
+            oldest, revision = self._ring.oldest_unix_ms, self._ring.revision
+            version = self._buckets.version
+        if query.node_id and query.node_id != self.node_id:
+            held, slots, starts, catalogue = [], slots[:0], starts[:0], Catalogue(())
+        ends = (held[0][0], held[-1][0], len(held)) if held else (0, 0, 0)
+        key = (query.series, ends, revision, version, len(slots), oldest)
+        matrix = self._matrix_cache.get(key)
+        if matrix is None:
+            matrix = self._assemble(query.series, held, slots, starts, catalogue=catalogue, table=table)
+            self._remember(key, matrix)
+        generated = int(self._wall_clock() * 1000)
+        outcome = Outcome(
+            "",
+            node_id=self.node_id,
+            incarnation=self.incarnation,
+            step_ms=self.step_ms,
+            generated_at_unix_ms=generated,
+            oldest_unix_ms=oldest,
+        )
+        answer = Answer(
+            matrix,
+            (outcome,),
+            node_id=self.node_id,
+            incarnation=self.incarnation,
+            step_ms=self.step_ms,
+            generated_at_unix_ms=generated,
+            oldest_unix_ms=oldest,
+            revision=revision,
+        )
+        return fold(select_rows(answer, query.bucket_ids), query.rows)
+
+    def _assemble(
+        self,
+        series: Series,
+        held: Sequence[tuple[int, object]],
+        slots: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        *,
+        catalogue: Catalogue,
+        table: NDArray[np.uint64],
+    ) -> Matrix:
+        identities, (recode,) = unite([table])
+        if recode is None:
+            recode = np.arange(len(table), dtype=np.uint32)
+        return matrix_of(
+            series,
+            held,  # type: ignore[arg-type]
+            slots=slots,
+            starts=starts,
+            catalogue=catalogue,
+            identities=identities,
+            recode=recode,
+        )
+
+    def _remember(self, key: tuple[object, ...], matrix: Matrix) -> None:
+        with self._lock:
+            while len(self._matrix_cache) >= 4:
+                del self._matrix_cache[next(iter(self._matrix_cache))]
+            self._matrix_cache[key] = matrix
+
+    def _rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Catalogue]:
+        """(slots in key order, where each row starts in them, the rows)."""
+        oldest = self._ring.oldest_unix_ms
+        key = (self._buckets.version, oldest)
+        if self._rows_cache is None or self._rows_cache[0] != key:
+            slots, rows = self._buckets.visible(oldest, self._leads)
+            starts = (
+                [0, *(n + 1 for n, (a, b) in enumerate(pairwise(rows)) if a.bucket_id != b.bucket_id)] if rows else []
+            )
+            catalogue = Catalogue(tuple(rows[n] for n in starts))
+            self._rows_cache = ((self._buckets.version, oldest), slots, np.array(starts, np.int64), catalogue)
+        return self._rows_cache[1:]
+
+    def _leads(self, raft_group_id: int) -> SampleRole:
+        leader = self._leaders.get(raft_group_id)
+        own = leader is not None and leader.leader_node_id == self.node_id
+        return SampleRole.LEADER_READ if own else SampleRole.FOLLOWER_READ
+
+    def overview(self) -> Overview:
+        """Identity, members without this node, and the leaders that `set_leader` told, by group."""
+        with self._lock:
+            leaders = tuple(self._leaders[group] for group in sorted(self._leaders))
+            return Overview(
+                Member(self.node_id, self.grpc_address),
+                tuple(member for member in self._members if member.node_id != self.node_id),
+                leaders,
+                incarnation=self.incarnation,
+                version=self._version,
+            )
