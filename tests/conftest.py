@@ -96,7 +96,8 @@ async def _healthy_loop(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     beat = asyncio.create_task(watch.beat())
     before = asyncio.all_tasks()
     yield
-    leaked = {task for task in asyncio.all_tasks() - before if not task.done() and "grpc" not in repr(task.get_coro())}
+    new = asyncio.all_tasks() - before - {asyncio.current_task()}
+    leaked = {task for task in new if not task.done() and "grpc" not in repr(task.get_coro())}
     beat.cancel()
     await asyncio.gather(beat, return_exceptions=True)
     if leaked:

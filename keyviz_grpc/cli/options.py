@@ -1,0 +1,172 @@
+"""Option types with units, and one way of declaring options: each has an environment variable and shows its default."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
+_BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `2s`, `500ms`, `1m`, `1.5h` or `1d`; ValueError, whose text says what is expected, otherwise."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("expected a number and a unit, such as 500ms, 2s, 1m or 1h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `512B`, `16KiB`, `64MiB` or `1GiB`; ValueError, whose text says what is expected, otherwise."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("expected a whole number and a unit, such as 512B, 16KiB or 64MiB")
+    return int(found[1]) * _BYTES[found[2]]
+
+
+def parse_address(text: str) -> str:
+    """`HOST:PORT` in its plain form, an IPv6 host in brackets; ValueError, whose text says what is wrong, otherwise."""
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not host:
+        raise ValueError("expected HOST:PORT, an IPv6 host in brackets ([::1]:50051)")
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"port {port!r} is not a number from 0 to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            ipaddress.IPv6Address(host[1:-1])
+        except ValueError as error:
+            raise ValueError(f"{host} is not an IPv6 address in brackets") from error
+    elif not _HOST.fullmatch(host):
+        raise ValueError(f"{host!r} is not a host name or an address (IPv6 goes in brackets: [::1]:50051)")
+    return f"{host}:{int(port)}"
+
+
+class Duration(click.ParamType[float]):
+    """Text such as `2s` to float seconds, from `at_least_s` to `at_most_s`, both included."""
+
+    name = "duration"
+
+    def __init__(self, *, at_least_s: float = 0.001, at_most_s: float = 366 * 86400.0) -> None:
+        self._at_least_s = at_least_s
+        self._at_most_s = at_most_s
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Fails with a usage error that names option and value."""
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = parse_duration(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if not self._at_least_s <= seconds <= self._at_most_s:
+            self.fail(f"{value!r} is not between {self._at_least_s:g}s and {self._at_most_s:g}s", param, ctx)
+        return seconds
+
+
+class Size(click.ParamType[int]):
+    """Text such as `64MiB` to bytes, from `at_least` to `at_most`, both included."""
+
+    name = "size"
+
+    def __init__(self, *, at_least: int = 1, at_most: int = (1 << 31) - 1) -> None:
+        self._at_least = at_least
+        self._at_most = at_most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Fails with a usage error that names option and value."""
+        if isinstance(value, int):
+            return value
+        try:
+            size = parse_size(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if not self._at_least <= size <= self._at_most:
+            self.fail(f"{value!r} is not between {self._at_least} and {self._at_most} bytes", param, ctx)
+        return size
+
+
+class Address(click.ParamType[str]):
+    """Text such as `127.0.0.1:50051` or `[::1]:0` to the same text in its plain form; port 0 only if `port_zero`."""
+
+    name = "host:port"
+
+    def __init__(self, *, port_zero: bool = True) -> None:
+        self._port_zero = port_zero
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Fails with a usage error that names option and value."""
+        try:
+            address = parse_address(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if not self._port_zero and address.endswith(":0"):
+            self.fail(f"{value!r}: nobody can be reached at port 0", param, ctx)
+        return address
+
+
+class Addresses(click.ParamType[tuple[str, ...]]):
+    """Text such as `A:1,B:2` to a tuple of addresses that can be reached, at least one."""
+
+    name = "host:port,…"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Fails with a usage error that names option and value."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part for part in str(value).split(",") if part.strip()]
+        if not parts:
+            self.fail(f"{value!r}: expected HOST:PORT,HOST:PORT,…", param, ctx)
+        return tuple(PEER_ADDRESS.convert(part, param, ctx) for part in parts)
+
+
+DURATION: Final = Duration()
+SIZE: Final = Size()
+ADDRESS: Final = Address()
+PEER_ADDRESS: Final = Address(port_zero=False)
+ADDRESSES: Final = Addresses()
+FILE: Final = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+FOLDER: Final = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
+
+
+def option(flag: str, *, help: str, **attributes: Any) -> Callable[[_Command], _Command]:  # noqa: A002 - click's own word
+    """A click option that also reads `KEYVIZ_<NAME>` and says so, with its default, in --help.
+
+    flag: such as `--max-message` (or `--one/--other`), whose variable is then KEYVIZ_MAX_MESSAGE. `help` states the
+    unit where there is one.
+    """
+    variable = "KEYVIZ_" + flag.partition("/")[0].removeprefix("--").replace("-", "_").upper()
+    given = {"envvar": variable, "show_envvar": True, "show_default": True, "help": help, **attributes}
+    return click.option(flag, **given)
+
+
+def log_format_option(command: _Command) -> _Command:
+    """Adds `--log-format`."""
+    declare: Callable[[_Command], _Command] = option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="Form of the log on stderr, one line an event.",
+    )
+    return declare(command)
+
+
+def until_stdin_closes_option(command: _Command) -> _Command:
+    """Adds `--until-stdin-closes`, for processes that must not outlive the one that started them."""
+    declare: Callable[[_Command], _Command] = option(
+        "--until-stdin-closes",
+        is_flag=True,
+        default=False,
+        help="Also drain and end when standard input closes, so as not to outlive the process at its other end.",
+    )
+    return declare(command)
