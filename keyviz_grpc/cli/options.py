@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -130,11 +131,30 @@ class Addresses(click.ParamType[tuple[str, ...]]):
         return tuple(PEER_ADDRESS.convert(part, param, ctx) for part in parts)
 
 
+class Speed(click.ParamType[float]):
+    """A positive multiple of real time, or `max`, which becomes infinity."""
+
+    name = "speed"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Fails with a usage error that names option and value."""
+        if value == "max":
+            return math.inf
+        try:
+            speed = float(str(value))
+        except ValueError:
+            speed = math.nan
+        if not 0 < speed < 1e9:
+            self.fail(f"{value!r}: expected max or a positive multiple of real time, such as 60", param, ctx)
+        return speed
+
+
 DURATION: Final = Duration()
 SIZE: Final = Size()
 ADDRESS: Final = Address()
 PEER_ADDRESS: Final = Address(port_zero=False)
 ADDRESSES: Final = Addresses()
+SPEED: Final = Speed()
 FILE: Final = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 FOLDER: Final = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
 
