@@ -1,0 +1,195 @@
+"""Whole answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.codec.columnar import decode_columnar, encode_columnar
+from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes, encode_outcome
+from keyviz_grpc.codec.rows import (
+    build_matrix,
+    decode_catalogue,
+    decode_identities,
+    decode_soft,
+    decode_values,
+    encode_rows,
+)
+from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.model import Matrix, Series
+from keyviz_grpc.outcome import Answer, LeafRange, Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+MAX_CELLS: Final = 100_000_000
+MAX_STEP_MS: Final = 366 * 86_400_000
+
+
+def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyVizMatrixResponse:
+    """The message for an answer: columnar when `accept` has it, else in rows."""
+    matrix = answer.matrix
+    message = pb.GetKeyVizMatrixResponse(
+        column_unix_ms=matrix.columns.tolist(),
+        node_id=answer.node_id,
+        incarnation=answer.incarnation,
+        step_ms=answer.step_ms,
+        generated_at_unix_ms=answer.generated_at_unix_ms,
+        oldest_unix_ms=answer.oldest_unix_ms,
+        revision=answer.revision,
+    )
+    if pb.MATRIX_ENCODING_COLUMNAR in accept:
+        message.columnar.CopyFrom(encode_columnar(matrix))
+    else:
+        message.rows.extend(encode_rows(matrix))
+        message.shares.extend(_encode_shares(matrix))
+        message.conflicts.extend(_encode_conflicts(matrix))
+    if answer.merged:
+        _encode_books(answer, message)
+    for number, own in answer.leaf_answers:
+        message.leaf_answers.append(pb.LeafAnswer(leaf=number, answer=encode_answer(own, accept=accept)))
+    return message
+
+
+def _encode_books(answer: Answer, message: pb.GetKeyVizMatrixResponse) -> None:
+    message.outcomes.extend(encode_outcome(outcome) for outcome in answer.outcomes)
+    if answer.column_nodes is not None:
+        message.column_nodes.extend(answer.column_nodes.tolist())
+    if answer.row_leaf_set is not None:
+        message.leaf_sets.extend(pb.LeafSet(leaves=leaves) for leaves in answer.leaf_sets)
+        message.row_leaf_set.extend(answer.row_leaf_set.tolist())
+    message.leaf_ranges.extend(
+        pb.LeafRange(row=item.row, leaf=item.leaf, start=item.start, end=item.end) for item in answer.leaf_ranges
+    )
+
+
+def _encode_shares(matrix: Matrix) -> list[pb.KeyVizShare]:
+    shares = matrix.shares
+    groups = matrix.identities[shares.codes, 0].tolist()
+    terms = matrix.identities[shares.codes, 1].tolist()
+    cells = zip(shares.rows.tolist(), shares.columns.tolist(), groups, terms, shares.values.tolist(), strict=True)
+    return [
+        pb.KeyVizShare(row=row, column=column, raft_group_id=group, leader_term=term, value=value)
+        for row, column, group, term, value in cells
+    ]
+
+
+def _encode_conflicts(matrix: Matrix) -> list[pb.KeyVizConflicts]:
+    if matrix.conflicts is None:
+        return []
+    rows = np.flatnonzero(matrix.conflicts.any(axis=1)).tolist()
+    return [pb.KeyVizConflicts(row=row, columns=np.flatnonzero(matrix.conflicts[row]).tolist()) for row in rows]
+
+
+def decode_answer(
+    response: pb.GetKeyVizMatrixResponse, *, series: Series, outcome: Outcome, max_cells: int = MAX_CELLS
+) -> Answer:
+    """The model of an answer; `outcome` says whom it came from and how long it took, the answer fills up the rest.
+
+    Raises MalformedAnswer that names the broken law and its place, TooLarge for more than `max_cells` cells. A merged
+    answer (one that has outcomes) keeps its leaves' own outcomes.
+    """
+    columns = np.array(response.column_unix_ms, np.int64)
+    if not 0 <= response.step_ms <= MAX_STEP_MS:
+        raise MalformedAnswer(f"step_ms {response.step_ms} is not between 0 and {MAX_STEP_MS}")
+    matrix = _decode_matrix(response, series, columns, max_cells)
+    stated = replace(
+        outcome,
+        node_id=response.node_id or outcome.node_id,
+        incarnation=response.incarnation or outcome.incarnation,
+        step_ms=response.step_ms,
+        generated_at_unix_ms=response.generated_at_unix_ms,
+        oldest_unix_ms=response.oldest_unix_ms,
+    )
+    merged = bool(response.outcomes)
+    outcomes = decode_outcomes(response.outcomes) if merged else (stated,)
+    column_nodes, leaf_sets, row_leaf_set, ranges = _decode_books(response, matrix.shape, len(outcomes))
+    return Answer(
+        matrix,
+        outcomes,
+        node_id=response.node_id or outcome.node_id,
+        incarnation=response.incarnation or outcome.incarnation,
+        step_ms=response.step_ms,
+        generated_at_unix_ms=response.generated_at_unix_ms,
+        oldest_unix_ms=response.oldest_unix_ms,
+        merged=merged,
+        column_nodes=column_nodes if merged else None,
+        leaf_sets=leaf_sets,
+        row_leaf_set=row_leaf_set,
+        leaf_ranges=ranges,
+        leaf_answers=_decode_leaf_answers(response, series, outcomes, max_cells),
+        revision=response.revision,
+    )
+
+
+def _decode_matrix(
+    response: pb.GetKeyVizMatrixResponse, series: Series, columns: NDArray[np.int64], max_cells: int
+) -> Matrix:
+    if response.HasField("columnar"):
+        if response.rows:
+            raise MalformedAnswer("both rows and columnar are filled")
+        return decode_columnar(response.columnar, series=series, columns=columns, max_cells=max_cells)
+    shape = (len(response.rows), len(columns))
+    if shape[0] * shape[1] > max_cells:
+        raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
+    values = decode_values(response.rows, shape[1])
+    catalogue = decode_catalogue(response.rows)
+    _check_aggregates(response)
+    return build_matrix(
+        series,
+        columns,
+        catalogue,
+        values=values,
+        identities=decode_identities(response.rows, values) if series.is_write else None,
+        shares=response.shares,
+        soft=decode_soft(response.rows, shape[1]),
+        conflicts=_decode_conflicts(response.conflicts, shape),
+    )
+
+
+def _check_aggregates(response: pb.GetKeyVizMatrixResponse) -> None:
+    # An older node's aggregates are told apart by range alone.
+    if response.node_id:
+        return
+    ranges = [(row.start, row.end) for row in response.rows if row.aggregate]
+    if len(set(ranges)) != len(ranges):
+        start, end = next(item for item in ranges if ranges.count(item) > 1)
+        raise MalformedAnswer(f"two aggregates have the range start={start!r}, end={end!r}")
+
+
+def _decode_conflicts(messages: Sequence[pb.KeyVizConflicts], shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    if not messages:
+        return None
+    marks = np.zeros(shape, np.bool_)
+    for message in messages:
+        if message.row >= shape[0] or any(column >= shape[1] for column in message.columns):
+            raise MalformedAnswer(f"conflicts: row {message.row}, columns {list(message.columns)[:8]} of {shape}")
+        marks[message.row, list(message.columns)] = True
+    return marks
+
+
+def _decode_books(
+    response: pb.GetKeyVizMatrixResponse, shape: tuple[int, int], leaves: int
+) -> tuple[NDArray[np.int64] | None, tuple[tuple[int, ...], ...], NDArray[np.int64] | None, tuple[LeafRange, ...]]:
+    nodes = np.array(response.column_nodes, np.int64) if response.column_nodes else np.zeros(shape[1], np.int64)
+    if len(nodes) != shape[1]:
+        raise MalformedAnswer(f"column_nodes has {len(nodes)} entries for {shape[1]} columns")
+    sets = decode_leaf_sets(response.leaf_sets, leaves)
+    numbers = np.array(response.row_leaf_set, np.int64) if response.row_leaf_set else None
+    if numbers is not None and (len(numbers) != shape[0] or int(numbers.max()) >= len(sets)):
+        raise MalformedAnswer(f"row_leaf_set: {len(numbers)} entries for {shape[0]} rows, {len(sets)} sets")
+    return nodes, sets, numbers, decode_leaf_ranges(response.leaf_ranges, rows=shape[0], leaves=leaves)
+
+
+def _decode_leaf_answers(
+    response: pb.GetKeyVizMatrixResponse, series: Series, outcomes: tuple[Outcome, ...], max_cells: int
+) -> tuple[tuple[int, Answer], ...]:
+    own = []
+    for item in response.leaf_answers:
+        if item.leaf >= len(outcomes) or item.answer.leaf_answers:
+            raise MalformedAnswer(f"leaf_answers: leaf {item.leaf} of {len(outcomes)}, or an answer inside an answer")
+        answer = decode_answer(item.answer, series=series, outcome=outcomes[item.leaf], max_cells=max_cells)
+        own.append((item.leaf, replace(answer, outcomes=(outcomes[item.leaf],))))
+    return tuple(own)

@@ -1,0 +1,229 @@
+"""The packed form: whole matrices in a few blocks, as `KeyVizColumnar` in the proto file describes it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from typing import Final, Generic, TypeVar
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from keyviz_grpc.codec.rows import decode_catalogue, encode_row
+from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+VERSION: Final = 1
+WIDTHS: Final = (1, 2, 4, 8)
+KEPT_CATALOGUES: Final = 128
+MAX_KEPT_BYTES: Final = 1 << 22
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class _Kept(Generic[Key, Value]):
+    """A few values, the longest unused go first. Thread-safe."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def get(self, key: Key) -> Value | None:
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+            return value
+
+    def put(self, key: Key, value: Value) -> None:
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._limit:
+                self._values.popitem(last=False)
+
+
+# Catalogues change rarely: one side keeps their bytes, the other what the bytes meant, by a digest it computes itself.
+_encoded: _Kept[int, tuple[Catalogue, bytes]] = _Kept(16)
+_decoded: _Kept[bytes, Catalogue] = _Kept(KEPT_CATALOGUES)
+
+
+def encode_columnar(matrix: Matrix) -> pb.KeyVizColumnar:
+    """The packed form of a matrix."""
+    tops = matrix.values.max(axis=1, initial=0)
+    widths = np.zeros(len(tops), np.uint8)
+    for width, floor in ((1, 0), (2, 0xFF), (4, 0xFFFF), (8, 0xFFFFFFFF)):
+        widths[tops > np.uint64(floor)] = width
+    blocks = [matrix.values[widths == width].astype(f"<u{width}").tobytes() for width in WIDTHS]
+    message = pb.KeyVizColumnar(
+        version=VERSION,
+        catalogue=_catalogue_bytes(matrix.catalogue),
+        widths=widths.tobytes(),
+        values=b"".join(blocks),
+        soft=_bits(matrix.soft),
+        conflicts=_bits(matrix.conflicts),
+    )
+    if matrix.codes is not None or len(matrix.shares):
+        _encode_identities(matrix, message)
+    return message
+
+
+def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:
+    shares = matrix.shares
+    codes = np.zeros(0, np.uint32) if matrix.codes is None else matrix.codes[matrix.values > 0]
+    used, renumbered = np.unique(np.concatenate([np.zeros(1, np.uint32), codes, shares.codes]), return_inverse=True)
+    codes, share_codes = renumbered[1 : 1 + len(codes)], renumbered[1 + len(codes) :]
+    message.identity_groups.extend(matrix.identities[used[1:], 0].tolist())
+    message.identity_terms.extend(matrix.identities[used[1:], 1].tolist())
+    if codes.any():
+        starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), codes[1:] != codes[:-1]]))
+        message.run_codes.extend(codes[starts].tolist())
+        message.run_lengths.extend(np.diff(np.append(starts, len(codes))).tolist())
+    cells = shares.rows * len(matrix.columns) + shares.columns
+    message.share_cell_deltas.extend(np.diff(cells, prepend=0).tolist())
+    message.share_codes.extend(share_codes.tolist())
+    message.share_values.extend(shares.values.tolist())
+
+
+def _catalogue_bytes(catalogue: Catalogue) -> bytes:
+    kept = _encoded.get(id(catalogue))
+    if kept is not None and kept[0] is catalogue:
+        return kept[1]
+    packed = pb.KeyVizCatalogue(rows=[encode_row(row) for row in catalogue.rows]).SerializeToString()
+    _encoded.put(id(catalogue), (catalogue, packed))
+    return packed
+
+
+def _bits(marks: NDArray[np.bool_] | None) -> bytes:
+    return b"" if marks is None or not marks.any() else np.packbits(marks.ravel()).tobytes()
+
+
+def decode_columnar(
+    message: pb.KeyVizColumnar, *, series: Series, columns: NDArray[np.int64], max_cells: int
+) -> Matrix:
+    """Raises MalformedAnswer for lengths that do not fit together, TooLarge for more than `max_cells` cells."""
+    if message.version != VERSION:
+        raise MalformedAnswer(f"columnar: version {message.version} is not known, only {VERSION}")
+    catalogue = _decode_catalogue(message.catalogue)
+    shape = (len(catalogue), len(columns))
+    if shape[0] * shape[1] > max_cells:
+        raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
+    values = _decode_values(message, shape)
+    soft, conflicts = _marks("soft", message.soft, shape), _marks("conflicts", message.conflicts, shape)
+    if not series.is_write:
+        return Matrix(series, columns, catalogue, values, soft=soft, conflicts=conflicts)
+    identities = _decode_table(message)
+    return Matrix(
+        series,
+        columns,
+        catalogue,
+        values,
+        identities,
+        _decode_codes(message, values, len(identities)),
+        _decode_shares(message, values, len(identities)),
+        soft=soft,
+        conflicts=conflicts,
+    )
+
+
+def _decode_catalogue(packed: bytes) -> Catalogue:
+    digest = hashlib.blake2b(packed, digest_size=16).digest()
+    kept = _decoded.get(digest)
+    if kept is not None:
+        return kept
+    message = pb.KeyVizCatalogue()
+    try:
+        message.ParseFromString(packed)
+    except DecodeError as error:
+        raise MalformedAnswer("columnar: the catalogue is not a KeyVizCatalogue") from error
+    catalogue = decode_catalogue(message.rows)
+    if len(packed) <= MAX_KEPT_BYTES:
+        _decoded.put(digest, catalogue)
+    return catalogue
+
+
+def _decode_values(message: pb.KeyVizColumnar, shape: tuple[int, int]) -> NDArray[np.uint64]:
+    widths = np.frombuffer(message.widths, np.uint8)
+    if len(widths) != shape[0] or not np.isin(widths, (0, *WIDTHS)).all():
+        raise MalformedAnswer(f"columnar: {len(widths)} widths for {shape[0]} rows, or one that is not 0, 1, 2, 4 or 8")
+    expected = int(widths.astype(np.int64).sum()) * shape[1]
+    if len(message.values) != expected:
+        raise MalformedAnswer(f"columnar: {len(message.values)} bytes of values, {expected} expected")
+    values = np.zeros(shape, np.uint64)
+    at = 0
+    for width in WIDTHS:
+        rows = np.flatnonzero(widths == width)
+        if len(rows) == 0:
+            continue
+        count = len(rows) * shape[1]
+        block = np.frombuffer(message.values, f"<u{width}", count, at)
+        at += count * width
+        values[rows] = block.reshape(len(rows), shape[1])
+    return values
+
+
+def _marks(name: str, packed: bytes, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    if not packed:
+        return None
+    cells = shape[0] * shape[1]
+    if len(packed) != (cells + 7) // 8:
+        raise MalformedAnswer(f"columnar: {len(packed)} bytes of {name} for {cells} cells")
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=cells)
+    return bits.astype(np.bool_).reshape(shape)
+
+
+def _decode_table(message: pb.KeyVizColumnar) -> NDArray[np.uint64]:
+    groups, terms = message.identity_groups, message.identity_terms
+    if len(groups) != len(terms):
+        raise MalformedAnswer(f"columnar: {len(groups)} identity_groups, {len(terms)} identity_terms")
+    if not groups:
+        return NO_IDENTITIES
+    table = np.zeros((len(groups) + 1, 2), np.uint64)
+    table[1:, 0] = groups
+    table[1:, 1] = terms
+    groups_, terms_ = table[1:, 0], table[1:, 1]
+    rising = (groups_[1:] > groups_[:-1]) | ((groups_[1:] == groups_[:-1]) & (terms_[1:] > terms_[:-1]))
+    if not table[1:].all() or not rising.all():
+        raise MalformedAnswer("columnar: identities must be known, and ascend by group, then term")
+    return table
+
+
+def _decode_codes(message: pb.KeyVizColumnar, values: NDArray[np.uint64], identities: int) -> NDArray[np.uint32] | None:
+    if not message.run_codes and not message.run_lengths:
+        return None
+    run_codes = np.array(message.run_codes, np.uint32)
+    run_lengths = np.array(message.run_lengths, np.int64)
+    hot = values > 0
+    if len(run_codes) != len(run_lengths) or int(run_lengths.sum()) != int(np.count_nonzero(hot)):
+        raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
+    if int(run_codes.max()) >= identities:
+        raise MalformedAnswer(f"columnar: run_codes names identity {int(run_codes.max())} of {identities}")
+    codes = np.zeros(values.shape, np.uint32)
+    codes[hot] = np.repeat(run_codes, run_lengths)
+    return codes
+
+
+def _decode_shares(message: pb.KeyVizColumnar, values: NDArray[np.uint64], identities: int) -> Shares:
+    count = len(message.share_cell_deltas)
+    if not count == len(message.share_codes) == len(message.share_values):
+        raise MalformedAnswer("columnar: share_cell_deltas, share_codes and share_values differ in length")
+    if count == 0:
+        return NO_SHARES
+    deltas = np.array(message.share_cell_deltas, np.uint64)
+    if int(deltas.max()) >= values.size:
+        raise MalformedAnswer(f"columnar: share_cell_deltas leaves the {values.size} cells")
+    cells = np.cumsum(deltas.astype(np.int64))
+    codes = np.array(message.share_codes, np.uint32)
+    amounts = np.array(message.share_values, np.uint64)
+    if int(cells[-1]) >= values.size or int(codes.max()) >= identities or not amounts.all():
+        raise MalformedAnswer("columnar: a share lies outside the matrix, has no identity, or has value 0")
+    ordered = (deltas[1:] > 0) | (codes[1:] > codes[:-1])
+    if not ordered.all() or bool((amounts > values.ravel()[cells]).any()):
+        raise MalformedAnswer("columnar: shares are not sorted by cell and code, or one is larger than its cell")
+    width = values.shape[1]
+    return Shares(cells // width, cells % width, codes, amounts)

@@ -1,0 +1,67 @@
+"""Requests for matrices."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.model import Series, Window
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
+
+SERIES_OF_NUMBER: Final = {
+    pb.KEYVIZ_SERIES_UNSPECIFIED: Series.WRITES,
+    pb.KEYVIZ_SERIES_READS: Series.READS,
+    pb.KEYVIZ_SERIES_WRITES: Series.WRITES,
+    pb.KEYVIZ_SERIES_READ_BYTES: Series.READ_BYTES,
+    pb.KEYVIZ_SERIES_WRITE_BYTES: Series.WRITE_BYTES,
+}
+NUMBER_OF_SERIES: Final = {series: number for number, series in SERIES_OF_NUMBER.items()}
+
+MAX_VIA: Final = 32
+MAX_NAMES: Final = 4096
+MAX_NAME_CHARS: Final = 1024
+
+
+def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
+    """Raises InvalidRequest that names the field and its value; proto3 enums are open, so numbers are checked too."""
+    series = SERIES_OF_NUMBER.get(request.series)
+    if series is None:
+        raise InvalidRequest("series", int(request.series), "is not a series (0 to 4)")
+    for field, names, most in (
+        ("via", request.via, MAX_VIA),
+        ("bucket_ids", request.bucket_ids, MAX_NAMES),
+        ("exclude", [leaf.node_id for leaf in request.exclude], MAX_NAMES),
+        ("node_id", [request.node_id], 1),
+    ):
+        if len(names) > most:
+            raise InvalidRequest(field, len(names), f"has too many entries, at most {most} are allowed")
+        for name in names:
+            if len(name) > MAX_NAME_CHARS:
+                raise InvalidRequest(field, name, f"is longer than {MAX_NAME_CHARS} characters")
+    return MatrixQuery(
+        series,
+        Window(request.from_unix_ms, request.to_unix_ms),
+        request.rows,
+        via=tuple(request.via),
+        unmerged=request.unmerged,
+        bucket_ids=tuple(request.bucket_ids),
+        node_id=request.node_id,
+        exclude=tuple((leaf.node_id, leaf.incarnation) for leaf in request.exclude),
+    )
+
+
+def encode_query(query: MatrixQuery, *, accept: tuple[pb.MatrixEncoding, ...] = ()) -> pb.GetKeyVizMatrixRequest:
+    """The message for a query; accept: encodings besides rows that the caller reads."""
+    return pb.GetKeyVizMatrixRequest(
+        series=NUMBER_OF_SERIES[query.series],
+        from_unix_ms=query.window.from_unix_ms,
+        to_unix_ms=query.window.to_unix_ms,
+        rows=query.rows,
+        via=query.via,
+        accept=accept,
+        unmerged=query.unmerged,
+        bucket_ids=query.bucket_ids,
+        node_id=query.node_id,
+        exclude=[pb.LeafKey(node_id=node_id, incarnation=life) for node_id, life in query.exclude],
+    )

@@ -1,0 +1,203 @@
+"""The row form: one KeyVizRow a bucket, values and identities in repeated fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.errors import MalformedAnswer
+from keyviz_grpc.model import MAX_ROUTE_IDS, NO_IDENTITIES, Catalogue, Matrix, Row, SampleRole, Series, Shares
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+KNOWN_ROLES: Final = frozenset(int(role) for role in SampleRole)
+
+
+def encode_row(row: Row) -> pb.KeyVizRow:
+    """A row's description, without traffic."""
+    return pb.KeyVizRow(
+        bucket_id=row.bucket_id,
+        start=row.start,
+        end=row.end,
+        label=row.label,
+        aggregate=row.aggregate,
+        route_ids=row.route_ids if row.aggregate else (),
+        route_ids_truncated=row.route_ids_truncated,
+        route_count=row.route_count,
+        sample_roles=row.sample_roles,
+        lineage_id=row.lineage_id,
+    )
+
+
+def decode_row(message: pb.KeyVizRow) -> Row:
+    """Raises MalformedAnswer for more route ids than an aggregate may list; unknown roles are passed over."""
+    if len(message.route_ids) > MAX_ROUTE_IDS:
+        raise MalformedAnswer(f"bucket_id {message.bucket_id!r}: {len(message.route_ids)} route_ids, at most 256")
+    roles = tuple(sorted({int(role) for role in message.sample_roles} & KNOWN_ROLES))
+    return Row(
+        message.bucket_id,
+        message.start,
+        message.end,
+        label=message.label,
+        aggregate=message.aggregate,
+        route_ids=tuple(message.route_ids),
+        route_ids_truncated=message.route_ids_truncated,
+        route_count=message.route_count or len(message.route_ids) or 1,
+        sample_roles=roles,
+        lineage_id=message.lineage_id,
+    )
+
+
+def encode_rows(matrix: Matrix) -> list[pb.KeyVizRow]:
+    """Every row with its values; soft marks and identities only where there are any in the whole row."""
+    identities = matrix.identity_arrays()
+    messages = []
+    for number, row in enumerate(matrix.catalogue.rows):
+        message = encode_row(row)
+        message.values.extend(matrix.values[number].tolist())
+        if matrix.soft is not None and matrix.soft[number].any():
+            message.soft_columns.extend(matrix.soft[number].tolist())
+        if identities is not None and identities[0][number].any():
+            message.raft_group_ids.extend(identities[0][number].tolist())
+            message.leader_terms.extend(identities[1][number].tolist())
+        messages.append(message)
+    return messages
+
+
+def decode_catalogue(messages: Sequence[pb.KeyVizRow]) -> Catalogue:
+    """Raises MalformedAnswer for what `Catalogue` refuses and for two aggregates of one range and group.
+
+    Own nodes derive the id from both, so two of one range with different ids differ in their group.
+    """
+    return Catalogue(tuple(decode_row(message) for message in messages))
+
+
+def decode_values(messages: Sequence[pb.KeyVizRow], columns: int) -> NDArray[np.uint64]:
+    """uint64[rows, columns]; raises MalformedAnswer for a ragged row."""
+    values = np.empty((len(messages), columns), np.uint64)
+    for number, message in enumerate(messages):
+        if len(message.values) != columns:
+            raise MalformedAnswer(f"bucket_id {message.bucket_id!r}: {len(message.values)} values, {columns} columns")
+        values[number] = message.values
+    return values
+
+
+def decode_soft(messages: Sequence[pb.KeyVizRow], columns: int) -> NDArray[np.bool_] | None:
+    """bool[rows, columns], or None when no row marks anything; raises MalformedAnswer for a ragged row."""
+    soft = np.zeros((len(messages), columns), np.bool_)
+    for number, message in enumerate(messages):
+        if not message.soft_columns:
+            continue
+        if len(message.soft_columns) != columns:
+            raise MalformedAnswer(
+                f"bucket_id {message.bucket_id!r}: {len(message.soft_columns)} soft_columns, {columns} columns"
+            )
+        soft[number] = message.soft_columns
+    return soft if soft.any() else None
+
+
+def decode_identities(
+    messages: Sequence[pb.KeyVizRow], values: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """(groups, terms), uint64[rows, columns] each, 0 where unknown, half known, or without traffic.
+
+    Raises MalformedAnswer where one list is neither empty nor as long as the values.
+    """
+    columns = values.shape[1]
+    groups, terms = np.zeros(values.shape, np.uint64), np.zeros(values.shape, np.uint64)
+    for number, message in enumerate(messages):
+        lengths = (len(message.raft_group_ids), len(message.leader_terms))
+        if lengths == (0, 0):
+            continue
+        if lengths not in ((columns, columns), (columns, 0), (0, columns)):
+            raise MalformedAnswer(
+                f"bucket_id {message.bucket_id!r}: {lengths[0]} raft_group_ids and {lengths[1]} leader_terms,"
+                f" {columns} columns"
+            )
+        if lengths == (columns, columns):
+            groups[number] = message.raft_group_ids
+            terms[number] = message.leader_terms
+    unknown = (groups == 0) | (terms == 0) | (values == 0)
+    groups[unknown] = 0
+    terms[unknown] = 0
+    return groups, terms
+
+
+def table_of(groups: NDArray[np.uint64], terms: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    """(identities uint64[I, 2] sorted by group, term, with (0, 0) first; the code of each pair, flat)."""
+    if not groups.any():
+        return NO_IDENTITIES, np.zeros(groups.size, np.uint32)
+    pairs = np.column_stack([groups.ravel(), terms.ravel()])
+    if int(pairs.max()) < 2**32:
+        packed, inverse = np.unique(
+            np.append(pairs[:, 0] << np.uint64(32) | pairs[:, 1], np.uint64(0)), return_inverse=True
+        )
+        table = np.column_stack([packed >> np.uint64(32), packed & np.uint64(2**32 - 1)])
+    else:
+        table, inverse = np.unique(np.vstack([pairs, NO_IDENTITIES]), axis=0, return_inverse=True)
+    return table, inverse.ravel()[:-1].astype(np.uint32)
+
+
+def decode_shares(
+    messages: Sequence[pb.KeyVizShare], shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """(rows, columns, groups, terms, values); raises MalformedAnswer for one outside the matrix or of value 0."""
+    rows = np.array([share.row for share in messages], np.int64)
+    columns = np.array([share.column for share in messages], np.int64)
+    if len(rows) and (int(rows.max()) >= shape[0] or int(columns.max()) >= shape[1]):
+        raise MalformedAnswer(f"shares: cell ({int(rows.max())}, {int(columns.max())}) of {shape[0]} x {shape[1]}")
+    groups = np.array([share.raft_group_id for share in messages], np.uint64)
+    terms = np.array([share.leader_term for share in messages], np.uint64)
+    values = np.array([share.value for share in messages], np.uint64)
+    if len(values) and not values.all():
+        raise MalformedAnswer("shares: one has value 0")
+    half = (groups == 0) | (terms == 0)
+    groups[half] = 0
+    terms[half] = 0
+    return rows, columns, groups, terms, values
+
+
+def build_matrix(
+    series: Series,
+    columns: NDArray[np.int64],
+    catalogue: Catalogue,
+    *,
+    values: NDArray[np.uint64],
+    identities: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None,
+    shares: Sequence[pb.KeyVizShare],
+    soft: NDArray[np.bool_] | None,
+    conflicts: NDArray[np.bool_] | None,
+) -> Matrix:
+    """One matrix from decoded pieces; raises MalformedAnswer for shares that contradict themselves."""
+    if not series.is_write or (identities is None and not shares):
+        return Matrix(series, columns, catalogue, values, soft=soft, conflicts=conflicts)
+    rows, ats, groups, terms, amounts = decode_shares(shares, values.shape)  # type: ignore[arg-type]
+    cell_groups, cell_terms = identities if identities is not None else (np.zeros_like(values), np.zeros_like(values))
+    table, codes = table_of(np.append(cell_groups.ravel(), groups), np.append(cell_terms.ravel(), terms))
+    cell_codes, share_codes = codes[: values.size].reshape(values.shape).copy(), codes[values.size :]
+    order = np.lexsort((share_codes, ats, rows))
+    listed = Shares(rows[order], ats[order], share_codes[order], amounts[order])
+    _check_shares(listed, values)
+    return Matrix(
+        series,
+        columns,
+        catalogue,
+        values,
+        table,
+        cell_codes if cell_codes.any() else None,
+        listed,
+        soft=soft,
+        conflicts=conflicts,
+    )
+
+
+def _check_shares(shares: Shares, values: NDArray[np.uint64]) -> None:
+    if len(shares) == 0:
+        return
+    same_cell = (np.diff(shares.rows) == 0) & (np.diff(shares.columns) == 0)
+    if bool((same_cell & (np.diff(shares.codes.astype(np.int64)) == 0)).any()):
+        raise MalformedAnswer("shares: one identity occurs twice in a cell")
+    if bool((shares.values > values[shares.rows, shares.columns]).any()):
+        raise MalformedAnswer("shares: one is larger than its cell's value")
