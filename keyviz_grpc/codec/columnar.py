@@ -77,7 +77,9 @@ def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:
     shares = matrix.shares
     codes = np.zeros(0, np.uint32) if matrix.codes is None else matrix.codes[matrix.values > 0]
     used, renumbered = np.unique(np.concatenate([np.zeros(1, np.uint32), codes, shares.codes]), return_inverse=True)
-    codes, share_codes = renumbered[1 : 1 + len(codes)], renumbered[1 + len(codes) :]
+    cell_count = len(codes)
+    codes = renumbered[1 : 1 + cell_count].astype(np.uint32)
+    share_codes = renumbered[1 + cell_count :]
     message.identity_groups.extend(matrix.identities[used[1:], 0].tolist())
     message.identity_terms.extend(matrix.identities[used[1:], 1].tolist())
     if codes.any():

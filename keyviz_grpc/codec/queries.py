@@ -51,7 +51,9 @@ def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
     )
 
 
-def encode_query(query: MatrixQuery, *, accept: tuple[pb.MatrixEncoding, ...] = ()) -> pb.GetKeyVizMatrixRequest:
+def encode_query(
+    query: MatrixQuery, *, accept: tuple[pb.MatrixEncoding.ValueType, ...] = ()
+) -> pb.GetKeyVizMatrixRequest:
     """The message for a query; accept: encodings besides rows that the caller reads."""
     return pb.GetKeyVizMatrixRequest(
         series=NUMBER_OF_SERIES[query.series],

@@ -26,7 +26,7 @@ def encode_row(row: Row) -> pb.KeyVizRow:
         route_ids=row.route_ids if row.aggregate else (),
         route_ids_truncated=row.route_ids_truncated,
         route_count=row.route_count,
-        sample_roles=row.sample_roles,
+        sample_roles=[pb.SampleRole.ValueType(role) for role in row.sample_roles],
         lineage_id=row.lineage_id,
     )
 
@@ -173,7 +173,7 @@ def build_matrix(
     """One matrix from decoded pieces; raises MalformedAnswer for shares that contradict themselves."""
     if not series.is_write or (identities is None and not shares):
         return Matrix(series, columns, catalogue, values, soft=soft, conflicts=conflicts)
-    rows, ats, groups, terms, amounts = decode_shares(shares, values.shape)  # type: ignore[arg-type]
+    rows, ats, groups, terms, amounts = decode_shares(shares, values.shape)
     cell_groups, cell_terms = identities if identities is not None else (np.zeros_like(values), np.zeros_like(values))
     table, codes = table_of(np.append(cell_groups.ravel(), groups), np.append(cell_terms.ravel(), terms))
     cell_codes, share_codes = codes[: values.size].reshape(values.shape).copy(), codes[values.size :]

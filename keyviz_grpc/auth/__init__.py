@@ -1,0 +1,27 @@
+"""Credentials between nodes: short-lived tokens from a shared key, or a static bearer token from a file."""
+
+from keyviz_grpc.auth.keys import KeyFile, TextFile, read_key_file
+from keyviz_grpc.auth.tokens import (
+    BearerCredentials,
+    BearerVerifier,
+    Credentials,
+    Refused,
+    TokenCredentials,
+    TokenVerifier,
+    Verifier,
+    mint_token,
+)
+
+__all__ = [
+    "BearerCredentials",
+    "BearerVerifier",
+    "Credentials",
+    "KeyFile",
+    "Refused",
+    "TextFile",
+    "TokenCredentials",
+    "TokenVerifier",
+    "Verifier",
+    "mint_token",
+    "read_key_file",
+]

@@ -1,0 +1,88 @@
+"""What stands before every handler: the error barrier and the credentials."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+
+from keyviz_grpc.auth import Refused, Verifier
+
+log = logging.getLogger(__name__)
+audit = logging.getLogger("keyviz.audit")
+
+MAX_DETAILS_CHARS: Final = 1000
+OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
+
+Handler = grpc.RpcMethodHandler[Any, Any]
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+
+
+class Barrier(grpc.aio.ServerInterceptor):
+    """Turns an unexpected exception of a unary handler into INTERNAL with a stable text; the log has the traceback."""
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        inner: Any = handler.unary_unary
+
+        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            try:
+                return await inner(request, context)
+            except grpc.aio.AbortError:
+                raise
+            except Exception:
+                log.exception("a handler failed", extra={"method": handler_call_details.method})
+                await context.abort(grpc.StatusCode.INTERNAL, "internal: see the server's log")
+
+        return grpc.unary_unary_rpc_method_handler(
+            guarded,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Refuses every call without good credentials, except health checks; each refusal leaves an audit line."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """See grpc.aio.ServerInterceptor."""
+        method = handler_call_details.method
+        if method.startswith(OPEN_SERVICES):
+            return await continuation(handler_call_details)
+        offered = [str(value) for key, value in handler_call_details.invocation_metadata if key == "authorization"]
+        try:
+            self._verifier.verify(offered[0] if len(offered) == 1 else None)
+        except Refused as refused:
+            audit.warning("request refused", extra={"method": method, "outcome": "unauthenticated"})
+            return _refusing(str(refused), await continuation(handler_call_details))
+        return await continuation(handler_call_details)
+
+
+def _refusing(message: str, handler: Handler | None) -> Handler:
+    async def refuse(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        del request
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, message)
+
+    async def refuse_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        for nothing in ():
+            yield nothing
+        await refuse(request, context)
+
+    if handler is not None and handler.response_streaming:
+        kind = (
+            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+        )
+        return kind(refuse_stream)
+    return grpc.unary_unary_rpc_method_handler(refuse)

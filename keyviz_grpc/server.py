@@ -1,0 +1,231 @@
+"""The gRPC server of a node or of a cluster: binding, credentials, health, reflection, draining."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from keyviz_grpc.auth import Verifier
+from keyviz_grpc.cluster import Cluster
+from keyviz_grpc.errors import SettingError
+from keyviz_grpc.interceptors import Barrier, Gate
+from keyviz_grpc.proto import admin_pb2, admin_pb2_grpc, keyviz_pb2, keyviz_pb2_grpc
+from keyviz_grpc.service import ClusterServicer, NodeServicer
+from keyviz_grpc.source import Source
+
+log = logging.getLogger(__name__)
+
+SERVICES: Final = (
+    keyviz_pb2.DESCRIPTOR.services_by_name["KeyViz"].full_name,
+    admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How a server serves. Raises SettingError for bounds below 1 and for half a TLS pair.
+
+    max_concurrent: calls in flight, one more is refused at once with RESOURCE_EXHAUSTED. certificate, key: PEM files;
+    client_ca: PEM of whom client certificates must come from (mTLS). insecure: allow plain text or no credentials
+    on addresses that others can reach.
+    """
+
+    max_concurrent: int = 64
+    max_request_bytes: int = 1 << 20
+    max_answer_bytes: int = (1 << 31) - 1
+    threads: int = 2
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_concurrent", "max_request_bytes", "max_answer_bytes", "threads"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
+        if (self.certificate is None) != (self.key is None):
+            raise SettingError("a TLS certificate and its key go together")
+        if self.client_ca is not None and self.certificate is None:
+            raise SettingError("client certificates can only be asked for over TLS")
+
+
+class RunningServer:
+    """A server that serves; `address` is HOST:PORT as really bound. An async context manager that drains at its end."""
+
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        address: str,
+        health_service: health.aio.HealthServicer,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self.address = address
+        self._server = server
+        self._health = health_service
+        self._threads = threads
+
+    async def drain(self, grace_s: float = 5.0) -> None:
+        """Says NOT_SERVING, takes no new calls, lets those under way end for up to `grace_s` seconds."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.drain()
+
+
+async def serve_node(
+    source: Source | None, *, listen: str, settings: ServerSettings | None = None, verifier: Verifier | None = None
+) -> RunningServer:
+    """Serves one node's own view on `listen` (HOST:PORT, port 0 = any free one). source None: the sampler is off.
+
+    Raises SettingError when the address cannot be bound, and for an address that others can reach without TLS and
+    credentials unless `settings.insecure`.
+    """
+    settings = settings or ServerSettings()
+    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
+    return await _serve(NodeServicer(source, threads), threads, listen=listen, settings=settings, verifier=verifier)
+
+
+async def serve_cluster(
+    cluster: Cluster, *, listen: str, settings: ServerSettings | None = None, verifier: Verifier | None = None
+) -> RunningServer:
+    """Serves a whole cluster's view, as `serve_node` does one node's."""
+    settings = settings or ServerSettings()
+    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
+    return await _serve(ClusterServicer(cluster, threads), threads, listen=listen, settings=settings, verifier=verifier)
+
+
+async def _serve(
+    servicer: NodeServicer | ClusterServicer,
+    threads: ThreadPoolExecutor,
+    *,
+    listen: str,
+    settings: ServerSettings,
+    verifier: Verifier | None,
+) -> RunningServer:
+    check_exposure(
+        listen, tls=settings.certificate is not None, guarded=verifier is not None, insecure=settings.insecure
+    )
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = [Barrier(), *([Gate(verifier)] if verifier else [])]
+    server = grpc.aio.server(
+        interceptors=interceptors,
+        maximum_concurrent_rpcs=settings.max_concurrent,
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", settings.max_request_bytes),
+            ("grpc.max_send_message_length", settings.max_answer_bytes),
+        ],
+    )
+    keyviz_pb2_grpc.add_KeyVizServicer_to_server(servicer, server)
+    admin_pb2_grpc.add_AdminServicer_to_server(servicer, server)
+    health_service = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
+    reflection.enable_server_reflection(
+        [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME], server
+    )
+    address = _bind(server, listen, settings)
+    await server.start()
+    for name in ("", *SERVICES):
+        await health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return RunningServer(server, address, health_service, threads)
+
+
+def check_exposure(listen: str, *, tls: bool, guarded: bool, insecure: bool) -> None:
+    """Refuses an address that others can reach without TLS and credentials; with `insecure` it only warns.
+
+    Raises SettingError naming the address and what to do.
+    """
+    if is_loopback(listen):
+        return
+    missing = [name for name, there in (("TLS", tls), ("credentials", guarded)) if not there]
+    if not missing:
+        return
+    if not insecure:
+        raise SettingError(
+            f"listening on {listen} without {' and '.join(missing)}: configure them, use 127.0.0.1, or --insecure"
+        )
+    log.warning("listening without protection", extra={"address": listen, "missing": ", ".join(missing)})
+
+
+def is_loopback(address: str) -> bool:
+    """Whether HOST:PORT names this machine alone."""
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(server: grpc.aio.Server, listen: str, settings: ServerSettings) -> str:
+    host = listen.rpartition(":")[0]
+    try:
+        if settings.certificate is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, _credentials(settings))
+    except RuntimeError as error:
+        raise SettingError(
+            f"cannot listen on {listen}: the port is taken, or the address is not of this machine"
+        ) from error
+    if port == 0:
+        raise SettingError(f"cannot listen on {listen}")
+    return f"{host}:{port}"
+
+
+def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:
+    def load() -> grpc.ServerCertificateConfiguration:
+        paths = (settings.key, settings.certificate, settings.client_ca)
+        try:
+            key, certificate, client_ca = (None if path is None else path.read_bytes() for path in paths)
+        except OSError as error:
+            raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
+        pair = [(key or b"", certificate or b"")]
+        return grpc.ssl_server_certificate_configuration(pair, root_certificates=client_ca)
+
+    held = [load(), _marks(settings)]
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        marks = _marks(settings)
+        if marks == held[1]:
+            return None
+        try:
+            held[:] = [load(), marks]
+        except SettingError:
+            log.exception("new certificate files cannot be read, the old ones stay")
+            return None
+        return held[0]  # type: ignore[return-value]
+
+    return grpc.dynamic_ssl_server_credentials(
+        held[0],  # type: ignore[arg-type]
+        fetch,  # type: ignore[arg-type]
+        require_client_authentication=settings.client_ca is not None,
+    )
+
+
+def _marks(settings: ServerSettings) -> tuple[tuple[int, int] | None, ...]:
+    marks: list[tuple[int, int] | None] = []
+    for path in (settings.certificate, settings.key, settings.client_ca):
+        try:
+            status = None if path is None else path.stat()
+        except OSError:
+            status = None
+        marks.append(None if status is None else (status.st_mtime_ns, status.st_size))
+    return tuple(marks)
