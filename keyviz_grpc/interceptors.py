@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -16,8 +16,8 @@ audit = logging.getLogger("keyviz.audit")
 MAX_DETAILS_CHARS: Final = 1000
 OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
 
-Handler = grpc.RpcMethodHandler[Any, Any]
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 
 
 class Barrier(grpc.aio.ServerInterceptor):
@@ -76,9 +76,7 @@ def _refusing(message: str, handler: Handler | None) -> Handler:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, message)
 
     async def refuse_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        for nothing in ():
-            yield nothing
-        await refuse(request, context)
+        yield await refuse(request, context)
 
     if handler is not None and handler.response_streaming:
         kind = (

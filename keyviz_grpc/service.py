@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -19,7 +19,7 @@ from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.source import Source
 
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 DEFAULT_DEADLINE_S: Final = 10.0
 
