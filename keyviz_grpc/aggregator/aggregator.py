@@ -1,0 +1,207 @@
+"""The aggregator: one true view of a cluster. It sees peers only through a small protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import FailureKind, InvalidRequest, LoopRefused, SamplerDisabled
+from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge
+from keyviz_grpc.model import Series, Window
+from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, NoUsablePeers, Outcome, Overview
+from keyviz_grpc.peers.protocols import BytesBudget, Membership, Peer
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.source import Source
+
+_Result = TypeVar("_Result")
+_Reply = TypeVar("_Reply", Answer, Overview)
+
+FIRST_GUESS_STEP_MS: Final = 60_000
+"""How wide to ask before any answer told a step."""
+
+BUILD_SHARE: Final = 0.8
+"""Of the caller's time, what peers may take; the rest is for merging and sending."""
+
+
+class Aggregator:
+    """Fans a request out to every peer and merges. Implements `Cluster`; for one event loop.
+
+    local: a node in this very process, listed first as `self`, asked without a network hop. wall_clock: unix seconds.
+    """
+
+    def __init__(
+        self,
+        membership: Membership,
+        *,
+        settings: FanoutSettings,
+        node_id: str,
+        local: Source | None = None,
+        incarnation: int | None = None,
+        wall_clock: Callable[[], float] = time.time,
+        version: str = "",
+    ) -> None:
+        self.node_id = node_id
+        self.version = version
+        self._membership, self._settings, self._local = membership, settings, local
+        self._wall_clock = wall_clock
+        self._incarnation = int(wall_clock() * 1000) if incarnation is None else incarnation
+        self._step_ms = 0
+        self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
+        self._flights: Flights[MatrixQuery, Answer] = Flights(settings.max_requests)
+        self._calls = asyncio.Semaphore(settings.max_in_flight_peers)
+
+    async def matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
+        """See `Cluster`. Identical queries in flight share one fan-out."""
+        if self.node_id in query.via:
+            raise LoopRefused(f"aggregator {self.node_id!r} is in via={list(query.via)}: aggregators ask in a ring")
+        answer = await self._flights.join(query, lambda: self._matrix(query, deadline))
+        if not any(outcome.ok for outcome in answer.outcomes):
+            failures = [outcome.kind for outcome in answer.outcomes]
+            if failures and all(kind is FailureKind.DISABLED for kind in failures):
+                raise SamplerDisabled
+            raise NoUsablePeers(answer.outcomes)
+        return answer
+
+    async def _matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
+        results = await self._ask_all(query, deadline)
+
+        def build() -> Answer:
+            merged = self._merge(results, query)
+            tangled = merged.step_ms == 0 and query.via and not query.unmerged and len(merged.outcomes) > 1
+            # Without any step the leaves cannot be aligned here; the aggregator above may know one.
+            return self._merge(results, replace(query, unmerged=True)) if tangled else fold(merged, query.rows)
+
+        answer = await self._in_thread(build)
+        self._step_ms = max([self._step_ms, *(outcome.step_ms for outcome in answer.outcomes if outcome.ok)])
+        return answer
+
+    def _merge(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer:
+        return merge(
+            results,
+            query=query,
+            now_unix_ms=int(self._wall_clock() * 1000),
+            node_id=self.node_id,
+            incarnation=self._incarnation,
+        )
+
+    async def cell(self, *, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
+        """See `Cluster`."""
+        if column_unix_ms <= 0:
+            raise InvalidRequest("column_unix_ms", column_unix_ms, "must be a positive unix time in milliseconds")
+        if not bucket_id:
+            raise InvalidRequest("bucket_id", bucket_id, "must not be empty")
+        reach = 4 * (self._step_ms or FIRST_GUESS_STEP_MS)
+        window = Window(max(1, column_unix_ms - reach), column_unix_ms + reach)
+        query = MatrixQuery(series, window, bucket_ids=(bucket_id,), unmerged=True)
+        results = await self._ask_all(query, deadline)
+        if not any(isinstance(result, Answer) for result in results):
+            raise NoUsablePeers(tuple(result for result in results if isinstance(result, Outcome)))
+        now = int(self._wall_clock() * 1000)
+        return await self._in_thread(
+            lambda: contributions(results, query=query, column_unix_ms=column_unix_ms, now_unix_ms=now)
+        )
+
+    async def overview(self, deadline: Deadline) -> Overview:
+        """See `Cluster`. Of what nodes say of a group, the highest term wins."""
+        below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
+        peers = await self._membership.peers(below)
+        live = [peer for peer in peers if not isinstance(peer, Outcome)]
+        replies = await asyncio.gather(*(self._bounded(peer.overview(below)) for peer in live))
+        told = [(peer.address, reply) for peer, reply in zip(live, replies, strict=True) if isinstance(reply, Overview)]
+        if self._local is not None:
+            told.insert(0, ("self", self._local.overview()))
+        members: dict[str, Member] = {}
+        leaders: dict[int, GroupLeader] = {}
+        for address, overview in told:
+            own = Member(overview.self_.node_id, overview.self_.address or address)
+            for member in (own, *overview.members):
+                members.setdefault(member.node_id or member.address, member)
+            for leader in overview.group_leaders:
+                known = leaders.get(leader.raft_group_id)
+                if known is None or (leader.leader_term, leader.leader_node_id) > (
+                    known.leader_term,
+                    known.leader_node_id,
+                ):
+                    leaders[leader.raft_group_id] = leader
+        return Overview(
+            Member(self.node_id, ""),
+            tuple(members[name] for name in sorted(members)),
+            tuple(leaders[group] for group in sorted(leaders)),
+            incarnation=self._incarnation,
+            version=self.version,
+        )
+
+    async def close(self) -> None:
+        """Lets go of peers and threads."""
+        await self._membership.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask_all(self, query: MatrixQuery, deadline: Deadline) -> list[Answer | Outcome]:
+        """Every peer's answer or failure in configured order, the local node first."""
+        below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
+        asked = replace(query, rows=0, window=self._widened(query.window), via=(*query.via, self.node_id))
+        budget = BytesBudget(self._settings.max_total_bytes)
+        peers = await self._membership.peers(below)
+
+        async def ask(peer: Peer | Outcome) -> Answer | Outcome:
+            if isinstance(peer, Outcome):
+                return peer
+            exclude = (*query.exclude, *self._repeated.get(peer.address, ()))
+            return await self._bounded(peer.matrix(replace(asked, exclude=exclude), below, budget))
+
+        calls = [ask(peer) for peer in peers]
+        if self._local is not None:
+            calls.insert(0, self._ask_local(self._local, asked))
+        results = list(await asyncio.gather(*calls))
+        await self._ask_again(peers, results, asked, below, budget=budget)
+        self._membership.report([result for result in results if isinstance(result, Outcome)])
+        return results
+
+    async def _ask_again(
+        self,
+        peers: Sequence[Peer | Outcome],
+        results: list[Answer | Outcome],
+        asked: MatrixQuery,
+        deadline: Deadline,
+        *,
+        budget: BytesBudget,
+    ) -> None:
+        """Asks aggregators that merged a node which is counted already once more, without that node."""
+        shift = len(results) - len(peers)
+        for number, repeated in duplicate_leaves(results).items():
+            peer = peers[number - shift] if number >= shift else None
+            if peer is None or isinstance(peer, Outcome):
+                continue
+            self._repeated[peer.address] = tuple(sorted({*self._repeated.get(peer.address, ()), *repeated}))
+            exclude = (*asked.exclude, *self._repeated[peer.address])
+            results[number] = await self._bounded(peer.matrix(replace(asked, exclude=exclude), deadline, budget))
+
+    async def _ask_local(self, source: Source, query: MatrixQuery) -> Answer | Outcome:
+        began = time.perf_counter()
+        try:
+            answer = await self._in_thread(lambda: source.matrix(query))
+        except SamplerDisabled as error:
+            return Outcome("self", kind=FailureKind.DISABLED, detail=str(error))
+        latency_ms = (time.perf_counter() - began) * 1000
+        return replace(answer, outcomes=(replace(answer.outcomes[0], address="self", latency_ms=latency_ms),))
+
+    def _widened(self, window: Window) -> Window:
+        # Aligning shifts stamps by at most half a step; for older peers the step may not be known yet.
+        half = -(-(self._step_ms or FIRST_GUESS_STEP_MS) // 2)
+        from_ = max(1, window.from_unix_ms - half) if window.from_unix_ms else 0
+        return Window(from_, window.to_unix_ms + half if window.to_unix_ms else 0)
+
+    async def _bounded(self, call: Awaitable[_Reply | Outcome]) -> _Reply | Outcome:
+        async with self._calls:
+            return await call
+
+    async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,0 +1,251 @@
+"""One peer, one call: deadline, cap, credentials, and the one place where a gRPC status becomes an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from keyviz_grpc.auth import Credentials
+from keyviz_grpc.codec import decode_answer, decode_overview, encode_query
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, SettingError, TooLarge
+from keyviz_grpc.outcome import Answer, Outcome, Overview
+from keyviz_grpc.peers.protocols import BytesBudget
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
+
+log = logging.getLogger(__name__)
+
+_Reply = TypeVar("_Reply", bound=Message)
+
+SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
+MAX_DETAIL_CHARS: Final = 300
+ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files for calls: authorities to trust (None = the system's), and a certificate of one's own for mTLS."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def read(self) -> grpc.ChannelCredentials:
+        """Raises SettingError naming a file that cannot be read."""
+        try:
+            ca, key, certificate = (
+                None if path is None else path.read_bytes() for path in (self.ca, self.key, self.certificate)
+            )
+        except OSError as error:
+            raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
+        return grpc.ssl_channel_credentials(ca, key, certificate)
+
+    def marks(self) -> tuple[tuple[int, int] | None, ...]:
+        """Changes when a file does."""
+        marks: list[tuple[int, int] | None] = []
+        for path in (self.ca, self.certificate, self.key):
+            try:
+                status = None if path is None else path.stat()
+            except OSError:
+                status = None
+            marks.append(None if status is None else (status.st_mtime_ns, status.st_size))
+        return tuple(marks)
+
+
+@dataclass(slots=True)
+class ClientShared:
+    """What the clients of one process share: settings, credentials, and threads that decode."""
+
+    max_message_bytes: int = 64 << 20
+    credentials: Credentials | None = None
+    tls: TlsFiles | None = None
+    threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="keyviz-decode")
+    )
+
+
+class PeerClient:
+    """A peer over gRPC: owns one channel for its whole life. Implements `Peer`."""
+
+    def __init__(self, address: str, shared: ClientShared) -> None:
+        self.address = address
+        self._shared = shared
+        self._channel: grpc.aio.Channel | None = None
+        self._marks: object = None
+        self._path = SERVICE_PATHS[0]
+        self._told: tuple[str, int] | None = None
+        self._closed = False
+
+    async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
+        """See `Peer`."""
+        began = time.perf_counter()
+        request = encode_query(query, accept=ACCEPT)
+        raw = await self._call("GetKeyVizMatrix", request, deadline)
+        latency_ms = (time.perf_counter() - began) * 1000
+        if isinstance(raw, Outcome):
+            return replace(raw, latency_ms=latency_ms)
+        if not budget.take(len(raw)):
+            detail = f"{len(raw)} bytes more than the {budget.total_bytes} that all answers together may hold"
+            return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
+        node_id, incarnation = self._told or ("", 0)
+        known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
+        loop = asyncio.get_running_loop()
+        try:
+            answer = await loop.run_in_executor(self._shared.threads, _decode, raw, query, known)
+        except MalformedAnswer as error:
+            return self._failed(FailureKind.MALFORMED, str(error), latency_ms)
+        except TooLarge as error:
+            return self._failed(FailureKind.MESSAGE_TOO_LARGE, str(error), latency_ms)
+        if not answer.node_id and self._told is None:
+            answer = await self._ask_who(answer, deadline)
+        return answer
+
+    async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
+        # An older node does not say who it is with every answer; it is asked once a connection.
+        overview = await self.overview(deadline.child(1.0, 0.5))
+        self._told = (overview.self_.node_id, overview.incarnation) if isinstance(overview, Overview) else ("", 0)
+        node_id, incarnation = self._told
+        named = replace(answer.outcomes[0], node_id=node_id, incarnation=incarnation)
+        return replace(answer, outcomes=(named,)) if not answer.merged else answer
+
+    async def overview(self, deadline: Deadline) -> Overview | Outcome:
+        """See `Peer`."""
+        raw = await self._call("GetClusterOverview", pb.GetClusterOverviewRequest(), deadline)
+        if isinstance(raw, Outcome):
+            return raw
+        try:
+            return decode_overview(_parse(pb.GetClusterOverviewResponse, raw))
+        except MalformedAnswer as error:
+            return self._failed(FailureKind.MALFORMED, str(error))
+
+    async def close(self) -> None:
+        """Lets go of the connection; calls under way fail as `unreachable`."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def _call(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
+        result = await self._call_path(self._path, method, request, deadline)
+        if not isinstance(result, _Status):
+            return result
+        if result.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
+            older = await self._call_path(SERVICE_PATHS[1], method, request, deadline)
+            if not isinstance(older, _Status):
+                self._path = SERVICE_PATHS[1]
+                return older
+            if older.code != "UNIMPLEMENTED":
+                result = older
+        if result.code in ("UNAVAILABLE", "UNIMPLEMENTED"):
+            # Whatever listens there next may be another version or another node.
+            self._path, self._told = SERVICE_PATHS[0], None
+        return self._outcome_of(result)
+
+    async def _call_path(
+        self, path: str, method: str, request: Message, deadline: Deadline
+    ) -> bytes | Outcome | _Status:
+        if self._closed:
+            return self._failed(FailureKind.UNREACHABLE, "the connection was closed: the peer left the cluster")
+        try:
+            channel = await self._connected()
+        except SettingError as error:
+            return self._failed(FailureKind.UNREACHABLE, str(error))
+        call: Any = channel.unary_unary(path + method, request_serializer=_serialize, response_deserializer=None)
+        metadata = self._shared.credentials.metadata() if self._shared.credentials is not None else ()
+        try:
+            raw: bytes = await call(request, timeout=max(0.001, deadline.left_s()), metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            return _Status(error.code().name, _clean(error.details() or ""))
+        except asyncio.CancelledError:
+            if self._cancelled_by_closing():
+                return self._failed(FailureKind.UNREACHABLE, "the connection was closed during the call")
+            raise
+        return raw
+
+    def _cancelled_by_closing(self) -> bool:
+        # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
+        task = asyncio.current_task()
+        return self._closed and (task is None or task.cancelling() == 0)
+
+    async def _connected(self) -> grpc.aio.Channel:
+        marks = None if self._shared.tls is None else self._shared.tls.marks()
+        if self._channel is not None and marks == self._marks:
+            return self._channel
+        old, options = self._channel, _channel_options(self._shared.max_message_bytes)
+        if self._shared.tls is None:
+            self._channel = grpc.aio.insecure_channel(self.address, options=options)
+        else:
+            self._channel = grpc.aio.secure_channel(self.address, self._shared.tls.read(), options=options)
+        self._marks = marks
+        if old is not None:
+            await old.close(grace=5.0)
+        return self._channel
+
+    def _outcome_of(self, status: _Status) -> Outcome:
+        kind = FAILURE_OF_STATUS[status.code]
+        details = status.details
+        if status.code == "RESOURCE_EXHAUSTED" and "larger than max" in details:
+            kind = FailureKind.MESSAGE_TOO_LARGE
+            details = f"its answer is over the cap of {self._shared.max_message_bytes} bytes"
+            log.warning(
+                "answer over the cap", extra={"peer": self.address, "cap_bytes": self._shared.max_message_bytes}
+            )
+        elif status.code == "UNAVAILABLE" and "keyviz sampler not configured" in details:
+            kind = FailureKind.DISABLED
+        elif status.code == "DEADLINE_EXCEEDED":
+            details = "no answer in time"
+        elif status.code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+            details = "the peer refused the credentials: compare the key or token files on both sides"
+        return self._failed(kind, details or status.code)
+
+    def _failed(self, kind: FailureKind, detail: str, latency_ms: float = 0.0) -> Outcome:
+        return Outcome(self.address, kind=kind, detail=_clean(detail), latency_ms=latency_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """All that is kept of a failed call: gRPC's own error objects must not live on."""
+
+    code: str
+    details: str
+
+
+def _channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 1000),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+    ]
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _parse(kind: type[_Reply], raw: bytes) -> _Reply:
+    message = kind()
+    try:
+        message.ParseFromString(raw)
+    except DecodeError as error:
+        raise MalformedAnswer(f"the answer is not a {kind.DESCRIPTOR.name}") from error
+    return message
+
+
+def _decode(raw: bytes, query: MatrixQuery, known: Outcome) -> Answer:
+    return decode_answer(_parse(pb.GetKeyVizMatrixResponse, raw), series=query.series, outcome=known)
+
+
+def _clean(text: str) -> str:
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return plain if len(plain) <= MAX_DETAIL_CHARS else plain[:MAX_DETAIL_CHARS] + "…"

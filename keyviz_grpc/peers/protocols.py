@@ -1,0 +1,55 @@
+"""How the aggregator sees peers: nothing here knows a transport."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.outcome import Answer, Outcome, Overview
+from keyviz_grpc.query import MatrixQuery
+
+
+class BytesBudget:
+    """What all answers of one request may hold together; not thread-safe, for one event loop."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self.total_bytes = total_bytes
+        self._left = total_bytes
+
+    def take(self, size: int) -> bool:
+        """Whether `size` bytes still fit; if so they are taken."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+
+class Peer(Protocol):
+    """One remote node or aggregator. Failures are values; only cancellation raises."""
+
+    address: str
+
+    async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
+        """Its answer with outcomes that carry address and latency, or why there is none."""
+        ...
+
+    async def overview(self, deadline: Deadline) -> Overview | Outcome:
+        """What it says of the cluster, or why not."""
+        ...
+
+
+class Membership(Protocol):
+    """Who is in the cluster."""
+
+    async def peers(self, deadline: Deadline) -> Sequence[Peer | Outcome]:
+        """The peers in configured order; an Outcome stands for a name that cannot be turned into peers now."""
+        ...
+
+    def report(self, outcomes: Sequence[Outcome]) -> None:
+        """Tells how peers fared, so that a membership that discovered them can look again."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of every connection."""
+        ...
