@@ -90,6 +90,10 @@ async def resolve(host: str, port: int) -> list[str]:
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
 
 
+def _packed(host: str) -> bytes:
+    return ipaddress.ip_address(host.partition("%")[0]).packed
+
+
 class DnsPeers:
     """Every address of NAME:PORT, resolved anew every few seconds; when that fails, the addresses known stay in use."""
 
