@@ -100,7 +100,7 @@ class _Run:
 @option("--max-message", type=SIZE, default="64MiB", help="Cap on one node's answer; one byte more is not used.")
 @option("--max-total", type=SIZE, default="512MiB", help="What all answers of one request may hold together.")
 @option("--node-id", type=str, default=None, show_default="random", help="What this aggregator is called in trees.")
-@option("--page", type=FOLDER, default=BUILT_IN, show_default="built in", help="A built page to serve instead.")
+@option("--page", type=FOLDER, default=None, show_default="built in", help="A built page to serve instead.")
 @option("--key-file", type=FILE, default=None, help="Shared key (64 bytes, base64) for node tokens, both ways.")
 @option("--previous-key-file", type=FILE, default=None, help="Key whose tokens still count during a rotation.")
 @option("--token-file", type=FILE, default=None, help="Static bearer token that the nodes expect.")
@@ -124,7 +124,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     max_message: int,
     max_total: int,
     node_id: str | None,
-    page: Path,
+    page: Path | None,
     key_file: Path | None,
     previous_key_file: Path | None,
     token_file: Path | None,
@@ -158,7 +158,7 @@ def command(  # noqa: PLR0913 - one parameter an option
                 http=http,
                 grpc=grpc,
                 node_id=name,
-                page=page,
+                page=page or BUILT_IN,
                 server=ServerSettings(certificate=tls_certificate, key=tls_key, insecure=insecure),
                 verifier=verifier,
                 until_stdin_closes=until_stdin_closes,

@@ -40,7 +40,8 @@ SECURITY_HEADERS: Final = (
         b"content-security-policy",
         (
             b"default-src 'self'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; "
-            b"img-src 'self' data: blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+            b"img-src 'self' data: blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
+            b"frame-ancestors 'none'"
         ),
     ),
 )

@@ -1,0 +1,160 @@
+"""`keyviz-node`: one node as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from keyviz_grpc.auth import BearerVerifier, KeyFile, TextFile, TokenVerifier, Verifier
+from keyviz_grpc.cli.feeding import Feeder, Place, SamplerSettings, TrafficSettings, feeder_of
+from keyviz_grpc.cli.logs import LogFormat, configure_logging
+from keyviz_grpc.cli.options import (
+    ADDRESS,
+    FILE,
+    SPEED,
+    Duration,
+    log_format_option,
+    option,
+    until_stdin_closes_option,
+)
+from keyviz_grpc.cli.running import announce_ready, run, stop_requested
+from keyviz_grpc.server import ServerSettings, serve_node
+
+
+@click.command("keyviz-node")
+@option("--listen", type=ADDRESS, default="127.0.0.1:50051", help="Where gRPC is served; port 0 = any free one.")
+@option("--node-id", type=str, default=None, show_default="n1 for node index 0, …", help="What this node is called.")
+@option("--step", type=Duration(at_least_s=0.01, at_most_s=86400), default="60s", help="Length of a column.")
+@option("--columns", type=click.IntRange(1, 1_000_000), default=1440, help="How many closed columns are held.")
+@option("--max-routes", type=click.IntRange(1), default=10_000, help="Routes counted one by one; more are aggregated.")
+@option("--sampler/--no-sampler", default=True, help="Without a sampler a node says that it has none.")
+@option("--workload", type=click.Choice(["demo", "none"]), default="none", help="Synthetic traffic, or none.")
+@option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, help="Seed of --workload demo, the same on all nodes.")
+@option(
+    "--rate", type=click.IntRange(1, 100_000), default=1000, help="Of --workload demo: operations a second and node."
+)
+@option(
+    "--history", type=Duration(at_least_s=0), default="10m", help="Of --workload demo: the past made up at the start."
+)
+@option("--trace", type=FILE, default=None, help="Replay this trace (CSV, plain or .gz).")
+@option("--leadership", type=FILE, default=None, help="Leadership changes that go with --trace (CSV, plain or .gz).")
+@option("--node-index", type=click.IntRange(0), default=0, help="Which of --nodes this one is, from 0.")
+@option("--nodes", type=click.IntRange(1), default=1, help="How many nodes share the traffic.")
+@option("--speed", type=SPEED, default="max", help="Of the replay: a multiple of real time, or max for all at once.")
+@option(
+    "--trace-start",
+    type=click.IntRange(1),
+    default=None,
+    help="Of the replay: the moment of its time 0 in unix milliseconds, rounded down to the step.",
+)
+@option("--key-file", type=FILE, default=None, help="Shared key (64 bytes, base64): callers need a node token.")
+@option("--previous-key-file", type=FILE, default=None, help="Key whose tokens still count during a rotation.")
+@option("--token-file", type=FILE, default=None, help="Static bearer token that callers need.")
+@option("--tls-certificate", type=FILE, default=None, help="PEM that this node shows: TLS.")
+@option("--tls-key", type=FILE, default=None, help="PEM of the key that goes with --tls-certificate.")
+@option("--tls-client-ca", type=FILE, default=None, help="PEM of whom callers' certificates must come from: mTLS.")
+@option("--insecure", is_flag=True, default=False, help="Listen beyond loopback without TLS or credentials.")
+@until_stdin_closes_option
+@log_format_option
+def command(  # noqa: PLR0913 - one parameter an option
+    *,
+    listen: str,
+    node_id: str | None,
+    step: float,
+    columns: int,
+    max_routes: int,
+    sampler: bool,
+    workload: Literal["demo", "none"],
+    seed: int,
+    rate: int,
+    history: float,
+    trace: Path | None,
+    leadership: Path | None,
+    node_index: int,
+    nodes: int,
+    speed: float,
+    trace_start: int | None,
+    key_file: Path | None,
+    previous_key_file: Path | None,
+    token_file: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    tls_client_ca: Path | None,
+    insecure: bool,
+    until_stdin_closes: bool,
+    log_format: LogFormat,
+) -> None:
+    """One node of a cluster as a process: counts its share of some traffic and serves what it counted over gRPC."""
+    if node_index >= nodes:
+        raise click.UsageError(f"--node-index {node_index} is not below --nodes {nodes}")
+    if {trace is None, leadership is None, trace_start is None} == {True, False}:
+        raise click.UsageError("--trace, --leadership and --trace-start go together")
+    if trace is not None and workload != "none":
+        raise click.UsageError(f"--workload {workload} and --trace exclude each other")
+    if key_file is not None and token_file is not None:
+        raise click.UsageError("--key-file and --token-file exclude each other")
+    if previous_key_file is not None and key_file is None:
+        raise click.UsageError("--previous-key-file goes with --key-file")
+    configure_logging(log_format)
+    ids = tuple(f"n{number + 1}" for number in range(nodes))
+    own_id = node_id or ids[node_index]
+    ids = (*ids[:node_index], own_id, *ids[node_index + 1 :])
+    feeder = None
+    if sampler:
+        feeder = feeder_of(
+            SamplerSettings(own_id, round(step * 1000), columns, max_routes),
+            Place(node_index, nodes, ids),
+            TrafficSettings(workload, seed, rate, history, trace, leadership, speed, trace_start),
+        )
+    server = ServerSettings(certificate=tls_certificate, key=tls_key, client_ca=tls_client_ca, insecure=insecure)
+    verifier = _verifier(key_file, previous_key_file, token_file)
+    asyncio.run(_serve(feeder, listen, server, verifier, until_stdin_closes=until_stdin_closes))
+
+
+def _verifier(key_file: Path | None, previous: Path | None, token_file: Path | None) -> Verifier | None:
+    if key_file is not None:
+        return TokenVerifier([KeyFile(path) for path in (key_file, previous) if path is not None])
+    return BearerVerifier(TextFile(token_file)) if token_file is not None else None
+
+
+async def _serve(
+    feeder: Feeder | None, listen: str, settings: ServerSettings, verifier: Verifier | None, *, until_stdin_closes: bool
+) -> None:
+    """Counts and serves until asked to stop; ready once the past is taken in."""
+    source = None if feeder is None else feeder.sampler
+    async with stop_requested(until_stdin_closes=until_stdin_closes) as stop:
+        async with await serve_node(source, listen=listen, settings=settings, verifier=verifier) as node:
+            if feeder is None:
+                announce_ready(grpc=node.address)
+                await stop.wait()
+                return
+            feeder.sampler.grpc_address = node.address
+            await asyncio.to_thread(feeder.prepare)
+            announce_ready(grpc=node.address)
+            await _feed(feeder, stop)
+        feeder.sampler.close()
+
+
+async def _feed(feeder: Feeder, stop: asyncio.Event) -> None:
+    ended = threading.Event()
+    feeding = asyncio.create_task(asyncio.to_thread(feeder.run, ended))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if feeding.done():
+        await feeding  # a feeder that broke ends the node, one that has fed everything does not
+        await stopping
+    ended.set()
+    await feeding
+
+
+def main() -> None:
+    """Entry point."""
+    run(command)
+
+
+if __name__ == "__main__":
+    main()
