@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,8 @@ from keyviz_grpc.cli.options import (
 )
 from keyviz_grpc.cli.running import announce_ready, run, stop_requested
 from keyviz_grpc.server import ServerSettings, serve_node
+
+log = logging.getLogger(__name__)
 
 
 @click.command("keyviz-node")
@@ -134,8 +137,10 @@ async def _serve(
                 return
             feeder.sampler.grpc_address = node.address
             await asyncio.to_thread(feeder.prepare)
+            log.info("serving", extra={"address": node.address, "node_id": feeder.sampler.node_id})
             announce_ready(grpc=node.address)
             await _feed(feeder, stop)
+            log.info("draining", extra={"address": node.address})
         feeder.sampler.close()
 
 

@@ -1,0 +1,168 @@
+"""keyviz-demo: a cluster in one command, and nothing left of it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import psutil
+import pytest
+
+from keyviz_grpc.cli.children import Child
+from tests.e2e.conftest import Processes, ask, eventually, loopback_address
+
+pytestmark = pytest.mark.e2e
+
+
+def below(child: Child) -> list[psutil.Process]:
+    """The processes that a demo started."""
+    return psutil.Process(child.process.pid).children(recursive=True)
+
+
+def alive(started: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run."""
+    found = []
+    for process in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+async def gone(started: list[psutil.Process]) -> None:
+    """Waits until none of them is left; they are not ours to reap."""
+    await eventually(lambda: not alive(started))
+
+
+async def demo(processes: Processes, *arguments: str) -> Child:
+    """A demo on a free port that is ready."""
+    child = await processes.start("gateway.demo", "--http", "127.0.0.1:0", *arguments)
+    await child.wait_ready()
+    return child
+
+
+async def test_a_demo_shows_three_nodes_with_a_past(processes: Processes) -> None:
+    """When it says ready, the heatmap is worth opening: minutes of history from three nodes, conflict-free."""
+    child = await demo(processes)
+    assert set(child.ready) == {"grpc", "http"}
+    body = await ask(child, series="writes")
+    assert body["fanout"]["responded"] == body["fanout"]["expected"] == 3
+    assert body["step_ms"] == 1000
+    assert len(body["column_unix_ms"]) >= 300
+    assert len(body["rows"]) >= 44
+    assert not any(row["conflict"] for row in body["rows"])
+    assert len({group for row in body["rows"] for group in row["raft_group_ids"] if group}) == 22
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_nothing_is_left_after_a_signal(processes: Processes, number: signal.Signals) -> None:
+    """Ctrl-C ends what was started, with exit status 0."""
+    child = await demo(processes, "--nodes", "2")
+    started = below(child)
+    assert len(started) == 3
+    child.process.send_signal(number)
+    await asyncio.wait_for(child.wait(), 15)
+    assert child.process.returncode == 0
+    assert alive(started) == []
+
+
+async def test_nothing_is_left_after_a_kill(processes: Processes) -> None:
+    """Even a demo that had no chance to clean up leaves no process behind."""
+    child = await demo(processes, "--nodes", "2")
+    started = below(child)
+    child.kill()
+    await gone(started)
+
+
+async def test_a_signal_during_the_start_ends_it_too(processes: Processes) -> None:
+    """Whoever is impatient leaves nothing behind either."""
+    child = await processes.start("gateway.demo", "--http", "127.0.0.1:0")
+    await eventually(lambda: bool(below(child)))
+    started = below(child)
+    child.ask_to_end()
+    await asyncio.wait_for(child.wait(), 20)
+    assert child.process.returncode == 0
+    await gone(started)
+
+
+async def test_a_killed_node_does_not_end_the_demo(processes: Processes) -> None:
+    """The page goes on with two of three, and the log says who is gone."""
+    child = await demo(processes)
+    [first] = [p for p in below(child) if "--node-index 0" in " ".join(p.cmdline())]
+    first.send_signal(signal.SIGKILL)
+    await eventually(lambda: any("a node ended" in line and "node=n1" in line for line in processes.log))
+    body = await ask(child)
+    assert (body["fanout"]["responded"], body["fanout"]["expected"]) == (2, 3)
+    assert body["rows"]
+
+
+async def test_a_busy_port_is_one_clear_line(processes: Processes) -> None:
+    """Status 1, the address in one line, and nothing left behind."""
+    with socket.socket() as taken:
+        address = loopback_address(taken)
+        child = await processes.start("gateway.demo", "--nodes", "1", "--http", address)
+        await asyncio.wait_for(child.wait(), 60)
+    assert child.process.returncode == 1
+    assert child.last_line.startswith("keyviz-demo: ")
+    assert address in child.last_line
+    assert not any("Traceback" in line for line in processes.log)
+    await gone(psutil.Process().children(recursive=True))
+
+
+@dataclass(slots=True)
+class Terminal:
+    """What a person sees."""
+
+    text: str
+
+
+@contextlib.asynccontextmanager
+async def terminal(*arguments: str) -> AsyncIterator[Terminal]:
+    """A demo whose standard output is looked at as a whole."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway.demo",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        yield Terminal((await asyncio.wait_for(process.stdout.readuntil(b"Ctrl-C ends everything."), 60)).decode())
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_what_a_demo_prints() -> None:
+    """First the ready line, below it the page's address and lines that can be pasted as they are."""
+    async with terminal("--nodes", "1", "--http", "127.0.0.1:0") as seen:
+        first, rest = seen.text.split("\n", 1)
+        found = re.fullmatch(r"ready grpc=(\S+) http=(\S+)", first)
+        assert found is not None
+        assert f"http://{found[2]}/admin/" in rest
+        [curl] = re.findall(r"curl -s '(http://\S+)'", rest)
+        assert curl.startswith(f"http://{found[2]}/")
+        assert f"{found[1]} keyviz.v1.KeyViz/GetKeyVizMatrix" in rest
+        [pid] = re.findall(r"kill -9 (\d+)", rest)
+        assert psutil.pid_exists(int(pid))
+
+
+async def test_a_demo_replays_a_trace_that_ends_now(
+    processes: Processes, shared_trace: tuple[os.PathLike[str], os.PathLike[str]]
+) -> None:
+    """With a trace, all of it is there at once, and its last window has just closed."""
+    trace, leadership = map(str, shared_trace)
+    child = await demo(processes, "--trace", trace, "--leadership", leadership)
+    body = await ask(child, series="reads")
+    assert sum(sum(row["values"]) for row in body["rows"]) == 46_974
+    assert 0 <= time.time() * 1000 - body["column_unix_ms"][-1] < 120_000
