@@ -21,10 +21,9 @@ SIGINT or SIGTERM and a clean drain, 2 for a wrong command line, 1 with one clea
 def commands() -> list[click.Command]:
     """All of them, in the order of the page."""
     from gateway.__main__ import command as gateway
+    from gateway.demo import command as demo
     from keyviz_grpc.cli.node import command as node
     from keyviz_grpc.cli.token import command as token
-
-    from gateway.demo import command as demo
 
     return [demo, gateway, node, token]
 
