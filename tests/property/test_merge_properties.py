@@ -1,0 +1,138 @@
+"""Laws of the merge, against an oracle and against itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from keyviz_grpc.merge import fold, merge
+from keyviz_grpc.model import Series
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.query import MatrixQuery
+from tests.property.strategies import clusters
+from tests.reference import oracle
+from tests.reference.convert import answer_of, told_by
+from tests.reference.oracle import Node
+
+NOW_MS = 14_000
+SERIES = [Series.WRITES, Series.READS]
+many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def merged(parts: list[Answer], series: Series) -> Answer:
+    """Merged at a fixed moment."""
+    return merge(parts, query=MatrixQuery(series), now_unix_ms=NOW_MS)
+
+
+def same(left: Answer, right: Answer) -> None:
+    """Values, shares, conflicts, rows, columns, identities, outcomes with warnings, and books of leaves are equal."""
+    a, b = left.matrix, right.matrix
+    assert a.catalogue == b.catalogue
+    assert a.columns.tolist() == b.columns.tolist()
+    assert a.values.tolist() == b.values.tolist()
+    assert told_by(left, writes=a.series.is_write) == told_by(right, writes=a.series.is_write)
+    assert left.outcomes == right.outcomes
+    assert left.leaf_ranges == right.leaf_ranges
+    assert (left.column_nodes is None) == (right.column_nodes is None)
+    assert left.column_nodes is None or left.column_nodes.tolist() == right.column_nodes.tolist()  # type: ignore[union-attr]
+
+
+def check_against_oracle(cluster: list[Node], series: Series) -> None:
+    """The product says what the oracle says."""
+    found = told_by(merged([answer_of(node, series) for node in cluster], series), writes=series.is_write)
+    assert found == oracle.merge(cluster, writes=series.is_write)
+
+
+@pytest.mark.parametrize("series", SERIES)
+@many
+@given(cluster=clusters())
+def test_the_product_agrees_with_the_oracle(series: Series, cluster: list[Node]) -> None:
+    """Cell by cell, share by share, row by row, warning by warning."""
+    check_against_oracle(cluster, series)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("series", SERIES)
+@settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cluster=clusters())
+def test_the_product_agrees_with_the_oracle_at_length(series: Series, cluster: list[Node]) -> None:
+    """As above, tens of thousands of clusters."""
+    check_against_oracle(cluster, series)
+
+
+@pytest.mark.parametrize("series", SERIES)
+@many
+@given(cluster=clusters(), data=st.data())
+def test_a_tree_gives_what_a_flat_aggregator_gives(series: Series, cluster: list[Node], data: st.DataObject) -> None:
+    """Any shape of tree over the leaves in their order."""
+    parts = [answer_of(node, series) for node in cluster]
+    flat = merged(parts, series)
+    while len(parts) > 1:
+        first = data.draw(st.integers(0, len(parts) - 1))
+        last = data.draw(st.integers(first + 1, len(parts)))
+        parts = [*parts[:first], merged(parts[first:last], series), *parts[last:]]
+        if last - first == 1 and data.draw(st.booleans()):
+            break
+    same(merged(parts, series), flat)
+
+
+@many
+@given(cluster=clusters())
+def test_the_empty_answer_is_the_identity_element(cluster: list[Node]) -> None:
+    """An aggregator above nobody that holds anything adds an outcome and nothing else."""
+    parts = [answer_of(node, Series.WRITES) for node in cluster]
+    empty = answer_of(Node("zero", {}, []), Series.WRITES)
+    alone, beside = merged(parts, Series.WRITES), merged([*parts, empty], Series.WRITES)
+    same(alone, replace(beside, outcomes=beside.outcomes[:-1]))
+
+
+@many
+@given(cluster=clusters())
+def test_a_node_listed_twice_counts_once(cluster: list[Node]) -> None:
+    """Reads too, which would double otherwise; the second listing is told."""
+    parts = [answer_of(node, Series.READS) for node in cluster]
+    twice = merged(
+        [*parts, replace(parts[0], outcomes=(replace(parts[0].outcomes[0], address="alias"),))], Series.READS
+    )
+    assert twice.matrix.values.tolist() == merged(parts, Series.READS).matrix.values.tolist()
+    assert [warning.code for warning in twice.outcomes[-1].warnings if warning.code == "duplicate_node"]
+
+
+@many
+@given(cluster=clusters())
+def test_one_more_peer_never_lowers_a_read(cluster: list[Node]) -> None:
+    """Sums grow."""
+    parts = [answer_of(node, Series.READS) for node in cluster]
+    before = told_by(merged(parts[:-1], Series.READS), writes=False).values
+    after = told_by(merged(parts, Series.READS), writes=False).values
+    assert all(after[cell] >= value for cell, value in before.items())
+
+
+@many
+@given(cluster=clusters(), budget=st.integers(1, 4))
+def test_folding_keeps_every_column_total_and_the_budget(cluster: list[Node], budget: int) -> None:
+    """Nothing is dropped, conflicts stay conflicts, and rows stay in key order."""
+    whole = merged([answer_of(node, Series.WRITES) for node in cluster], Series.WRITES)
+    folded = fold(whole, budget)
+    assert len(folded.matrix.catalogue) <= budget
+    assert folded.matrix.catalogue.in_key_order
+    totals = [min(2**64 - 1, sum(column)) for column in zip(*whole.matrix.values.tolist(), strict=True)]
+    if max(totals, default=0) < 2**64 - 1:
+        assert [sum(column) for column in zip(*folded.matrix.values.tolist(), strict=True)] == totals
+    conflicted = whole.matrix.conflicts is not None and np.flatnonzero(whole.matrix.conflicts.any(axis=0)).tolist()
+    kept = folded.matrix.conflicts is not None and np.flatnonzero(folded.matrix.conflicts.any(axis=0)).tolist()
+    assert conflicted == kept
+
+
+def test_a_failed_peer_is_only_an_outcome() -> None:
+    """Its place in the order is kept."""
+    failed = Outcome("gone:1", detail="refused")
+    node = Node("n1", {"route:1": (b"", b"")}, [1000], {("route:1", 1000): {(1, 1): 5}})
+    answer = merge([failed, answer_of(node, Series.WRITES)], query=MatrixQuery(), now_unix_ms=NOW_MS)
+    assert [outcome.address for outcome in answer.outcomes] == ["gone:1", "n1"]
+    assert answer.matrix.values.tolist() == [[5]]
