@@ -1,95 +1,110 @@
-"""From a query string to a typed request."""
+"""From a query string to a typed request. Unknown parameters are ignored, an empty one is absent, the first counts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from starlette.datastructures import QueryParams
 
 from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.query import MatrixQuery
 
 MAX_ROWS: Final = 1024
-_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
-_MAX_INT64: Final = 2**63 - 1
-_MAX_NAME_CHARS: Final = 512
+MAX_TEXT_CHARS: Final = 1024
+_INTEGER: Final = re.compile(r"-?[0-9]+", re.ASCII)
+_INT64_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixParams:
-    """What one matrix request asks for; `identity` False leaves the identity arrays out of the answer."""
+class MatrixRequest:
+    """What the matrix endpoint was asked for. identity: whether rows show their identity arrays."""
 
     query: MatrixQuery
     identity: bool
 
 
 @dataclass(frozen=True, slots=True)
-class CellParams:
-    """Which cell is asked for."""
+class CellRequest:
+    """What the cell endpoint was asked for."""
 
     bucket_id: str
     column_unix_ms: int
     series: Series
 
 
-def first_of_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Of repeats the first counts; an empty value is an absent one."""
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        found.setdefault(name, value)
-    return {name: value for name, value in found.items() if value}
+def read_matrix_request(params: QueryParams) -> MatrixRequest:
+    """Raises InvalidRequest naming the parameter and its value."""
+    window = Window(_moment(params, "from_unix_ms"), _moment(params, "to_unix_ms"))
+    query = MatrixQuery(_series(params), window, rows=_rows(params), node_id=_text(params, "node"))
+    return MatrixRequest(query, identity=_switch(params, "identity"))
 
 
-def matrix_params(given: dict[str, str]) -> MatrixParams:
-    """Raises InvalidRequest naming parameter and value; unknown parameters are ignored."""
-    rows = _integer(given, "rows", MAX_ROWS)
-    query = MatrixQuery(
-        _series(given),
-        Window(_integer(given, "from_unix_ms", 0), _integer(given, "to_unix_ms", 0)),
-        rows if 0 < rows <= MAX_ROWS else MAX_ROWS,
-        node_id=_name(given, "node"),
-    )
-    identity = given.get("identity", "1")
-    if identity not in ("0", "1"):
-        raise InvalidRequest("identity", identity, "must be 0 or 1")
-    return MatrixParams(query, identity == "1")
-
-
-def cell_params(given: dict[str, str]) -> CellParams:
-    """Raises InvalidRequest naming parameter and value."""
-    bucket_id = _name(given, "bucket_id")
+def read_cell_request(params: QueryParams) -> CellRequest:
+    """Raises InvalidRequest naming the parameter and its value."""
+    bucket_id = _text(params, "bucket_id")
     if not bucket_id:
-        raise InvalidRequest("bucket_id", "", "is needed")
-    column = _integer(given, "column_unix_ms", 0)
-    if column <= 0:
-        raise InvalidRequest("column_unix_ms", given.get("column_unix_ms", ""), "must be a positive number")
-    return CellParams(bucket_id, column, _series(given))
+        raise InvalidRequest("bucket_id", "", "is required, such as route:42")
+    column_unix_ms = _moment(params, "column_unix_ms")
+    if not column_unix_ms:
+        problem = "is required: the stamp of a column, a positive unix time in milliseconds"
+        raise InvalidRequest("column_unix_ms", _first(params, "column_unix_ms"), problem)
+    return CellRequest(bucket_id, column_unix_ms, _series(params))
 
 
-def _series(given: dict[str, str]) -> Series:
-    name = given.get("series", Series.WRITES.value)
+def _first(params: QueryParams, name: str) -> str:
+    values = params.getlist(name)
+    return values[0] if values else ""
+
+
+def _series(params: QueryParams) -> Series:
+    text = _first(params, "series")
+    if not text:
+        return Series.WRITES
     try:
-        return Series(name)
-    except ValueError as error:
-        known = ", ".join(series.value for series in Series)
-        raise InvalidRequest("series", name, f"must be one of {known}") from error
+        return Series(text)
+    except ValueError:
+        raise InvalidRequest("series", text, f"must be one of {', '.join(Series)}") from None
 
 
-def _integer(given: dict[str, str], name: str, default: int) -> int:
-    text = given.get(name)
-    if text is None:
-        return default
-    if not _INTEGER.fullmatch(text):
-        raise InvalidRequest(name, text, "must be a whole number")
-    if not -_MAX_INT64 <= (value := int(text)) <= _MAX_INT64:
-        raise InvalidRequest(name, text, "must be a 64-bit number")
+def _moment(params: QueryParams, name: str) -> int:
+    text = _first(params, name)
+    value = _integer(name, text) if text else 0
+    if value < 0:
+        raise InvalidRequest(name, text, "must not be negative")
+    if value > _INT64_MAX:
+        raise InvalidRequest(name, text, f"must be at most {_INT64_MAX}")
     return value
 
 
-def _name(given: dict[str, str], name: str) -> str:
-    text = given.get(name, "")
-    if len(text) > _MAX_NAME_CHARS:
-        raise InvalidRequest(name, text, f"must have at most {_MAX_NAME_CHARS} characters")
+def _rows(params: QueryParams) -> int:
+    text = _first(params, "rows")
+    value = _integer("rows", text) if text else 0
+    return value if 0 < value <= MAX_ROWS else MAX_ROWS
+
+
+def _integer(name: str, text: str) -> int:
+    """The number; one of more digits than anything here may have becomes 2**64 with its sign."""
+    if not _INTEGER.fullmatch(text):
+        raise InvalidRequest(name, text, "must be a whole number")
+    negative, digits = text.startswith("-"), text.lstrip("-").lstrip("0")
+    value = int(digits or "0") if len(digits) <= 19 else 2**64
+    return -value if negative else value
+
+
+def _text(params: QueryParams, name: str) -> str:
+    text = _first(params, name)
+    if len(text) > MAX_TEXT_CHARS:
+        raise InvalidRequest(name, text, f"must have at most {MAX_TEXT_CHARS} characters")
+    if not text.isprintable():
+        raise InvalidRequest(name, text, "must be plain text")
     return text
+
+
+def _switch(params: QueryParams, name: str) -> bool:
+    text = _first(params, name)
+    if text not in ("", "0", "1"):
+        raise InvalidRequest(name, text, "must be 0 or 1")
+    return text != "0"

@@ -29,3 +29,7 @@ class Cluster(Protocol):
     async def overview(self, deadline: Deadline) -> Overview:
         """What the nodes know of the cluster, united."""
         ...
+
+    async def ready(self, deadline: Deadline) -> bool:
+        """Whether at least one node answers, so that there is something to show."""
+        ...

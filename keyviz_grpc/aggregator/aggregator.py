@@ -139,6 +139,23 @@ class Aggregator:
             version=self.version,
         )
 
+    async def ready(self, deadline: Deadline) -> bool:
+        """See `Cluster`. The first peer that answers decides; the others are not waited for."""
+        if self._local is not None:
+            return True
+        below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
+        peers = [peer for peer in await self._membership.peers(below) if not isinstance(peer, Outcome)]
+        calls = [asyncio.ensure_future(self._bounded(peer.overview(below))) for peer in peers]
+        try:
+            for first in asyncio.as_completed(calls):
+                if isinstance(await first, Overview):
+                    return True
+            return False
+        finally:
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
     async def close(self) -> None:
         """Lets go of peers and threads."""
         await self._membership.close()

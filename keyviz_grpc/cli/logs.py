@@ -9,6 +9,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO
 
+from keyviz_grpc.request_id import REQUEST_ID
+
 LogFormat = Literal["text", "json"]
 
 _OWN_FIELDS: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
@@ -66,7 +68,9 @@ def _time_of(record: logging.LogRecord) -> str:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS}
+    extra = {name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS}
+    request_id = REQUEST_ID.get()
+    return extra | {"request_id": request_id} if request_id else extra
 
 
 def _plain(value: object) -> str:

@@ -1,0 +1,152 @@
+"""The endpoints that look at the cluster: matrix, cell, cluster, health and readiness."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import encodings
+from gateway.endpoints import while_connected
+from gateway.gate import Gate
+from gateway.limits import InFlight
+from gateway.metrics import Metrics
+from gateway.params import MatrixRequest, read_cell_request, read_matrix_request
+from gateway.problems import Refused
+from gateway.render import MatrixRenderer, render_cell, render_overview
+from gateway.responses import json_response
+from gateway.settings import GatewaySettings
+from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.cluster import Cluster
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.outcome import Answer
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One form of one matrix: requests that want the same share one rendering."""
+
+    asked: MatrixRequest
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    content: bytes
+    encoding: str
+
+
+class Api:
+    """Answers from a cluster. wall_clock: unix seconds."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        gate: Gate,
+        *,
+        settings: GatewaySettings,
+        metrics: Metrics,
+        threads: ThreadPoolExecutor,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._cluster, self._gate, self._settings = cluster, gate, settings
+        self._metrics, self._threads, self._wall_clock = metrics, threads, wall_clock
+        self._in_flight = InFlight(settings.max_requests)
+        self._bodies: Flights[_Wanted, _Body] = Flights(settings.max_requests)
+        self._renderer = MatrixRenderer()
+        metrics.watch_in_flight(lambda: self._in_flight.count)
+
+    async def matrix(self, request: Request) -> Response:
+        """GET …/keyviz/matrix."""
+        self._gate.admit(request)
+        asked = read_matrix_request(request.query_params)
+        wanted = _Wanted(asked, encodings.choose(request.headers.get("accept-encoding", "")))
+        with self._in_flight.slot():
+            work = self._bodies.join(wanted, lambda: self._matrix_body(wanted))
+            body = await while_connected(request, work)
+        return _response(body)
+
+    async def _matrix_body(self, wanted: _Wanted) -> _Body:
+        answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
+        _check_node(answer, wanted.asked.query)
+        self._metrics.saw(answer)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._render, answer, wanted)
+
+    def _render(self, answer: Answer, wanted: _Wanted) -> _Body:
+        began = time.perf_counter()
+        content = self._renderer.render(answer, identity=wanted.asked.identity)
+        rendered = time.perf_counter()
+        self._metrics.rendered(rendered - began, len(content))
+        return self._packed(content, wanted.encoding)
+
+    def _packed(self, content: bytes, encoding: str) -> _Body:
+        if not encoding or len(content) < encodings.SMALLEST_BYTES:
+            return _Body(content, "")
+        began = time.perf_counter()
+        packed = encodings.pack(content, encoding)
+        self._metrics.packed(encoding, time.perf_counter() - began, len(packed))
+        return _Body(packed, encoding)
+
+    async def cell(self, request: Request) -> Response:
+        """GET …/keyviz/cell."""
+        self._gate.admit(request)
+        asked = read_cell_request(request.query_params)
+        with self._in_flight.slot():
+            work = self._cluster.cell(
+                bucket_id=asked.bucket_id,
+                column_unix_ms=asked.column_unix_ms,
+                series=asked.series,
+                deadline=self._deadline(),
+            )
+            cell = await while_connected(request, work)
+        return self._small(request, render_cell(cell))
+
+    async def cluster(self, request: Request) -> Response:
+        """GET …/cluster."""
+        self._gate.admit(request)
+        with self._in_flight.slot():
+            overview = await while_connected(request, self._cluster.overview(self._deadline()))
+        now = int(self._wall_clock() * 1000)
+        return self._small(request, render_overview(overview, version=VERSION, now_unix_ms=now))
+
+    async def healthz(self, request: Request) -> Response:
+        """GET /admin/healthz: 200 while serving."""
+        del request
+        return json_response(b'{"status":"ok"}')
+
+    async def readyz(self, request: Request) -> Response:
+        """GET /admin/readyz: 200 while the cluster can be shown, else 503."""
+        with self._in_flight.slot():
+            ready = await while_connected(request, self._cluster.ready(self._deadline()))
+        if not ready:
+            raise Refused("not_ready", "no node of the cluster answers")
+        return json_response(b'{"status":"ready"}')
+
+    def _small(self, request: Request, content: bytes) -> Response:
+        return _response(self._packed(content, encodings.choose(request.headers.get("accept-encoding", ""))))
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(self._settings.timeout_s)
+
+
+def _check_node(answer: Answer, query: MatrixQuery) -> None:
+    """Raises InvalidRequest when one node's view is asked for and it is certain that no such node exists."""
+    known = {outcome.node_id for outcome in answer.outcomes if outcome.node_id}
+    if query.node_id and not answer.degraded and query.node_id not in known:
+        raise InvalidRequest("node", query.node_id, f"no node of the cluster has this id, known are {sorted(known)}")
+
+
+def _response(body: _Body) -> Response:
+    headers = {"Vary": "Accept-Encoding"}
+    if body.encoding:
+        headers["Content-Encoding"] = body.encoding
+    return json_response(body.content, headers=headers)

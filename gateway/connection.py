@@ -1,0 +1,97 @@
+"""One HTTP connection with bounds: the size and the age of a request's head, and readers that stopped reading."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.edge import content_security_policy
+from gateway.responses import JSON
+
+MAX_HEAD_BYTES: Final = 64 << 10
+HEAD_S: Final = 30.0
+STALLED_S: Final = 60.0
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """As uvicorn's, but what is not HTTP gets the error envelope, a head has limits, and a stalled reader is let go."""
+
+    _head_bytes = 0
+    _in_head = True
+    _timer: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        for timer in (self._timer, self._stalled):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.send_400_response("the head of the request is too large")
+
+    def on_message_begin(self) -> None:
+        """See httptools."""
+        super().on_message_begin()
+        self._head_bytes = 0
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        self._in_head = False
+        if self._timer is not None:
+            self._timer.cancel()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        super().pause_writing()
+        self._watch_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self._stalled is not None:
+            self._stalled.cancel()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """The answer to what is not HTTP, in the envelope and with the headers that every answer carries."""
+        body = orjson.dumps({"error": "invalid_request", "message": msg})
+        head = (
+            "HTTP/1.1 400 Bad Request\r\n"
+            f"content-type: {JSON}\r\ncontent-length: {len(body)}\r\ncache-control: no-store\r\n"
+            "x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\nx-frame-options: DENY\r\n"
+            f"content-security-policy: {content_security_policy()}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+    def _expect_head(self) -> None:
+        self._in_head = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _watch_reader(self, left: int) -> None:
+        self._stalled = self.loop.call_later(STALLED_S, self._let_go_if_stalled, left)
+
+    def _let_go_if_stalled(self, left: int) -> None:
+        now = self.transport.get_write_buffer_size()
+        if now >= left:
+            self.transport.abort()
+        else:
+            self._watch_reader(now)

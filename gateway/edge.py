@@ -1,0 +1,93 @@
+"""The outermost layer: a request id, the headers that every answer carries, the last catch, metrics and the log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.endpoints import ROUTE_KEY
+from gateway.metrics import OTHER, Metrics
+from gateway.problems import problem
+from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
+
+log = logging.getLogger(__name__)
+
+CSP_KEY: Final = "keyviz.script_hashes"
+"""Where a handler leaves the hashes of scripts that its page may run besides those of its own origin."""
+
+CLIENT_GONE: Final = 499
+
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+def content_security_policy(script_hashes: tuple[str, ...] = ()) -> str:
+    """Everything from our own origin, nothing inline but styles, frames refused."""
+    scripts = " ".join(["'self'", *script_hashes])
+    return (
+        f"default-src 'none'; script-src {scripts}; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+class Edge:
+    """Wraps an ASGI application; nothing that it raises goes further."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = sane_request_id(Request(scope).headers.get(HEADER, ""))
+        token = REQUEST_ID.set(request_id)
+        began = time.perf_counter()
+        status = 0
+
+        async def with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                policy = content_security_policy(scope.get(CSP_KEY, ())).encode()
+                own = ((b"content-security-policy", policy), (HEADER.encode(), request_id.encode()))
+                message["headers"] = [*message.get("headers", ()), *_HEADERS, *own]
+            await send(message)
+
+        try:
+            await self._guarded(scope, receive, with_headers, started=lambda: bool(status))
+        finally:
+            self._tell(scope, status, time.perf_counter() - began)
+            REQUEST_ID.reset(token)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send, *, started: Callable[[], bool]) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            log.exception("a request failed", extra={"path": scope["path"][:200]})
+            if not started():
+                await _sorry()(scope, receive, send)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route, method = scope.get(ROUTE_KEY, OTHER), scope["method"]
+        self._metrics.answered(route=route, method=method, status=status, seconds=seconds)
+        told = {"method": method[:20], "path": scope["path"][:200], "status": status, "ms": round(seconds * 1000, 1)}
+        quiet = status < 400 or status == CLIENT_GONE
+        log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=told)
+
+
+def _sorry() -> Response:
+    return problem(500, "internal", "internal error, see the gateway's log")

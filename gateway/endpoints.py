@@ -1,0 +1,64 @@
+"""One path of the HTTP face: methods, HEAD, and work that ends when its client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeAlias, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.problems import Refused
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+_Result = TypeVar("_Result")
+
+ROUTE_KEY: Final = "keyviz.route"
+"""Where a request's scope says which endpoint it found: a word from a small fixed set."""
+
+
+class Endpoint:
+    """An ASGI application for one path. GET answers HEAD too; any other method is 405 with Allow."""
+
+    def __init__(self, name: str, **handlers: Handler) -> None:
+        """name: for metrics and logs. handlers: by method, in lower case."""
+        self._name = name
+        self._handlers = {method.upper(): handler for method, handler in handlers.items()}
+        if "GET" in self._handlers:
+            self._handlers["HEAD"] = self._handlers["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        scope[ROUTE_KEY] = self._name
+        request = Request(scope, receive, send)
+        handler = self._handlers.get(request.method)
+        if handler is None:
+            allow = ", ".join(sorted(self._handlers))
+            shown = request.method[:20]
+            raise Refused("method_not_allowed", f"{shown} is not for this path, {allow} is", headers={"Allow": allow})
+        response = await handler(request)
+        if request.method == "HEAD":
+            response.body = b""
+        await response(scope, receive, send)
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of the work, which is cancelled when the client goes away; then raises ClientDisconnect."""
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for one in (task, watch):
+            one.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,142 @@
+"""From checked options to a running gateway: aggregator, HTTP face, the cluster's gRPC face, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from gateway.app import create_app
+from gateway.endpoints import Endpoint
+from gateway.metrics import Metrics
+from gateway.problems import Refused, answer_refused
+from gateway.serving import CertificateFiles, address_of, bind, http_server
+from gateway.session import Sessions
+from gateway.settings import GatewaySettings
+from gateway.users import Users
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.auth import Verifier
+from keyviz_grpc.cli.options import parse_address
+from keyviz_grpc.cli.running import announce_ready, stop_requested
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.peers import DnsPeers, FilePeers, Membership, SeedPeers, StaticPeers
+from keyviz_grpc.server import ServerSettings, check_exposure, serve_cluster
+from keyviz_grpc.version import VERSION
+
+OPEN_FILES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class PeersChoice:
+    """How the peers are known: exactly one of the four is not None."""
+
+    peers: tuple[str, ...] | None = None
+    peers_dns: str | None = None
+    peers_file: Path | None = None
+    seeds: tuple[str, ...] | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, as they are written."""
+        names = ("peers", "peers_dns", "peers_file", "seeds")
+        return ["--" + name.replace("_", "-") for name in names if getattr(self, name) is not None]
+
+    def membership(self, shared: ClientShared) -> Membership:
+        """Raises SettingError for a peers file that cannot be read."""
+        if self.peers is not None:
+            return StaticPeers(self.peers, shared)
+        if self.peers_dns is not None:
+            return DnsPeers(self.peers_dns, shared)
+        if self.peers_file is not None:
+            return FilePeers(self.peers_file, shared, parse=parse_address)
+        return SeedPeers(self.seeds or (), shared)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPlan:
+    """All that a gateway process needs, checked. grpc, metrics: HOST:PORT or None = not served."""
+
+    http: str
+    grpc: str | None
+    metrics: str | None
+    node_id: str
+    choice: PeersChoice
+    fanout: FanoutSettings
+    shared: ClientShared
+    server: ServerSettings
+    verifier: Verifier | None
+    settings: GatewaySettings
+    sessions: Sessions
+    users: Users | None
+    drain_s: float
+    until_stdin_closes: bool
+
+    @property
+    def tls(self) -> CertificateFiles | None:
+        """What the HTTP face shows."""
+        if self.server.certificate is None or self.server.key is None:
+            return None
+        return CertificateFiles(self.server.certificate, self.server.key)
+
+
+def run_gateway(plan: GatewayPlan) -> None:
+    """Serves until a signal, then drains. Raises SettingError for what cannot be served as planned."""
+    _allow_many_connections()
+    asyncio.run(_serve(plan))
+
+
+async def _serve(plan: GatewayPlan) -> None:
+    secured, insecure = plan.tls is not None, plan.server.insecure
+    check_exposure(plan.http, tls=secured, guarded=plan.sessions.required, insecure=insecure)
+    if plan.metrics is not None:
+        check_exposure(plan.metrics, tls=False, guarded=False, insecure=insecure)
+    metrics = Metrics()
+    async with contextlib.AsyncExitStack() as stack:
+        stop = await stack.enter_async_context(stop_requested(until_stdin_closes=plan.until_stdin_closes))
+        listener = bind(plan.http)
+        stack.callback(listener.close)
+        aggregator = Aggregator(
+            plan.choice.membership(plan.shared), settings=plan.fanout, node_id=plan.node_id, version=VERSION
+        )
+        stack.push_async_callback(aggregator.close)
+        grpc_address = await _serve_grpc(plan, aggregator, stack)
+        if plan.metrics is not None:
+            await _serve_metrics(plan.metrics, metrics, stack)
+        app = create_app(aggregator, settings=plan.settings, sessions=plan.sessions, users=plan.users, metrics=metrics)
+        await stack.enter_async_context(http_server(app, listener, tls=plan.tls, grace_s=plan.drain_s))
+        announce_ready(grpc=grpc_address, http=address_of(listener))
+        await stop.wait()
+
+
+async def _serve_grpc(plan: GatewayPlan, aggregator: Aggregator, stack: contextlib.AsyncExitStack) -> str:
+    if plan.grpc is None:
+        return ""
+    server = await serve_cluster(aggregator, listen=plan.grpc, settings=plan.server, verifier=plan.verifier)
+    stack.push_async_callback(server.drain, plan.drain_s)
+    return server.address
+
+
+async def _serve_metrics(address: str, metrics: Metrics, stack: contextlib.AsyncExitStack) -> None:
+    listener = bind(address)
+    stack.callback(listener.close)
+    app = Starlette(
+        routes=[Route("/metrics", Endpoint("metrics", get=metrics.expose))],
+        exception_handlers={Refused: answer_refused},
+    )
+    await stack.enter_async_context(http_server(app, listener))
+
+
+def _allow_many_connections() -> None:
+    # A thousand idle browsers must not use up the files that peers need.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
