@@ -72,32 +72,22 @@ class Page:
 
     def asset(self, request: Request) -> Response:
         """A file below assets/. Raises Refused (404) for any other."""
-        path = self._inside("assets/" + str(request.path_params["path"]))
+        path = _inside(self._folder / "assets", str(request.path_params["path"]))
         if path is None:
             raise Refused("not_found", "the page has no such asset")
         return self._respond(request, path, caching=FOR_EVER)
 
     def other(self, request: Request) -> Response:
         """Another file of the page, or the index for every other path. Raises Refused (503) without a page."""
-        path = self._inside(str(request.path_params.get("path", "")))
+        path = _inside(self._folder, str(request.path_params.get("path", "")))
         if path is not None and path.name != "index.html":
             return self._respond(request, path, caching="no-cache")
-        index = self._inside("index.html")
+        index = _inside(self._folder, "index.html")
         if index is None:
             raise Refused("page_not_built", f"there is no page in {self._folder.name!r}: run `make ui`, or name one")
         response = self._respond(request, index, caching="no-store")
         request.scope[CSP_KEY] = inline_script_hashes(index)
         return response
-
-    def _inside(self, relative: str) -> Path | None:
-        """The real file behind a path, None if there is none or if it is not in the folder."""
-        if "\x00" in relative or "\\" in relative:
-            return None
-        try:
-            path = (self._folder / relative.lstrip("/")).resolve()
-            return path if path.is_relative_to(self._folder) and path.is_file() else None
-        except OSError:  # a name that is too long, a loop of links
-            return None
 
     def _respond(self, request: Request, path: Path, *, caching: str) -> Response:
         wanted = encodings.choose(request.headers.get("accept-encoding", "")) if path.suffix in PACKABLE else ""
@@ -128,6 +118,17 @@ class Page:
             while sum(len(one.content) for one in self._kept.values()) > KEPT_BYTES:
                 self._kept.popitem(last=False)
         return file
+
+
+def _inside(folder: Path, relative: str) -> Path | None:
+    """The real file behind a path below a folder, None if there is none or if it is not in there."""
+    if "\x00" in relative or "\\" in relative or relative.endswith("/"):
+        return None
+    try:
+        path = (folder / relative.lstrip("/")).resolve()
+        return path if path.is_relative_to(folder) and path.is_file() else None
+    except OSError:  # a name that is too long, a loop of links
+        return None
 
 
 class _InlineScripts(HTMLParser):

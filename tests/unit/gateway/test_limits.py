@@ -1,0 +1,63 @@
+"""Bounds on what clients may ask for."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from gateway.limits import InFlight, RateLimit
+from keyviz_grpc.errors import Overloaded
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_one_more_than_the_limit_is_refused_at_once() -> None:
+    """And a slot that was given back is free again, whatever happened inside."""
+    in_flight = InFlight(1)
+    with in_flight.slot(), pytest.raises(Overloaded, match="1 requests"), in_flight.slot():
+        pytest.fail("there is no second slot")
+    with contextlib.suppress(KeyError), in_flight.slot():
+        raise KeyError
+    with in_flight.slot():
+        assert in_flight.count == 1
+
+
+def test_five_attempts_a_minute() -> None:
+    """The sixth says how long to wait; a minute after the first there is one again."""
+    clock = Clock()
+    limit = RateLimit(5, clock=clock)
+    for _ in range(5):
+        assert limit.take("a") == 0.0
+        clock.now += 1
+    assert limit.take("a") == 55.0
+    assert limit.take("b") == 0.0
+    clock.now = 160.0
+    assert limit.take("a") == 0.0
+    assert limit.take("a") == 1.0
+
+
+def test_a_refused_attempt_does_not_count() -> None:
+    """Who keeps trying is let in again after a minute."""
+    clock = Clock()
+    limit = RateLimit(1, clock=clock)
+    assert limit.take("a") == 0.0
+    for _ in range(100):
+        assert limit.take("a") > 0
+    clock.now += 60
+    assert limit.take("a") == 0.0
+
+
+def test_memory_of_clients_is_bounded() -> None:
+    """The latest ones are remembered."""
+    limit = RateLimit(1, max_clients=3, clock=Clock())
+    for client in "abcd":
+        limit.take(client)
+    assert list(limit._seen) == ["b", "c", "d"]
