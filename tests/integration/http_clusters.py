@@ -1,0 +1,69 @@
+"""Real nodes, a real aggregator and a real HTTP listener in one loop."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.app import create_app
+from gateway.serving import address_of, bind, http_server
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.clock import SteppedClock
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.sampler import Op, Route, Sampler
+from keyviz_grpc.server import RunningServer, serve_node
+
+START_MS = 1_777_290_300_000
+STEP_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCluster:
+    """url: of the gateway. nodes: their servers, in configured order."""
+
+    url: str
+    nodes: list[RunningServer]
+
+
+def counting(number: int) -> Sampler:
+    """Node n<number>: leads group <number>, has seen 10 * number reads of each route and its own group's writes."""
+    clock = SteppedClock(START_MS)
+    sampler = Sampler(node_id=f"n{number}", clock=clock, wall_clock=clock, stall_s=math.inf)
+    sampler.register_routes(
+        Route(route, b"%d" % route, b"%d" % (route + 1), raft_group_id=route) for route in range(1, 4)
+    )
+    for group in range(1, 4):
+        sampler.set_leader(group, 7, leader_node_id=f"n{group}")
+    for route in range(1, 4):
+        for _ in range(10 * number):
+            sampler.observe(route, b"%d" % route, Op.READ, 100)
+    for _ in range(5 * number):
+        sampler.observe(number, b"%d" % number, Op.WRITE, 100)
+    clock.move_to(START_MS + STEP_MS)
+    sampler.advance_to(START_MS + STEP_MS)
+    return sampler
+
+
+@contextlib.asynccontextmanager
+async def http_cluster(*, nodes: int = 3, samplers_on: bool = True, **of_app: Any) -> AsyncIterator[HttpCluster]:
+    """A cluster that counted one window, with a gateway; `of_app` goes to create_app."""
+    async with contextlib.AsyncExitStack() as stack:
+        servers = []
+        for number in range(1, nodes + 1):
+            sampler = stack.enter_context(counting(number)) if samplers_on else None
+            servers.append(await stack.enter_async_context(await serve_node(sampler, listen="127.0.0.1:0")))
+        aggregator = Aggregator(
+            StaticPeers([server.address for server in servers], ClientShared()),
+            settings=FanoutSettings(),
+            node_id="gateway",
+            wall_clock=lambda: (START_MS + STEP_MS) / 1000,
+        )
+        stack.push_async_callback(aggregator.close)
+        listener = stack.enter_context(contextlib.closing(bind("127.0.0.1:0")))
+        await stack.enter_async_context(http_server(create_app(aggregator, **of_app), listener, grace_s=2))
+        yield HttpCluster(f"http://{address_of(listener)}", servers)
