@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.peers import DnsPeers, FilePeers, Membership, SeedPeers, StaticPeers
 from keyviz_grpc.server import ServerSettings, check_exposure, serve_cluster
 from keyviz_grpc.version import VERSION
+
+log = logging.getLogger(__name__)
 
 OPEN_FILES: Final = 65_536
 
@@ -131,6 +134,7 @@ async def _serve_metrics(address: str, metrics: Metrics, stack: contextlib.Async
         exception_handlers={Refused: answer_refused},
     )
     await stack.enter_async_context(http_server(app, listener))
+    log.info("serving metrics", extra={"address": address_of(listener)})
 
 
 def _allow_many_connections() -> None:

@@ -1,0 +1,242 @@
+"""The gateway as a process: its command line, its credentials, and no secret anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import httpx
+import psutil
+import pytest
+
+from keyviz_grpc.auth import mint_token
+from keyviz_grpc.cli.children import Child
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.proto import keyviz_pb2_grpc as service
+from tests.e2e.conftest import Processes, ask
+
+pytestmark = pytest.mark.e2e
+
+LOGIN = "/admin/api/v1/auth/login"
+LOGOUT = "/admin/api/v1/auth/logout"
+MATRIX = "/admin/api/v1/keyviz/matrix"
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """Secrets in files, and their texts."""
+
+    session_key: Path
+    node_key: Path
+    users: Path
+    secret: str
+
+    @property
+    def texts(self) -> list[str]:
+        """What must not be seen anywhere."""
+        return [self.secret, self.session_key.read_text(), self.node_key.read_text()]
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Planted:
+    """New ones for each test."""
+    paths = [tmp_path / name for name in ("session.key", "node.key", "users.json")]
+    for path in paths[:2]:
+        path.write_text(base64.b64encode(secrets.token_bytes(64)).decode())
+    secret = "planted-" + secrets.token_hex(8)
+    paths[2].write_text(json.dumps({"users": [{"access_key": "ops", "secret_key": secret, "role": "full"}]}))
+    return Planted(session_key=paths[0], node_key=paths[1], users=paths[2], secret=secret)
+
+
+def finished(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr) of a gateway that ends by itself."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | (env or {}),
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], ["--peers", "--seeds", "none of them"]),
+        (["--peers", "127.0.0.1:1", "--seeds", "127.0.0.1:1"], ["not --peers, --seeds"]),
+        (["--peers", "127.0.0.1:0"], ["--peers", "127.0.0.1:0"]),
+        (["--max-message", "64"], ["--max-message", "'64'"]),
+        (["--max-requests", "0"], ["--max-requests", "0"]),
+        (["--trusted-proxies", "10.0.0.0/99"], ["--trusted-proxies", "10.0.0.0/99"]),
+        (["--metrics", "here"], ["--metrics", "here"]),
+        (["--page", "/no/such/folder"], ["--page", "/no/such/folder"]),
+        (["--users-file", __file__, "--peers", "127.0.0.1:1"], ["--users-file", "--session-key-file"]),
+        (["--previous-session-key-file", __file__, "--peers", "127.0.0.1:1"], ["--session-key-file"]),
+        (["--tls-key", __file__, "--peers", "127.0.0.1:1"], ["certificate"]),
+    ],
+)
+def test_a_wrong_command_line_is_status_2(arguments: list[str], named: list[str]) -> None:
+    """Option and value are named."""
+    status, told, complaint = finished(*arguments)
+    assert (status, told) == (2, "")
+    for words in named:
+        assert words in complaint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--http", "0.0.0.0:0"], ["0.0.0.0:0", "TLS", "credentials", "--insecure"]),
+        (["--http", "127.0.0.1:0", "--metrics", "0.0.0.0:0"], ["0.0.0.0:0", "--insecure"]),
+        (["--http", "127.0.0.1:0", "--session-key-file", __file__], ["test_gateway_process.py"]),
+    ],
+)
+def test_what_must_not_be_served_is_status_1_with_one_line(arguments: list[str], named: list[str]) -> None:
+    """Beyond loopback only with protection or --insecure; keys must be keys."""
+    status, told, complaint = finished(*arguments, "--peers", "127.0.0.1:1")
+    assert (status, told, complaint.count("\n")) == (1, "", 1)
+    for words in named:
+        assert words in complaint
+
+
+async def test_insecure_is_possible_and_warned_of(processes: Processes) -> None:
+    """At every start."""
+    gateway = await processes.start("gateway", "--http", "0.0.0.0:0", "--insecure", "--peers", "127.0.0.1:1")
+    await gateway.wait_ready()
+    assert any("without protection" in line and "0.0.0.0:0" in line for line in processes.log)
+
+
+async def test_options_come_from_the_environment_too(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing peer is no reason not to start; it is one not to be ready."""
+    status, _, complaint = finished(env={"KEYVIZ_PEERS": "127.0.0.1"})
+    assert (status, "127.0.0.1" in complaint) == (2, True)
+    gateway = await processes.gateway(["127.0.0.1:1"])
+    async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
+        assert (await client.get("/admin/healthz")).status_code == 200
+        assert (await client.get("/admin/readyz")).status_code == 503
+        refused = await client.get(MATRIX)
+        assert (refused.status_code, refused.json()["error"]) == (502, "no_peers")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signals_end_a_gateway_well(processes: Processes, number: signal.Signals) -> None:
+    """Status 0, with browsers still connected."""
+    gateway = await processes.gateway(["127.0.0.1:1"])
+    async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
+        await client.get("/admin/healthz")
+        gateway.process.send_signal(number)
+        await asyncio.wait_for(gateway.wait(), 10)
+    assert gateway.process.returncode == 0
+    assert not any("Traceback" in line for line in processes.log)
+
+
+async def guarded(processes: Processes, planted: Planted, *arguments: str) -> Child:
+    """A gateway on which everything needs credentials, over one node."""
+    node = await processes.node("--workload", "demo", "--step", "1s", "--history", "10s")
+    keys = ["--session-key-file", str(planted.session_key), "--key-file", str(planted.node_key)]
+    return await processes.gateway(
+        [node.ready["grpc"]], *keys, "--users-file", str(planted.users), "--log-format", "json", *arguments
+    )
+
+
+def logged(processes: Processes) -> list[dict[str, str]]:
+    """What the gateway logged so far, as objects."""
+    lines = [line.removeprefix("[gateway] ") for line in processes.log if line.startswith("[gateway] ")]
+    return [json.loads(line) for line in lines]
+
+
+async def test_a_session_is_for_browsers_and_a_node_token_for_nodes(processes: Processes, planted: Planted) -> None:
+    """A stolen cookie opens no gRPC face, and a node token no HTTP face."""
+    gateway = await guarded(processes, planted)
+    key = base64.b64decode(planted.node_key.read_text())
+    token = mint_token(key, subject="n1", now_unix_s=time.time())
+    async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
+        for headers in ({"cookie": f"admin_session={token}"}, {"authorization": f"Bearer {token}"}):
+            assert (await client.get(MATRIX, headers=headers)).status_code == 401
+        await client.post(LOGIN, json={"access_key": "ops", "secret_key": planted.secret})
+        assert (await client.get(MATRIX)).status_code == 200
+        cookie = client.cookies["admin_session"]
+    async with grpc.aio.insecure_channel(gateway.ready["grpc"]) as channel:
+        stub = service.KeyVizStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), metadata=(("authorization", f"Bearer {cookie}"),))
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        answer = await stub.GetKeyVizMatrix(
+            pb.GetKeyVizMatrixRequest(), metadata=(("authorization", f"Bearer {token}"),)
+        )
+    assert answer.rows
+
+
+async def test_no_secret_is_seen_anywhere(processes: Processes, planted: Planted) -> None:
+    """Not in the log, in answers, in metrics, in the process's command line or environment."""
+    gateway = await guarded(processes, planted, "--metrics", "127.0.0.1:0")
+    [metrics] = [line["address"] for line in logged(processes) if line["message"] == "serving metrics"]
+    seen: list[str] = []
+    async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
+
+        async def note(answer: httpx.Response) -> None:
+            await answer.aread()
+            headers = [line for line in answer.headers.multi_items() if line[0] != "set-cookie"]
+            seen.append(f"{answer.status_code} {headers} {answer.text}")
+
+        client.event_hooks["response"] = [note]
+        pair = {"access_key": "ops", "secret_key": planted.secret}
+        await client.post(LOGIN, json=pair)
+        texts = [*planted.texts, client.cookies["admin_session"], client.cookies["admin_csrf"]]
+        await client.post(LOGIN, json={**pair, "access_key": "other"})
+        await client.post(LOGIN, content=json.dumps(pair)[:-1], headers={"content-type": "application/json"})
+        await client.post(LOGIN, content=json.dumps(pair), headers={"content-type": "text/plain"})
+        for path in (MATRIX, "/admin/api/v1/cluster", "/admin/", "/x", f"{MATRIX}?series=1"):
+            await client.get(path)
+            await client.get(path, headers={"authorization": f"Bearer {planted.secret}"})
+        await client.post(LOGOUT, headers={"X-Admin-CSRF": client.cookies["admin_csrf"]})
+        await client.get(f"http://{metrics}/metrics")
+    process = psutil.Process(gateway.process.pid)
+    seen += [str(process.cmdline()), str(process.environ())]
+    planted.users.write_text('{"users": [{"secret_key": "' + planted.secret + '"}]}')
+    async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
+        await client.post(LOGIN, json=pair)
+    gateway.ask_to_end()
+    await asyncio.wait_for(gateway.wait(), 10)
+    seen += processes.log
+    assert any('"outcome": "ok"' in line and '"who": "ops"' in line for line in processes.log)
+    assert any("users file" in line for line in processes.log)
+    assert any("keyviz_http_requests_total" in text for text in seen)
+    for text in texts:
+        assert not [line[:200] for line in seen if text in line]
+
+
+async def test_a_request_id_goes_from_the_browser_into_the_log(processes: Processes) -> None:
+    """One line tells which request it was."""
+    gateway = await processes.gateway(["127.0.0.1:1"], "--log-format", "json")
+    async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
+        await client.get(MATRIX, headers={"X-Request-Id": "seen-at-the-edge"})
+    gateway.ask_to_end()
+    await asyncio.wait_for(gateway.wait(), 10)
+    assert any('"request_id": "seen-at-the-edge"' in line for line in processes.log)
+
+
+async def test_a_node_alone_is_asked_for_by_name(processes: Processes) -> None:
+    """node= gives what that node says."""
+    nodes = [
+        await processes.node("--node-index", str(number), "--nodes", "2", "--workload", "demo", "--step", "1s")
+        for number in range(2)
+    ]
+    gateway = await processes.gateway([node.ready["grpc"] for node in nodes])
+    whole = await ask(gateway, series="reads")
+    alone = await ask(gateway, series="reads", node="n1")
+    assert sum(map(sum, (row["values"] for row in alone["rows"]))) < sum(map(sum, (r["values"] for r in whole["rows"])))
+    assert alone["rows"]
