@@ -15,6 +15,7 @@ from keyviz_grpc.query import MatrixQuery
 MAX_ROWS: Final = 1024
 MAX_TEXT_CHARS: Final = 1024
 _INTEGER: Final = re.compile(r"-?[0-9]+", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _INT64_MAX: Final = 2**63 - 1
 
 
@@ -98,8 +99,8 @@ def _text(params: QueryParams, name: str) -> str:
     text = _first(params, name)
     if len(text) > MAX_TEXT_CHARS:
         raise InvalidRequest(name, text, f"must have at most {MAX_TEXT_CHARS} characters")
-    if not text.isprintable():
-        raise InvalidRequest(name, text, "must be plain text")
+    if _CONTROL.search(text):
+        raise InvalidRequest(name, text, "must not have control characters")
     return text
 
 

@@ -23,7 +23,7 @@ from keyviz_grpc.auth import mint_token
 from keyviz_grpc.cli.children import Child
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
-from tests.e2e.conftest import Processes, ask
+from tests.e2e.conftest import Processes, ask, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -183,6 +183,7 @@ async def test_a_session_is_for_browsers_and_a_node_token_for_nodes(processes: P
 async def test_no_secret_is_seen_anywhere(processes: Processes, planted: Planted) -> None:
     """Not in the log, in answers, in metrics, in the process's command line or environment."""
     gateway = await guarded(processes, planted, "--metrics", "127.0.0.1:0")
+    await eventually(lambda: any(line["message"] == "serving metrics" for line in logged(processes)))
     [metrics] = [line["address"] for line in logged(processes) if line["message"] == "serving metrics"]
     seen: list[str] = []
     async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
