@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import orjson
@@ -16,8 +16,9 @@ from keyviz_grpc.outcome import Answer, Cell, Outcome, Overview
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
-_NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
-_FLAG: Final = (b'],"conflict":false', b'],"conflict":true')
+
+_Shown: TypeAlias = dict[str, Any]
+"""One JSON object; arrays in it are written as they are."""
 
 
 def rfc3339(unix_ms: int) -> str:
@@ -28,11 +29,11 @@ def rfc3339(unix_ms: int) -> str:
 
 
 class MatrixRenderer:
-    """Renders matrices. Row metadata is rendered once a catalogue and remembered for the last few; thread-safe."""
+    """Renders matrices. Row metadata is described once a catalogue and remembered for the last few; thread-safe."""
 
     def __init__(self, remembered: int = 4) -> None:
         self._remembered = remembered
-        self._heads: tuple[tuple[Catalogue, list[bytes]], ...] = ()
+        self._heads: tuple[tuple[Catalogue, list[_Shown]], ...] = ()
 
     def render(self, answer: Answer, *, identity: bool = True) -> bytes:
         """The body of the matrix endpoint. identity False leaves out `raft_group_ids` and `leader_terms`.
@@ -40,36 +41,35 @@ class MatrixRenderer:
         `fanout` is absent for an answer that no fan-out made: a local node alone.
         """
         matrix = answer.matrix
-        rows, columns = matrix.shape
-        nodes = np.ones(columns, np.int64) if answer.column_nodes is None else answer.column_nodes
-        parts = [
-            b'{"column_unix_ms":',
-            _dump(matrix.columns),
-            b',"step_ms":%d,"rows":[' % answer.step_ms,
-            b",".join(self._rows(matrix, identity=identity)) if rows else b"",
-            b'],"series":"%s","generated_at":"%s","column_nodes":'
-            % (matrix.series.value.encode(), rfc3339(answer.generated_at_unix_ms).encode()),
-            _dump(nodes),
-        ]
+        nodes = np.ones(matrix.shape[1], np.int64) if answer.column_nodes is None else answer.column_nodes
+        body: _Shown = {
+            "column_unix_ms": np.ascontiguousarray(matrix.columns),
+            "step_ms": answer.step_ms,
+            "rows": self._rows(matrix, identity=identity),
+            "series": matrix.series.value,
+            "generated_at": rfc3339(answer.generated_at_unix_ms),
+            "column_nodes": np.ascontiguousarray(nodes),
+        }
         if answer.merged and [outcome.address for outcome in answer.outcomes] != ["self"]:
-            parts += [b',"fanout":', render_fanout(answer.outcomes)]
-        parts.append(b"}")
-        return b"".join(parts)
+            body["fanout"] = orjson.Fragment(render_fanout(answer.outcomes))
+        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    def _rows(self, matrix: Matrix, *, identity: bool) -> list[bytes]:
-        count = len(matrix.catalogue)
-        conflicts, flags = _marks(matrix.conflicts, b',"conflicts":[', count)
-        soft, _ = _marks(matrix.soft, b',"soft":[', count)
-        identities = _identities(matrix) if identity else [b""] * count
-        pieces = zip(
-            self._heads_of(matrix.catalogue), _texts(matrix.values), flags, conflicts, soft, identities, strict=True
-        )
-        return [
-            b"".join((head, values, _FLAG[flag], marks, softness, ids, b"}"))
-            for head, values, flag, marks, softness, ids in pieces
+    def _rows(self, matrix: Matrix, *, identity: bool) -> list[_Shown]:
+        values = np.ascontiguousarray(matrix.values)
+        rows: list[_Shown] = [
+            {**head, "values": values[number], "conflict": False}
+            for number, head in enumerate(self._heads_of(matrix.catalogue))
         ]
+        for number, marks in _marked(matrix.conflicts):
+            rows[number]["conflict"] = True
+            rows[number]["conflicts"] = marks
+        for number, marks in _marked(matrix.soft):
+            rows[number]["soft"] = marks
+        if identity:
+            _add_identities(rows, matrix)
+        return rows
 
-    def _heads_of(self, catalogue: Catalogue) -> list[bytes]:
+    def _heads_of(self, catalogue: Catalogue) -> list[_Shown]:
         for known, heads in self._heads:
             if known == catalogue:
                 return heads
@@ -78,9 +78,8 @@ class MatrixRenderer:
         return heads
 
 
-def _head(row: Row) -> bytes:
-    """A row's JSON up to and with the bracket that opens its values."""
-    shown: dict[str, object] = {"bucket_id": row.bucket_id}
+def _head(row: Row) -> _Shown:
+    shown: _Shown = {"bucket_id": row.bucket_id}
     if row.label:
         shown["label"] = row.label
     shown["start"] = base64.b64encode(row.start).decode()
@@ -91,57 +90,41 @@ def _head(row: Row) -> bytes:
     if row.route_ids_truncated:
         shown["route_ids_truncated"] = True
     shown["route_count"] = row.route_count
-    return orjson.dumps(shown)[:-1] + b',"values":['
+    return shown
 
 
-def _dump(array: NDArray[Any]) -> bytes:
-    return orjson.dumps(np.ascontiguousarray(array), option=_NUMPY) if array.size else b"[]"
-
-
-def _texts(array: NDArray[Any]) -> list[bytes]:
-    """Each row of a two-dimensional array as JSON, without the brackets around it."""
-    if not array.size:
-        return [b""] * len(array)
-    return _dump(array)[2:-2].split(b"],[")
-
-
-def _marks(marks: NDArray[np.bool_] | None, key: bytes, count: int) -> tuple[list[bytes], list[bool]]:
-    """For every row its text, b"" where nothing is marked, and whether something is."""
-    texts = [b""] * count
+def _marked(marks: NDArray[np.bool_] | None) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """(row number, its marks) for each row in which anything is marked."""
     if marks is None:
-        return texts, [False] * count
-    marked: NDArray[np.bool_] = np.logical_or.reduce(marks, axis=1)
-    numbers = np.flatnonzero(marked)
-    for number, text in zip(numbers.tolist(), _texts(marks[numbers]), strict=True):
-        texts[number] = key + text + b"]"
-    return texts, marked.tolist()
+        return
+    marks = np.ascontiguousarray(marks)
+    for number in np.flatnonzero(np.logical_or.reduce(marks, axis=1)).tolist():
+        yield number, marks[number]
 
 
-def _identities(matrix: Matrix) -> list[bytes]:
-    """For every row its two identity arrays, b"" where unknown throughout."""
-    count, columns = matrix.shape
-    texts = [b""] * count
-    if matrix.codes is None or not columns:
-        return texts
+def _add_identities(rows: list[_Shown], matrix: Matrix) -> None:
+    """Both identity arrays for every row that has any known identity."""
+    columns = matrix.shape[1]
+    if matrix.codes is None or not matrix.codes.size:
+        return
     lowest, highest = matrix.codes.min(axis=1), matrix.codes.max(axis=1)
-    # A row under one leader throughout is the rule: its arrays are one number repeated.
-    repeated: dict[int, bytes] = {}
+    # A row under one leader throughout is the rule: its arrays are one number repeated, written once a leader.
+    repeated: dict[int, tuple[orjson.Fragment, orjson.Fragment]] = {}
     for number in np.flatnonzero((lowest == highest) & (highest > 0)).tolist():
         code = int(highest[number])
         if code not in repeated:
-            group, term = (b"%d" % part for part in matrix.identities[code].tolist())
-            repeated[code] = _identity_text(b",".join([group] * columns), b",".join([term] * columns))
-        texts[number] = repeated[code]
+            group, term = matrix.identities[code].tolist()
+            repeated[code] = (_repeat(group, columns), _repeat(term, columns))
+        rows[number]["raft_group_ids"], rows[number]["leader_terms"] = repeated[code]
     mixed = np.flatnonzero(lowest != highest)
     codes = matrix.codes[mixed]
-    groups, terms = (_texts(np.ascontiguousarray(matrix.identities[:, part])[codes]) for part in (0, 1))
-    for number, group, term in zip(mixed.tolist(), groups, terms, strict=True):
-        texts[number] = _identity_text(group, term)
-    return texts
+    groups, terms = (np.ascontiguousarray(matrix.identities[:, part])[codes] for part in (0, 1))
+    for place, number in enumerate(mixed.tolist()):
+        rows[number]["raft_group_ids"], rows[number]["leader_terms"] = groups[place], terms[place]
 
 
-def _identity_text(groups: bytes, terms: bytes) -> bytes:
-    return b',"raft_group_ids":[' + groups + b'],"leader_terms":[' + terms + b"]"
+def _repeat(number: int, times: int) -> orjson.Fragment:
+    return orjson.Fragment(b"[" + b",".join([b"%d" % number] * times) + b"]")
 
 
 def render_fanout(outcomes: Sequence[Outcome]) -> bytes:

@@ -21,6 +21,7 @@ from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.peers.protocols import BytesBudget
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.request_id import HEADER, REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +161,8 @@ class PeerClient:
             return self._failed(FailureKind.UNREACHABLE, str(error))
         call: Any = channel.unary_unary(path + method, request_serializer=_serialize, response_deserializer=None)
         metadata = self._shared.credentials.metadata() if self._shared.credentials is not None else ()
+        if request_id := REQUEST_ID.get():
+            metadata = (*metadata, (HEADER, request_id))
         try:
             raw: bytes = await call(request, timeout=max(0.001, deadline.left_s()), metadata=metadata)
         except grpc.aio.AioRpcError as error:

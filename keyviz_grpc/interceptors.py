@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import grpc
 
 from keyviz_grpc.auth import Refused, Verifier
+from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("keyviz.audit")
@@ -33,6 +34,7 @@ class Barrier(grpc.aio.ServerInterceptor):
         inner: Any = handler.unary_unary
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            REQUEST_ID.set(_request_id_of(handler_call_details))  # each call has a context of its own
             try:
                 return await inner(request, context)
             except grpc.aio.AbortError:
@@ -46,6 +48,11 @@ class Barrier(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+
+def _request_id_of(details: grpc.HandlerCallDetails) -> str:
+    offered = [str(value) for key, value in details.invocation_metadata if key == HEADER]
+    return sane_request_id(offered[0] if offered else "")
 
 
 class Gate(grpc.aio.ServerInterceptor):

@@ -109,8 +109,8 @@ def decode_answer(
     return Answer(
         matrix,
         outcomes,
-        node_id=response.node_id or outcome.node_id,
-        incarnation=response.incarnation or outcome.incarnation,
+        node_id=response.node_id,  # not what the outcome knows from elsewhere: older nodes follow rules of their own
+        incarnation=response.incarnation,
         step_ms=response.step_ms,
         generated_at_unix_ms=response.generated_at_unix_ms,
         oldest_unix_ms=response.oldest_unix_ms,

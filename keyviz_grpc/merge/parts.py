@@ -138,7 +138,7 @@ def _fit(part: Part, answer: Answer, *, step: int, grid: int, query: MatrixQuery
         return
     if not answer.merged:
         part.outcomes = (_filled_up(part.outcomes[0], answer, step or grid, now_unix_ms),)
-        if query.node_id and answer.node_id != query.node_id:
+        if query.node_id and part.outcomes[0].node_id != query.node_id:
             part.answer = None
             return
     matrix = answer.matrix
