@@ -125,6 +125,7 @@ class _Secrets:
 @option("--tls-certificate", type=FILE, default=None, help="PEM that both listeners show.")
 @option("--tls-key", type=FILE, default=None, help="PEM of the key that goes with --tls-certificate.")
 @option("--client-ca", type=FILE, default=None, help="PEM of the authority of gRPC callers' certificates (mTLS).")
+@option("--otlp", type=str, default=None, show_default="no traces", help="Collector, http://HOST:4317 (extra `otel`).")
 @option("--insecure", is_flag=True, default=False, help="Listen beyond loopback without TLS or credentials.")
 @option("--drain", type=Duration(at_most_s=600), default="5s", help="How long requests under way may take to end.")
 @until_stdin_closes_option
@@ -159,6 +160,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     tls_certificate: Path | None,
     tls_key: Path | None,
     client_ca: Path | None,
+    otlp: str | None,
     insecure: bool,
     drain: float,
     until_stdin_closes: bool,
@@ -167,6 +169,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     """The one true heatmap of a cluster: asks every node, merges, and serves the result as JSON, gRPC and a page."""
     choice = _one_of(PeersChoice(peers, peers_dns, peers_file, seeds))
     given = _Secrets(key_file, previous_key_file, token_file, session_key_file, previous_session_key_file, users_file)
+    if otlp is not None and not otlp.startswith(("http://", "https://")):
+        raise click.UsageError(f"--otlp {otlp!r}: expected http://HOST:PORT or https://HOST:PORT")
     if (peer_certificate is None) != (peer_key is None):
         raise click.UsageError("--peer-certificate and --peer-key go together")
     if peer_certificate is not None and peer_ca is None:
@@ -198,6 +202,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             ),
             server=server,
             verifier=verifier,
+            otlp=otlp,
             settings=GatewaySettings(
                 page=page or BUILT_IN_PAGE,
                 # A peer may have all of its time although it gets 80 % of ours; rendering needs some as well.

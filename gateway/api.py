@@ -27,6 +27,7 @@ from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.tracing import span
 from keyviz_grpc.version import VERSION
 
 
@@ -61,6 +62,7 @@ class Api:
         self._metrics, self._threads, self._wall_clock = metrics, threads, wall_clock
         self._in_flight = InFlight(settings.max_requests)
         self._bodies: Flights[_Wanted, _Body] = Flights(settings.max_requests)
+        self._readiness: Flights[str, bool] = Flights(1)
         self._renderer = MatrixRenderer()
         metrics.watch_in_flight(lambda: self._in_flight.count)
 
@@ -75,11 +77,15 @@ class Api:
         return _response(body)
 
     async def _matrix_body(self, wanted: _Wanted) -> _Body:
-        answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
-        _check_node(answer, wanted.asked.query)
-        self._metrics.saw(answer)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._render, answer, wanted)
+        with span("keyviz.matrix", series=wanted.asked.query.series.value):
+            answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
+            _check_node(answer, wanted.asked.query)
+            self._metrics.saw(answer)
+            loop = asyncio.get_running_loop()
+            with span("keyviz.encode", encoding=wanted.encoding or "identity") as note:
+                body = await loop.run_in_executor(self._threads, self._render, answer, wanted)
+                note(bytes=len(body.content))
+        return body
 
     def _render(self, answer: Answer, wanted: _Wanted) -> _Body:
         began = time.perf_counter()
@@ -124,10 +130,9 @@ class Api:
         return json_response(b'{"status":"ok"}')
 
     async def readyz(self, request: Request) -> Response:
-        """GET /admin/readyz: 200 while the cluster can be shown, else 503."""
-        with self._in_flight.slot():
-            ready = await while_connected(request, self._cluster.ready(self._deadline()))
-        if not ready:
+        """GET /admin/readyz: 200 while the cluster can be shown, else 503. All who ask at once cause one question."""
+        work = self._readiness.join("ready", lambda: self._cluster.ready(self._deadline()))
+        if not await while_connected(request, work):
             raise Refused("not_ready", "no node of the cluster answers")
         return json_response(b'{"status":"ready"}')
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -49,15 +48,10 @@ def create_app(
     """
     settings = settings or GatewaySettings()
     metrics = metrics or Metrics()
+    # No lifespan shuts them down, for one application may be started several times; they end with the application.
     threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-render")
     gate = Gate(sessions or Sessions.not_required(), users, settings)
     api = Api(cluster, gate, settings=settings, metrics=metrics, threads=threads)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        del app
-        yield
-        threads.shutdown(wait=False, cancel_futures=True)
 
     app = Starlette(
         routes=[*_api_routes(api, gate), *_page_routes(Page(settings.page))],
@@ -68,7 +62,6 @@ def create_app(
             HTTPException: _not_found,
             ClientDisconnect: _client_gone,
         },
-        lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     return app

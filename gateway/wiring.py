@@ -29,6 +29,7 @@ from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.peers import DnsPeers, FilePeers, Membership, SeedPeers, StaticPeers
 from keyviz_grpc.server import ServerSettings, check_exposure, serve_cluster
+from keyviz_grpc.tracing import start_tracing
 from keyviz_grpc.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,10 @@ class PeersChoice:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPlan:
-    """All that a gateway process needs, checked. grpc, metrics: HOST:PORT or None = not served."""
+    """All that a gateway process needs, checked. grpc, metrics: HOST:PORT or None = not served.
+
+    otlp: where traces go, `http://HOST:4317`, or None.
+    """
 
     http: str
     grpc: str | None
@@ -75,6 +79,7 @@ class GatewayPlan:
     shared: ClientShared
     server: ServerSettings
     verifier: Verifier | None
+    otlp: str | None
     settings: GatewaySettings
     sessions: Sessions
     users: Users | None
@@ -103,6 +108,8 @@ async def _serve(plan: GatewayPlan) -> None:
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_requested(until_stdin_closes=plan.until_stdin_closes))
+        if plan.otlp is not None:
+            stack.callback(start_tracing(plan.otlp, service="keyviz-gateway"))
         listener = bind(plan.http)
         stack.callback(listener.close)
         aggregator = Aggregator(

@@ -19,6 +19,7 @@ from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, NoUsablePeers
 from keyviz_grpc.peers.protocols import BytesBudget, Membership, Peer
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.source import Source
+from keyviz_grpc.tracing import span
 
 _Result = TypeVar("_Result")
 _Reply = TypeVar("_Reply", Answer, Overview)
@@ -63,15 +64,12 @@ class Aggregator:
         if self.node_id in query.via:
             raise LoopRefused(f"aggregator {self.node_id!r} is in via={list(query.via)}: aggregators ask in a ring")
         answer = await self._flights.join(query, lambda: self._matrix(query, deadline))
-        if not any(outcome.ok for outcome in answer.outcomes):
-            failures = [outcome.kind for outcome in answer.outcomes]
-            if failures and all(kind is FailureKind.DISABLED for kind in failures):
-                raise SamplerDisabled
-            raise NoUsablePeers(answer.outcomes)
+        _check_usable(answer.outcomes)
         return answer
 
     async def _matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
-        results = await self._ask_all(query, deadline)
+        with span("keyviz.fan_out", series=query.series.value):
+            results = await self._ask_all(query, deadline)
 
         def build() -> Answer:
             merged = self._merge(results, query)
@@ -79,7 +77,9 @@ class Aggregator:
             # Without any step the leaves cannot be aligned here; the aggregator above may know one.
             return self._merge(results, replace(query, unmerged=True)) if tangled else fold(merged, query.rows)
 
-        answer = await self._in_thread(build)
+        with span("keyviz.merge") as note:
+            answer = await self._in_thread(build)
+            note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
         self._step_ms = max([self._step_ms, *(outcome.step_ms for outcome in answer.outcomes if outcome.ok)])
         return answer
 
@@ -102,8 +102,7 @@ class Aggregator:
         window = Window(max(1, column_unix_ms - reach), column_unix_ms + reach)
         query = MatrixQuery(series, window, bucket_ids=(bucket_id,), unmerged=True)
         results = await self._ask_all(query, deadline)
-        if not any(isinstance(result, Answer) for result in results):
-            raise NoUsablePeers(tuple(result for result in results if isinstance(result, Outcome)))
+        _check_usable([o for r in results for o in (r.outcomes if isinstance(r, Answer) else (r,))])
         now = int(self._wall_clock() * 1000)
         return await self._in_thread(
             lambda: contributions(results, query=query, column_unix_ms=column_unix_ms, now_unix_ms=now)
@@ -172,7 +171,10 @@ class Aggregator:
             if isinstance(peer, Outcome):
                 return peer
             exclude = (*query.exclude, *self._repeated.get(peer.address, ()))
-            return await self._bounded(peer.matrix(replace(asked, exclude=exclude), below, budget))
+            with span("keyviz.peer", peer=peer.address) as note:
+                result = await self._bounded(peer.matrix(replace(asked, exclude=exclude), below, budget))
+                note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
+            return result
 
         calls = [ask(peer) for peer in peers]
         if self._local is not None:
@@ -222,3 +224,12 @@ class Aggregator:
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _check_usable(outcomes: Sequence[Outcome]) -> None:
+    """Raises SamplerDisabled where every sampler is off, NoUsablePeers where nobody contributed for another reason."""
+    if any(outcome.ok for outcome in outcomes):
+        return
+    if outcomes and all(outcome.kind is FailureKind.DISABLED for outcome in outcomes):
+        raise SamplerDisabled
+    raise NoUsablePeers(tuple(outcomes))

@@ -73,6 +73,8 @@ class Buckets:
             twice = next(route_id for route_id in ids if ids.count(route_id) > 1)
             raise InvalidRequest("route_id", twice, "is added twice in one call")
         moved: list[int] = []
+        if removed:
+            self._plan()  # a route that goes needs a slot to which late operations can still come
         for route_id in removed:
             self._retire_route(route_id)
         for route in added:

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from keyviz_grpc.cli.children import Child
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
 from tests.e2e.conftest import Processes, ask, eventually
+from tests.integration.http_clusters import certificate
 
 pytestmark = pytest.mark.e2e
 
@@ -178,6 +180,22 @@ async def test_a_session_is_for_browsers_and_a_node_token_for_nodes(processes: P
             pb.GetKeyVizMatrixRequest(), metadata=(("authorization", f"Bearer {token}"),)
         )
     assert answer.rows
+
+
+async def test_over_tls_cookies_are_for_https_alone(processes: Processes, planted: Planted) -> None:
+    """The certificate that was given is shown, and both cookies are Secure."""
+    files = certificate(planted.users.parent, "gateway")
+    tls = ["--tls-certificate", str(files.certificate), "--tls-key", str(files.key)]
+    keys = ["--session-key-file", str(planted.session_key), "--users-file", str(planted.users)]
+    gateway = await processes.start("gateway", "--http", "127.0.0.1:0", "--peers", "127.0.0.1:1", *tls, *keys)
+    await gateway.wait_ready()
+    trusting = ssl.create_default_context(cafile=str(files.certificate))
+    async with httpx.AsyncClient(
+        base_url=f"https://{gateway.ready['http']}", verify=trusting, trust_env=False
+    ) as client:
+        signed_in = await client.post(LOGIN, json={"access_key": "ops", "secret_key": planted.secret})
+        assert all("; Secure" in line for line in signed_in.headers.get_list("set-cookie"))
+        assert (await client.get(MATRIX)).json()["error"] == "no_peers"
 
 
 async def test_no_secret_is_seen_anywhere(processes: Processes, planted: Planted) -> None:

@@ -1,15 +1,23 @@
-"""Real nodes, a real aggregator and a real HTTP listener in one loop."""
+"""Real nodes, a real aggregator and a real HTTP listener in one loop; certificates made at run time."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import ipaddress
 import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
 from gateway.app import create_app
-from gateway.serving import address_of, bind, http_server
+from gateway.serving import CertificateFiles, address_of, bind, http_server
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.clock import SteppedClock
@@ -67,3 +75,23 @@ async def http_cluster(*, nodes: int = 3, samplers_on: bool = True, **of_app: An
         listener = stack.enter_context(contextlib.closing(bind("127.0.0.1:0")))
         await stack.enter_async_context(http_server(create_app(aggregator, **of_app), listener, grace_s=2))
         yield HttpCluster(f"http://{address_of(listener)}", servers)
+
+
+def certificate(folder: Path, name: str) -> CertificateFiles:
+    """A certificate for 127.0.0.1 that was made just now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .not_valid_before(now - dt.timedelta(minutes=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    files = CertificateFiles(folder / "certificate.pem", folder / "key.pem")
+    files.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files.key.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files

@@ -247,3 +247,11 @@ async def test_a_built_page_of_ones_own_is_served_with_its_deep_links(tmp_path: 
         assert script.headers["content-type"].startswith("text/javascript")
         missing = await page.http.get("/admin/assets/x-0.js")
         assert (missing.status_code, missing.json()["error"]) == (404, "not_found")
+
+
+async def test_a_cell_where_every_sampler_is_off() -> None:
+    """503 keyviz_disabled, as for the heatmap."""
+    async with http_cluster(samplers_on=False) as cluster, opened(cluster.url) as page:
+        where: dict[str, str | int] = {"bucket_id": "route:2", "column_unix_ms": START_MS + STEP_MS}
+        response = await page.http.get("/admin/api/v1/keyviz/cell", params=where)
+    assert (response.status_code, response.json()["error"]) == (503, "keyviz_disabled")

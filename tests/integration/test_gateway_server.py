@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import json
 import os
 import socket
@@ -16,15 +15,13 @@ from typing import Any
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gateway import connection, serving
 from gateway.app import create_app
 from gateway.serving import CertificateFiles, address_of, bind, http_server
 from gateway.settings import GatewaySettings
 from keyviz_grpc.errors import SettingError
+from tests.integration.http_clusters import certificate
 from tests.unit.gateway.scripted import MATRIX, ScriptedCluster, answer_of
 
 
@@ -56,25 +53,6 @@ async def talking(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, asy
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-
-
-def certificate(folder: Path, name: str) -> CertificateFiles:
-    """A certificate for 127.0.0.1 that was made just now."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
-    files = CertificateFiles(folder / "certificate.pem", folder / "key.pem")
-    files.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    files.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
 
 
 async def common_name(address: str) -> str:

@@ -59,6 +59,7 @@ class ScriptedCluster:
     queries: list[MatrixQuery] = field(default_factory=list)
     deadlines: list[Deadline] = field(default_factory=list)
     cancelled: int = 0
+    readiness_asked: int = 0
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     node_id: str = "gw"
 
@@ -102,6 +103,7 @@ class ScriptedCluster:
 
     async def ready(self, deadline: Deadline) -> bool:
         """See `Cluster`."""
+        self.readiness_asked += 1
         await self._hold()
         return self.is_ready
 

@@ -298,3 +298,16 @@ async def test_peers_beyond_a_bound_share_a_label() -> None:
     assert len(peers) == MAX_PEERS + 1
     assert "other" in peers
     assert isinstance((await metrics.expose(None)).body, bytes)  # type: ignore[arg-type]
+
+
+async def test_many_probes_cause_one_question() -> None:
+    """Anybody may ask whether we are ready; the nodes must not suffer from it."""
+    cluster = ScriptedCluster(held=asyncio.Event())
+    async with asking(cluster, settings=GatewaySettings(max_requests=1)) as client:
+        probes = [asyncio.create_task(client.get("/admin/readyz")) for _ in range(20)]
+        await cluster.asked.wait()
+        assert cluster.held is not None
+        cluster.held.set()
+        answers = await asyncio.gather(*probes)
+    assert {answer.status_code for answer in answers} == {200}
+    assert cluster.readiness_asked == 1

@@ -1,0 +1,324 @@
+"""Faults of peers over real sockets: the kind is told, the others' data is whole, and the next request works."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.auth import KeyFile, TokenCredentials, TokenVerifier
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import LoopRefused, SamplerDisabled
+from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Overview
+from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.proto import admin_pb2_grpc
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.server import RunningServer, serve_cluster, serve_node
+
+TIMEOUT_S = 1.0
+ANSWERS = cluster(Shape(3, 20, 6, conflict_share=0.0, divergent=False))
+
+
+@dataclass
+class Prepared:
+    """A source with one answer."""
+
+    answer: Answer
+
+    def matrix(self, query: MatrixQuery) -> Answer:
+        """The answer, whatever was asked."""
+        return self.answer
+
+    def overview(self) -> Overview:
+        """Its own name."""
+        return Overview(Member(self.answer.node_id, ""), incarnation=self.answer.incarnation)
+
+
+@dataclass
+class House:
+    """Keys, servers and aggregators of one test, closed in the end."""
+
+    key: KeyFile
+    open: list[Any] = field(default_factory=list)
+
+    async def node(self, number: int, listen: str = "127.0.0.1:0") -> RunningServer:
+        """A healthy node that wants a token."""
+        server = await serve_node(Prepared(ANSWERS[number]), listen=listen, verifier=TokenVerifier([self.key]))
+        self.open.append(server.drain)
+        return server
+
+    def aggregator(self, *addresses: str, node_id: str = "agg", cap: int = 64 << 20) -> Aggregator:
+        """An aggregator that shows a token."""
+        shared = ClientShared(max_message_bytes=cap, credentials=TokenCredentials(self.key, subject=node_id))
+        made = Aggregator(StaticPeers(addresses, shared), settings=FanoutSettings(timeout_s=TIMEOUT_S), node_id=node_id)
+        self.open.append(made.close)
+        return made
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """Credentials on every hop."""
+    path = tmp_path / "key"
+    path.write_text(base64.urlsafe_b64encode(bytes(range(64))).decode())
+    made = House(KeyFile(path))
+    yield made
+    for close in reversed(made.open):
+        await close()
+
+
+async def ask(aggregator: Aggregator, **query: Any) -> Answer:
+    """With time enough."""
+    return await aggregator.matrix(MatrixQuery(**query), Deadline.after(10))
+
+
+class Scripted(rpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
+    """Does what a test tells it to."""
+
+    def __init__(self, act: Callable[[Any], Any]) -> None:
+        self._act = act
+
+    async def GetKeyVizMatrix(self, request: pb.GetKeyVizMatrixRequest, context: Any) -> Any:  # noqa: N802 - wire name
+        """Acts."""
+        return await self._act(context)
+
+    async def GetClusterOverview(  # noqa: N802 - wire name
+        self, request: pb.GetClusterOverviewRequest, context: Any
+    ) -> pb.GetClusterOverviewResponse:
+        """Says nothing."""
+        return pb.GetClusterOverviewResponse()
+
+
+async def abort(context: Any, code: grpc.StatusCode, details: str = "scripted") -> None:
+    """A refusal."""
+    await context.abort(code, details)
+
+
+async def crash(_: Any) -> None:
+    """A bug in the peer."""
+    raise RuntimeError("boom")
+
+
+async def sleep(_: Any) -> None:
+    """Never in time."""
+    await asyncio.sleep(60)
+
+
+def reply(**changes: Any) -> Callable[[Any], Any]:
+    """A reply that breaks a law."""
+    rows = [pb.KeyVizRow(bucket_id="route:1", end=b"m", values=[1, 2])]
+
+    async def act(_: Any) -> pb.GetKeyVizMatrixResponse:
+        return pb.GetKeyVizMatrixResponse(**{"column_unix_ms": [1000, 2000], "rows": rows, "step_ms": 1000, **changes})
+
+    return act
+
+
+STATUSES = {
+    grpc.StatusCode.UNAVAILABLE: "unreachable",
+    grpc.StatusCode.UNAUTHENTICATED: "unauthenticated",
+    grpc.StatusCode.PERMISSION_DENIED: "unauthenticated",
+    grpc.StatusCode.FAILED_PRECONDITION: "incompatible",
+    grpc.StatusCode.UNIMPLEMENTED: "incompatible",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "overloaded",
+    grpc.StatusCode.INTERNAL: "internal",
+    grpc.StatusCode.INVALID_ARGUMENT: "internal",
+    grpc.StatusCode.DATA_LOSS: "internal",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "deadline_exceeded",
+}
+BAD_ROW = pb.KeyVizRow(bucket_id="route:1", end=b"m", values=[1])
+FAULTS: list[tuple[str, Callable[[Any], Any], str, str]] = [
+    *((code.name, lambda c, code=code: abort(c, code), kind, "") for code, kind in STATUSES.items()),
+    ("crash", crash, "internal", ""),
+    ("slow", sleep, "deadline_exceeded", "no answer in time"),
+    ("ragged", reply(rows=[BAD_ROW]), "malformed", "1 values, 2 columns"),
+    ("unsorted", reply(column_unix_ms=[2000, 1000]), "malformed", "ascending"),
+    ("nonsense step", reply(step_ms=-1), "malformed", "step_ms"),
+    (
+        "sampler off",
+        lambda c: abort(c, grpc.StatusCode.UNAVAILABLE, "keyviz sampler not configured"),
+        "disabled",
+        "keyviz sampler not configured",
+    ),
+]
+
+
+@pytest.mark.parametrize(("act", "kind", "words"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
+async def test_a_fault_is_told_and_harms_nobody_else(
+    house: House, act: Callable[[Any], Any], kind: str, words: str
+) -> None:
+    """Kind and words; survivors complete; in time; and once the peer is well again, all is there."""
+    good = [await house.node(0), await house.node(1)]
+    server = grpc.aio.server()
+    servicer = Scripted(act)
+    rpc.add_KeyVizServicer_to_server(servicer, server)
+    admin_pb2_grpc.add_AdminServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    aggregator = house.aggregator(good[0].address, good[1].address, f"127.0.0.1:{port}")
+    began = asyncio.get_running_loop().time()
+    answer = await ask(aggregator)
+    assert asyncio.get_running_loop().time() - began < TIMEOUT_S + 2
+    assert [outcome.kind for outcome in answer.outcomes] == [None, None, kind]
+    assert words in answer.outcomes[2].detail
+    alone = await ask(house.aggregator(good[0].address, good[1].address, node_id="other"))
+    assert answer.matrix.values.tolist() == alone.matrix.values.tolist()
+    await server.stop(0)
+    await house.node(2, f"127.0.0.1:{port}")
+    async with asyncio.timeout(5):
+        while (await ask(aggregator)).responded < 3:  # noqa: ASYNC110 - reconnecting has no event here
+            await asyncio.sleep(0.1)
+
+
+async def test_a_refused_peer_fails_at_once(house: House) -> None:
+    """Nobody waits out the deadline for a port that nobody listens on."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        good = await house.node(0)
+        began = asyncio.get_running_loop().time()
+        answer = await ask(house.aggregator(good.address, address))
+        assert asyncio.get_running_loop().time() - began < TIMEOUT_S
+    assert answer.outcomes[1].kind == "unreachable"
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_the_cap_is_exact(house: House, over: int) -> None:
+    """An answer of exactly the cap is used, one byte more is not, and the cap is named."""
+    size = encode_answer(ANSWERS[0], accept=(pb.MATRIX_ENCODING_COLUMNAR,)).ByteSize()
+    peer = await house.node(0)
+    aggregator = house.aggregator(peer.address, cap=size - over)
+    if not over:
+        assert (await ask(aggregator)).responded == 1
+        return
+    with pytest.raises(NoUsablePeers) as refused:
+        await ask(aggregator)
+    assert refused.value.outcomes[0].kind == "message_too_large"
+    assert str(size - 1) in refused.value.outcomes[0].detail
+
+
+async def test_an_older_node_is_asked_under_its_old_name(house: House) -> None:
+    """UNIMPLEMENTED on our path falls back to /Admin/."""
+    server = grpc.aio.server()
+
+    async def row_form(_: Any) -> pb.GetKeyVizMatrixResponse:
+        return encode_answer(ANSWERS[0])
+
+    admin_pb2_grpc.add_AdminServicer_to_server(Scripted(row_form), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    answer = await ask(house.aggregator(f"127.0.0.1:{port}"))
+    assert answer.responded == 1
+    assert answer.matrix.values.sum() == ANSWERS[0].matrix.values.sum()
+    await server.stop(0)
+
+
+async def test_another_protocol_on_the_port(house: House) -> None:
+    """An HTTP/1 server is not a node."""
+
+    async def http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(http1, "127.0.0.1", 0)
+    address = "{}:{}".format(*server.sockets[0].getsockname())
+    good = await house.node(0)
+    answer = await ask(house.aggregator(good.address, address))
+    assert answer.outcomes[1].kind in ("unreachable", "deadline_exceeded")
+    assert answer.outcomes[0].ok
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_wrong_key_is_unauthenticated_and_health_is_open(house: House, tmp_path: Path) -> None:
+    """The peer says what to send and never why it refused."""
+    node = await house.node(0)
+    other = tmp_path / "other"
+    other.write_text(base64.b64encode(bytes(64)).decode())
+    stranger = House(KeyFile(other))
+    with pytest.raises(NoUsablePeers) as refused:
+        await ask(stranger.aggregator(node.address))
+    assert refused.value.outcomes[0].kind == "unauthenticated"
+    async with grpc.aio.insecure_channel(node.address) as channel:
+        health: Any = channel.unary_unary("/grpc.health.v1.Health/Check", response_deserializer=None)
+        assert await health(b"")
+    for close in stranger.open:
+        await close()
+
+
+async def test_aggregators_in_a_ring_refuse(house: House) -> None:
+    """FAILED_PRECONDITION at once instead of a loop."""
+    node = await house.node(0)
+    first = house.aggregator(node.address, node_id="first")
+    with pytest.raises(LoopRefused):
+        await ask(first, via=("first",))
+    served = await serve_cluster(first, listen="127.0.0.1:0")
+    house.open.append(served.drain)
+    second = house.aggregator(served.address, node_id="first")
+    with pytest.raises(NoUsablePeers) as refused:
+        await ask(second)
+    assert refused.value.outcomes[0].kind == "incompatible"
+
+
+async def test_a_tree_gives_what_a_flat_aggregator_gives(house: House) -> None:
+    """Over the wire, with a leaf listed under both subtrees counted once, and a dead leaf named at the root."""
+    nodes = [await house.node(number) for number in range(3)]
+    flat = await ask(house.aggregator(*(node.address for node in nodes)))
+    lower = []
+    for name, below in (("x", nodes[:2]), ("y", nodes[1:])):
+        aggregator = house.aggregator(*(node.address for node in below), "127.0.0.1:1", node_id=name)
+        served = await serve_cluster(aggregator, listen="127.0.0.1:0", verifier=TokenVerifier([house.key]))
+        house.open.append(served.drain)
+        lower.append(served.address)
+    root = await ask(house.aggregator(*lower, node_id="root"))
+    assert root.matrix.values.tolist() == flat.matrix.values.tolist()
+    assert [outcome.kind for outcome in root.outcomes] == [None, None, "unreachable", None, None, "unreachable"]
+    assert [outcome.contributes for outcome in root.outcomes] == [True, True, False, False, True, False]
+
+
+async def test_all_samplers_off_is_not_an_empty_picture(house: House) -> None:
+    """It is an error of its own."""
+    server = await serve_node(None, listen="127.0.0.1:0")
+    house.open.append(server.drain)
+    with pytest.raises(SamplerDisabled):
+        await ask(house.aggregator(server.address))
+
+
+async def test_identical_requests_share_one_fan_out(house: House) -> None:
+    """Fifty viewers ask the nodes once; one that leaves does not take the others' answer away."""
+    calls = 0
+
+    async def count(_: Any) -> pb.GetKeyVizMatrixResponse:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.2)
+        return encode_answer(ANSWERS[0])
+
+    server = grpc.aio.server()
+    rpc.add_KeyVizServicer_to_server(Scripted(count), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    aggregator = house.aggregator(f"127.0.0.1:{port}")
+    viewers = [asyncio.create_task(ask(aggregator)) for _ in range(50)]
+    await asyncio.sleep(0.05)
+    viewers[0].cancel()
+    answers = await asyncio.gather(*viewers, return_exceptions=True)
+    assert calls == 1
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert all(isinstance(answer, Answer) for answer in answers[1:])
+    await server.stop(0)

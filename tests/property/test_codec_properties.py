@@ -1,0 +1,148 @@
+"""Messages to model and back, in both encodings; hostile bytes are refused, never a crash."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.codec import decode_answer, encode_answer
+from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.merge import merge
+from keyviz_grpc.model import Series
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
+from tests.property.strategies import clusters
+from tests.reference.convert import answer_of, told_by
+
+ENCODINGS = [(), (pb.MATRIX_ENCODING_COLUMNAR,)]
+SERIES = [Series.WRITES, Series.READS]
+some = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def there_and_back(answer: Answer, accept: tuple[int, ...]) -> Answer:
+    """Through bytes."""
+    raw = encode_answer(answer, accept=accept).SerializeToString()
+    response = pb.GetKeyVizMatrixResponse.FromString(raw)
+    return decode_answer(response, series=answer.matrix.series, outcome=Outcome("peer:1"))
+
+
+@pytest.mark.parametrize("accept", ENCODINGS)
+@pytest.mark.parametrize("series", SERIES)
+@some
+@given(nodes=clusters())
+def test_answers_survive_the_wire(accept: tuple[int, ...], series: Series, nodes: list[object]) -> None:
+    """Own answers and merged ones, with shares, conflicts, outcomes and books of leaves."""
+    parts = [answer_of(node, series) for node in nodes]  # type: ignore[arg-type]
+    for answer in (parts[0], merge(parts, query=MatrixQuery(series), now_unix_ms=14_000)):
+        back = there_and_back(answer, accept)
+        assert back.matrix.catalogue == answer.matrix.catalogue
+        assert told_by(back, writes=series.is_write) == told_by(answer, writes=series.is_write)
+        assert (back.node_id, back.incarnation, back.step_ms) == (answer.node_id, answer.incarnation, answer.step_ms)
+        assert back.leaf_ranges == answer.leaf_ranges
+        if answer.merged:
+            assert back.outcomes == answer.outcomes
+
+
+@pytest.mark.parametrize("accept", ENCODINGS)
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_hostile_bytes_are_refused_or_read(accept: tuple[int, ...], data: st.DataObject) -> None:
+    """Any damage to a real answer gives a clear refusal or another answer, nothing else."""
+    answer = cluster(Shape(1, 12, 5))[0]
+    raw = bytearray(encode_answer(answer, accept=accept).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 6))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    del raw[data.draw(st.integers(len(raw) // 2, len(raw))) :]
+    response = pb.GetKeyVizMatrixResponse()
+    try:
+        response.ParseFromString(bytes(raw))
+    except Exception:  # noqa: BLE001 - protobuf's own refusal comes before ours
+        return
+    with contextlib.suppress(MalformedAnswer, TooLarge):
+        decode_answer(response, series=Series.WRITES, outcome=Outcome("peer:1"))
+
+
+def response(**changes: object) -> pb.GetKeyVizMatrixResponse:
+    """Two buckets, two columns, all well."""
+    rows = [
+        pb.KeyVizRow(bucket_id="route:1", end=b"m", values=[1, 2], route_count=1),
+        pb.KeyVizRow(bucket_id="route:2", start=b"m", values=[3, 4], route_count=1),
+    ]
+    whole: dict[str, object] = {"column_unix_ms": [1000, 2000], "rows": rows, "step_ms": 1000, **changes}
+    return pb.GetKeyVizMatrixResponse(**whole)  # type: ignore[arg-type]
+
+
+def row(**changes: object) -> pb.KeyVizRow:
+    """One bucket of two columns."""
+    whole: dict[str, object] = {"bucket_id": "route:1", "end": b"m", "values": [1, 2], **changes}
+    return pb.KeyVizRow(**whole)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (response(rows=[row(values=[1])]), "1 values, 2 columns"),
+        (response(rows=[row(), row()]), "occurs twice"),
+        (response(rows=[row(bucket_id="")]), "empty bucket_id"),
+        (response(rows=[row(start=b"z")]), "not below end"),
+        (response(rows=[row(soft_columns=[True])]), "soft_columns"),
+        (response(rows=[row(raft_group_ids=[1], leader_terms=[1, 2])]), "raft_group_ids"),
+        (response(rows=[row(route_ids=range(257))]), "route_ids"),
+        (response(column_unix_ms=[2000, 1000]), "ascending"),
+        (response(column_unix_ms=[1000, 1000]), "ascending"),
+        (response(column_unix_ms=[0, 1000]), "positive"),
+        (response(step_ms=-5), "step_ms"),
+        (response(step_ms=2**60), "step_ms"),
+        (response(shares=[pb.KeyVizShare(row=9, value=1)]), "shares"),
+        (response(shares=[pb.KeyVizShare(row=0, value=0)]), "value 0"),
+        (response(shares=[pb.KeyVizShare(row=0, value=99)]), "larger than its cell"),
+        (response(conflicts=[pb.KeyVizConflicts(row=0, columns=[7])]), "conflicts"),
+        (response(outcomes=[pb.KeyVizOutcome(kind=77)]), "kind 77"),  # type: ignore[arg-type]
+        (response(leaf_sets=[pb.LeafSet(leaves=[3])]), "leaf"),
+        (response(columnar=pb.KeyVizColumnar(version=1)), "both"),
+        (response(rows=[], columnar=pb.KeyVizColumnar(version=9)), "version 9"),
+        (
+            response(rows=[row(aggregate=True), row(bucket_id="virtual:2", aggregate=True)]),
+            "two aggregates have the range",
+        ),
+    ],
+)
+def test_each_broken_law_is_named(broken: pb.GetKeyVizMatrixResponse, words: str) -> None:
+    """Whoever reads the log can find it."""
+    with pytest.raises(MalformedAnswer, match=words):
+        decode_answer(broken, series=Series.WRITES, outcome=Outcome("peer:1"))
+
+
+def test_half_known_identities_are_unknown() -> None:
+    """Either number 0 means so."""
+    answer = decode_answer(
+        response(rows=[row(raft_group_ids=[5, 5], leader_terms=[0, 3])]), series=Series.WRITES, outcome=Outcome("p:1")
+    )
+    assert answer.matrix.codes is not None
+    assert answer.matrix.identities[answer.matrix.codes].tolist() == [[[0, 0], [5, 3]]]
+
+
+FROZEN: dict[str, object] = {
+    "widths": "020202",
+    "values": "d24db74e344ebd2442243a24f3160d179017",
+    "run_codes": [1, 2, 3, 4],
+    "run_lengths": [1, 2, 3, 3],
+    "share_cell_deltas": [1, 0],
+}
+
+
+def test_a_packed_sample_keeps_its_bytes() -> None:
+    """The packed form of a small cluster, pinned: another program's decoder was written for exactly this."""
+    answer = cluster(Shape(1, 3, 3, flips=True))[0]
+    packed = encode_answer(answer, accept=ENCODINGS[1]).columnar
+    assert packed.version == 1
+    assert packed.widths.hex() == FROZEN["widths"]
+    assert packed.values.hex() == FROZEN["values"]
+    assert list(packed.run_codes) == FROZEN["run_codes"]
+    assert list(packed.run_lengths) == FROZEN["run_lengths"]
+    assert list(packed.share_cell_deltas) == FROZEN["share_cell_deltas"]
