@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def check_against_oracle(cluster: list[Node], series: Series) -> None:
 
 
 @pytest.mark.parametrize("series", SERIES)
-@many
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cluster=clusters())
 def test_the_product_agrees_with_the_oracle(series: Series, cluster: list[Node]) -> None:
     """Cell by cell, share by share, row by row, warning by warning."""
@@ -65,20 +66,29 @@ def test_the_product_agrees_with_the_oracle_at_length(series: Series, cluster: l
     check_against_oracle(cluster, series)
 
 
+def grown(parts: list[Answer], series: Series, data: st.DataObject, depth: int = 3) -> list[Answer]:
+    """The same leaves below a level of aggregators, each over neighbours, some of them with levels below."""
+    if depth == 0:
+        return parts
+    cuts = data.draw(st.lists(st.booleans(), min_size=len(parts) - 1, max_size=len(parts) - 1))
+    bounds = [0, *(number + 1 for number, cut in enumerate(cuts) if cut), len(parts)]
+    level: list[Answer] = []
+    for first, last in pairwise(bounds):
+        inner = parts[first:last]
+        if data.draw(st.booleans()):
+            level.append(merged(grown(inner, series, data, depth - 1), series))
+        else:
+            level += inner
+    return level
+
+
 @pytest.mark.parametrize("series", SERIES)
 @many
 @given(cluster=clusters(), data=st.data())
 def test_a_tree_gives_what_a_flat_aggregator_gives(series: Series, cluster: list[Node], data: st.DataObject) -> None:
     """Any shape of tree over the leaves in their order."""
     parts = [answer_of(node, series) for node in cluster]
-    flat = merged(parts, series)
-    while len(parts) > 1:
-        first = data.draw(st.integers(0, len(parts) - 1))
-        last = data.draw(st.integers(first + 1, len(parts)))
-        parts = [*parts[:first], merged(parts[first:last], series), *parts[last:]]
-        if last - first == 1 and data.draw(st.booleans()):
-            break
-    same(merged(parts, series), flat)
+    same(merged(grown(parts, series, data), series), merged(parts, series))
 
 
 @many
