@@ -15,6 +15,7 @@ import orjson
 
 from gateway.session import Role
 from keyviz_grpc.errors import SettingError
+from keyviz_grpc.files import mark_of
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Users:
         self._digest_key = secrets.token_bytes(32)
         self._nobody = _User(self._digest(secrets.token_hex(32)), None)
         self._lock = threading.Lock()
-        self._mark = self._marked()
+        self._mark = mark_of(self._path)
         self._users = self._read()
 
     def check(self, access_key: str, secret_key: str) -> Verdict:
@@ -59,15 +60,8 @@ class Users:
     def _digest(self, text: str) -> bytes:
         return hmac.digest(self._digest_key, text.encode("utf-8", "surrogatepass"), sha256)
 
-    def _marked(self) -> tuple[int, int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns
-
     def _current(self) -> dict[bytes, _User]:
-        mark = self._marked()
+        mark = mark_of(self._path)
         with self._lock:
             if mark != self._mark:
                 self._mark = mark

@@ -14,11 +14,12 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from keyviz_grpc.auth import Credentials
+from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.codec import decode_answer, decode_overview, encode_query
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, SettingError, TooLarge
+from keyviz_grpc.files import FileMark, mark_of
 from keyviz_grpc.outcome import Answer, Outcome, Overview
-from keyviz_grpc.peers.protocols import BytesBudget
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.request_id import HEADER, REQUEST_ID
@@ -50,16 +51,9 @@ class TlsFiles:
             raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
         return grpc.ssl_channel_credentials(ca, key, certificate)
 
-    def marks(self) -> tuple[tuple[int, int] | None, ...]:
+    def marks(self) -> tuple[FileMark | None, ...]:
         """Changes when a file does."""
-        marks: list[tuple[int, int] | None] = []
-        for path in (self.ca, self.certificate, self.key):
-            try:
-                status = None if path is None else path.stat()
-            except OSError:
-                status = None
-            marks.append(None if status is None else (status.st_mtime_ns, status.st_size))
-        return tuple(marks)
+        return mark_of(self.ca), mark_of(self.certificate), mark_of(self.key)
 
 
 @dataclass(slots=True)

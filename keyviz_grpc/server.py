@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from keyviz_grpc.auth import Verifier
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.errors import SettingError
+from keyviz_grpc.files import FileMark, mark_of
 from keyviz_grpc.interceptors import Barrier, Gate
 from keyviz_grpc.proto import admin_pb2, admin_pb2_grpc, keyviz_pb2, keyviz_pb2_grpc
 from keyviz_grpc.service import ClusterServicer, NodeServicer
@@ -220,12 +221,5 @@ def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:
     )
 
 
-def _marks(settings: ServerSettings) -> tuple[tuple[int, int] | None, ...]:
-    marks: list[tuple[int, int] | None] = []
-    for path in (settings.certificate, settings.key, settings.client_ca):
-        try:
-            status = None if path is None else path.stat()
-        except OSError:
-            status = None
-        marks.append(None if status is None else (status.st_mtime_ns, status.st_size))
-    return tuple(marks)
+def _marks(settings: ServerSettings) -> tuple[FileMark | None, ...]:
+    return mark_of(settings.certificate), mark_of(settings.key), mark_of(settings.client_ca)

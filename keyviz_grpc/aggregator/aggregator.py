@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, InvalidRequest, LoopRefused, SamplerDisabled
 from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, NoUsablePeers, Outcome, Overview
-from keyviz_grpc.peers.protocols import BytesBudget, Membership, Peer
+from keyviz_grpc.peers.protocols import Membership, Peer
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import span

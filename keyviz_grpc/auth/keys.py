@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from keyviz_grpc.errors import SettingError
+from keyviz_grpc.files import mark_of
 
 KEY_BYTES: Final = 64
 MAX_FILE_BYTES: Final = 64 * 1024
@@ -50,22 +51,15 @@ class _Watched:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._seen = self._mark()
+        self._seen = mark_of(self.path)
         self._value = self._parse()
 
     def _parse(self) -> bytes:
         raise TypeError(type(self).__name__)
 
-    def _mark(self) -> tuple[int, int, int] | None:
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns
-
     def current(self) -> bytes:
         """The newest good content."""
-        mark = self._mark()
+        mark = mark_of(self.path)
         with self._lock:
             if mark is not None and mark != self._seen:
                 try:

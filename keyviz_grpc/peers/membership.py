@@ -14,6 +14,7 @@ from typing import Final
 from keyviz_grpc.client import ClientShared, PeerClient
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, SettingError
+from keyviz_grpc.files import mark_of
 from keyviz_grpc.outcome import Outcome, Overview
 from keyviz_grpc.peers.protocols import Peer
 
@@ -162,20 +163,13 @@ class FilePeers:
     def __init__(self, path: Path, shared: ClientShared, *, parse: Callable[[str], str]) -> None:
         self._path, self._parse = path, parse
         self._clients = _Clients(shared)
-        self._mark = self._marked()
+        self._mark = mark_of(self._path)
         self._addresses = read_peers_file(path, parse)
-
-    def _marked(self) -> tuple[int, int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns
 
     async def peers(self, deadline: Deadline) -> Sequence[Peer | Outcome]:
         """See `Membership`."""
         del deadline
-        mark = self._marked()
+        mark = mark_of(self._path)
         if mark != self._mark:
             self._mark = mark
             try:

@@ -5,24 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
-
-
-class BytesBudget:
-    """What all answers of one request may hold together; not thread-safe, for one event loop."""
-
-    def __init__(self, total_bytes: int) -> None:
-        self.total_bytes = total_bytes
-        self._left = total_bytes
-
-    def take(self, size: int) -> bool:
-        """Whether `size` bytes still fit; if so they are taken."""
-        if size > self._left:
-            return False
-        self._left -= size
-        return True
 
 
 class Peer(Protocol):

@@ -7,6 +7,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,3 +81,17 @@ async def processes() -> AsyncIterator[Processes]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child.process.pid, signal.SIGCONT)
     await end_all(started.children, grace_s=10)
+
+
+def finished(module: str, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr) of a command that ends by itself."""
+    ran = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | (env or {}),
+    )
+    return ran.returncode, ran.stdout, ran.stderr

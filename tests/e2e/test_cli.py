@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import grpc
@@ -16,26 +13,12 @@ import pytest
 
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
-from tests.e2e.conftest import Processes, loopback_address
+from tests.e2e.conftest import Processes, finished, loopback_address
 
 pytestmark = pytest.mark.e2e
 
 TRACE = "time_s,op,key,value_bytes\n0,write,a,1\n1,read,b,2\n"
 LEADERSHIP = "time_s,raft_group_id,leader,term\n0,1,0,1\n"
-
-
-def finished(module: str, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr) of a command that ends by itself."""
-    ran = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | (env or {}),
-    )
-    return ran.returncode, ran.stdout, ran.stderr
 
 
 @pytest.fixture

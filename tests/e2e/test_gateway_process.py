@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import secrets
 import signal
 import ssl
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +21,7 @@ from keyviz_grpc.auth import mint_token
 from keyviz_grpc.cli.children import Child
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
-from tests.e2e.conftest import Processes, ask, eventually
+from tests.e2e.conftest import Processes, ask, eventually, finished
 from tests.integration.http_clusters import certificate
 
 pytestmark = pytest.mark.e2e
@@ -60,20 +57,6 @@ def planted(tmp_path: Path) -> Planted:
     return Planted(session_key=paths[0], node_key=paths[1], users=paths[2], secret=secret)
 
 
-def finished(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr) of a gateway that ends by itself."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | (env or {}),
-    )
-    return ran.returncode, ran.stdout, ran.stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -92,7 +75,7 @@ def finished(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, s
 )
 def test_a_wrong_command_line_is_status_2(arguments: list[str], named: list[str]) -> None:
     """Option and value are named."""
-    status, told, complaint = finished(*arguments)
+    status, told, complaint = finished("gateway", *arguments)
     assert (status, told) == (2, "")
     for words in named:
         assert words in complaint
@@ -108,7 +91,7 @@ def test_a_wrong_command_line_is_status_2(arguments: list[str], named: list[str]
 )
 def test_what_must_not_be_served_is_status_1_with_one_line(arguments: list[str], named: list[str]) -> None:
     """Beyond loopback only with protection or --insecure; keys must be keys."""
-    status, told, complaint = finished(*arguments, "--peers", "127.0.0.1:1")
+    status, told, complaint = finished("gateway", *arguments, "--peers", "127.0.0.1:1")
     assert (status, told, complaint.count("\n")) == (1, "", 1)
     for words in named:
         assert words in complaint
@@ -123,7 +106,7 @@ async def test_insecure_is_possible_and_warned_of(processes: Processes) -> None:
 
 async def test_options_come_from_the_environment_too(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing peer is no reason not to start; it is one not to be ready."""
-    status, _, complaint = finished(env={"KEYVIZ_PEERS": "127.0.0.1"})
+    status, _, complaint = finished("gateway", env={"KEYVIZ_PEERS": "127.0.0.1"})
     assert (status, "127.0.0.1" in complaint) == (2, True)
     gateway = await processes.gateway(["127.0.0.1:1"])
     async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
