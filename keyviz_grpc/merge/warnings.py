@@ -53,8 +53,9 @@ def _clock_skew_ms(answer: Answer, now_unix_ms: int) -> int:
     if answer.generated_at_unix_ms:
         skew = answer.generated_at_unix_ms - now_unix_ms
         if len(answer.matrix.columns):
-            # A clock that was set back leaves stamps of the future behind.
-            skew = max(skew, int(answer.matrix.columns[-1]) - now_unix_ms)
+            # A clock that was set back leaves stamps of the future behind; stamps of the past prove nothing.
+            future = int(answer.matrix.columns[-1]) - now_unix_ms
+            skew = future if future > max(skew, 0) else skew
         return skew
     if len(answer.matrix.columns):
         return max(0, int(answer.matrix.columns[-1]) - now_unix_ms)

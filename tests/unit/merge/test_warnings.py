@@ -1,0 +1,172 @@
+"""What the merge says besides numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from keyviz_grpc.merge import fold, merge
+from keyviz_grpc.model import Row, Series, Window
+from keyviz_grpc.outcome import Answer, WarningCode
+from keyviz_grpc.query import MatrixQuery
+from tests.reference.ages import as_old
+from tests.reference.convert import answer_of
+from tests.reference.oracle import Node
+
+STAMPS = [10_000, 11_000, 12_000, 13_000]
+ROUTE = {"route:1": (b"", b"")}
+
+
+def node(name: str = "n1", stamps: list[int] = STAMPS) -> Answer:
+    """One route that is written once a window."""
+    return answer_of(Node(name, ROUTE, stamps, {("route:1", s): {(1, 1): 1} for s in stamps}), Series.WRITES)
+
+
+def codes(answer: Answer, leaf: int = 0) -> list[WarningCode]:
+    """The codes of one leaf's warnings."""
+    return [warning.code for warning in answer.outcomes[leaf].warnings]
+
+
+def merged(*parts: Answer, now: int = 13_200, window: Window | None = None) -> Answer:
+    """Around the last column."""
+    return merge(list(parts), query=MatrixQuery(Series.WRITES, window or Window()), now_unix_ms=now)
+
+
+def at(answer: Answer, generated: int, oldest: int = 0) -> Answer:
+    """The answer as it was made at that moment."""
+    outcome = replace(answer.outcomes[0], generated_at_unix_ms=generated, oldest_unix_ms=oldest)
+    return replace(answer, outcomes=(outcome,), generated_at_unix_ms=generated, oldest_unix_ms=oldest)
+
+
+@pytest.mark.parametrize(
+    ("generated", "skewed"),
+    [(13_200, False), (13_700, False), (13_701, True), (12_700, False), (12_699, True), (17_000_000, True)],
+)
+def test_a_clock_off_by_more_than_half_a_step_is_told(generated: int, skewed: bool) -> None:
+    """Ahead or behind; exactly half a step is not more."""
+    assert (WarningCode.CLOCK_SKEW in codes(merged(at(node(), generated)))) == skewed
+
+
+def test_stamps_of_the_future_tell_skew_even_of_older_nodes() -> None:
+    """They do not say when they answered."""
+    old = as_old(node(), "old", {})
+    assert codes(merged(old, now=13_200)) == []
+    assert codes(merged(old, now=12_000)) == [WarningCode.CLOCK_SKEW]
+
+
+def test_history_that_is_too_short_is_told() -> None:
+    """Only where older columns were asked for than the node holds."""
+    short, long = at(node("a", STAMPS[2:]), 13_200, 12_000), at(node("b"), 13_200, 10_000)
+    answer = merged(short, long, window=Window(10_000, 0))
+    assert [codes(answer, leaf) for leaf in (0, 1)] == [[WarningCode.SHORT_HISTORY], []]
+    assert "12000" in answer.outcomes[0].warnings[0].detail
+    assert codes(merged(short, long, window=Window(12_000, 0))) == []
+    assert codes(merged(short, long)) == []
+
+
+def test_an_old_nodes_row_cap_is_told() -> None:
+    """1024 rows of a node that clamps to 1024 may be folded."""
+    keys = [b"", *[b"%04d" % number for number in range(1, 1025)], b""]
+
+    def rows(count: int) -> Answer:
+        ranges = {f"route:{n}": (keys[n], keys[n + 1] if n < count - 1 else b"") for n in range(count)}
+        return as_old(answer_of(Node("n", ranges, STAMPS, {}), Series.WRITES), "old", {})
+
+    assert codes(merged(rows(1024))) == [WarningCode.ROW_BUDGET_ON_PEER]
+    assert codes(merged(rows(1023))) == []
+
+
+def test_two_lives_of_one_id_both_count_and_are_told() -> None:
+    """A copied configuration; dropping one would lose its counts."""
+    first, second = node("twin"), node("twin")
+    second = replace(second, incarnation=2, outcomes=(replace(second.outcomes[0], incarnation=2, address="b:1"),))
+    answer = merged(first, second)
+    assert WarningCode.DUPLICATE_NODE_ID in codes(answer, 1)
+    assert answer.outcomes[1].ok
+
+
+def test_a_duplicate_counts_once_for_writes_too() -> None:
+    """Whether it says its name or not."""
+    twice = replace(node(), outcomes=(replace(node().outcomes[0], address="alias"),))
+    assert merged(node(), twice).matrix.values.tolist() == [[1, 1, 1, 1]]
+    at_close = {("route:1", s): (1, 1) for s in STAMPS}
+    nameless = merged(as_old(node(), "a", at_close), as_old(node(), "b", at_close))
+    assert nameless.matrix.values.tolist() == [[1, 1, 1, 1]]
+    assert nameless.matrix.conflicts is None
+
+
+def test_one_column_holes_and_different_spans() -> None:
+    """The sum of a peer's row is what it was, and each column knows how many nodes hold it."""
+    answer = merged(node("a", [12_000]), node("b", [10_000, 13_000]), node("c"))
+    assert answer.matrix.columns.tolist() == STAMPS
+    assert answer.column_nodes is not None
+    assert answer.column_nodes.tolist() == [2, 1, 2, 2]
+    assert answer.matrix.values.tolist() == [[1, 1, 1, 1]]
+
+
+def test_two_stamps_in_one_column_are_added() -> None:
+    """A restart in the middle of a window; nothing collapses, nothing is lost."""
+    stamps = [10_000, 11_000, 11_400, 12_000, 13_000]
+    answer = merged(node("a", stamps))
+    assert answer.matrix.columns.tolist() == STAMPS
+    assert answer.matrix.values.tolist() == [[1, 2, 1, 1]]
+
+
+def test_slices_stay_in_order_under_their_route() -> None:
+    """By range, so the tenth comes after the ninth."""
+    cuts = [b"", *[b"%02d" % number for number in range(1, 12)], b""]
+    ranges = {f"route:1#{n}": (cuts[n], cuts[n + 1]) for n in range(12)}
+    answer = merged(answer_of(Node("n", ranges, STAMPS, {}), Series.WRITES))
+    assert [row.bucket_id for row in answer.matrix.catalogue.rows] == [f"route:1#{n}" for n in range(12)]
+
+
+def test_aggregates_of_old_nodes_join_by_range_alone() -> None:
+    """Their ids mean something on their node only; different ranges stay two rows."""
+
+    def old(name: str, bucket: str, end: bytes) -> Answer:
+        own = answer_of(Node("x", {bucket: (b"a", end)}, STAMPS, {(bucket, 10_000): {(0, 0): 3}}), Series.WRITES)
+        row = Row(bucket, b"a", end, aggregate=True, route_count=4)
+        catalogue = type(own.matrix.catalogue)((row,))
+        return as_old(replace(own, matrix=replace(own.matrix, catalogue=catalogue)), name, {})
+
+    answer = merged(old("p", "virtual:1", b"m"), old("q", "virtual:9", b"m"), old("r", "virtual:1", b"n"))
+    rows = answer.matrix.catalogue.rows
+    assert [(row.start, row.end) for row in rows] == [(b"a", b"m"), (b"a", b"n")]
+    assert answer.matrix.values[:, 0].tolist() == [3, 3]
+    assert all(not outcome.warnings for outcome in answer.outcomes)
+
+
+def test_rows_do_not_dance_while_the_order_of_heat_stays() -> None:
+    """Twice the traffic in the same order folds into the same rows."""
+    names = [f"route:{number}" for number in range(40)]
+    cuts = [b"", *[b"%02d" % number for number in range(1, 40)], b""]
+    ranges = {name: (cuts[n], cuts[n + 1]) for n, name in enumerate(names)}
+    heat = {name: (n * 17) % 41 + 1 for n, name in enumerate(names)}
+
+    def rows(factor: int) -> list[str]:
+        cells = {(name, 10_000): {(1, 1): heat[name] * factor} for name in names}
+        answer = merged(answer_of(Node("n", ranges, STAMPS, cells), Series.WRITES))
+        return [row.bucket_id for row in fold(answer, 9).matrix.catalogue.rows]
+
+    assert rows(1) == rows(2) == rows(1000)
+    assert len(rows(1)) <= 9
+
+
+def test_mixed_steps_inside_a_subtree_are_compared_there_before_they_are_summed() -> None:
+    """The one way in which a tree may differ from flat: it sees the copies that differ, the flat one only their sums."""
+    coarse = [
+        answer_of(Node(name, ROUTE, [12_000], {("route:1", 12_000): {}}), Series.WRITES, step_ms=2000)
+        for name in ("a", "b", "c")
+    ]
+
+    def fine(name: str, first: int, second: int) -> Answer:
+        cells = {("route:1", 11_000): {(1, 7): first}, ("route:1", 12_000): {(1, 7): second}}
+        return answer_of(Node(name, ROUTE, [11_000, 12_000], cells), Series.WRITES)
+
+    one, other = fine("d", 5, 4), fine("e", 4, 5)
+    flat = merged(*coarse, one, other, now=12_000)
+    tree = merged(*coarse, merged(one, other, now=12_000), now=12_000)
+    assert (flat.matrix.values.tolist(), flat.matrix.conflicts) == ([[9]], None)
+    assert tree.matrix.values.tolist() == [[10]]
+    assert tree.matrix.conflicts is not None
