@@ -154,7 +154,7 @@ def test_rows_do_not_dance_while_the_order_of_heat_stays() -> None:
 
 
 def test_mixed_steps_inside_a_subtree_are_compared_there_before_they_are_summed() -> None:
-    """The one way in which a tree may differ from flat: it sees the copies that differ, the flat one only their sums."""
+    """The one way in which a tree may differ from flat: it sees the copies that differ, flat their sums alone."""
     coarse = [
         answer_of(Node(name, ROUTE, [12_000], {("route:1", 12_000): {}}), Series.WRITES, step_ms=2000)
         for name in ("a", "b", "c")
