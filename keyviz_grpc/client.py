@@ -23,6 +23,7 @@ from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.request_id import HEADER, REQUEST_ID
+from keyviz_grpc.slicing import Reply, Slicer
 
 log = logging.getLogger(__name__)
 
@@ -79,30 +80,39 @@ class PeerClient:
         self._path = SERVICE_PATHS[0]
         self._told: tuple[str, int] | None = None
         self._closed = False
+        self._slicer = Slicer(shared.max_message_bytes, lambda: int(time.time() * 1000))
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
         """See `Peer`."""
         began = time.perf_counter()
+
+        async def once(part: MatrixQuery) -> Reply:
+            return await self._ask_once(part, deadline, budget, began)
+
+        return await self._slicer.ask(query, once)
+
+    async def _ask_once(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
         request = encode_query(query, accept=ACCEPT)
         raw = await self._call("GetKeyVizMatrix", request, deadline)
         latency_ms = (time.perf_counter() - began) * 1000
         if isinstance(raw, Outcome):
-            return replace(raw, latency_ms=latency_ms)
+            over_cap = raw.kind is FailureKind.MESSAGE_TOO_LARGE
+            return Reply(replace(raw, latency_ms=latency_ms), over_cap=over_cap)
         if not budget.take(len(raw)):
             detail = f"{len(raw)} bytes more than the {budget.total_bytes} that all answers together may hold"
-            return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
+            return Reply(self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms))
         node_id, incarnation = self._told or ("", 0)
         known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
         loop = asyncio.get_running_loop()
         try:
             answer = await loop.run_in_executor(self._shared.threads, _decode, raw, query, known)
         except MalformedAnswer as error:
-            return self._failed(FailureKind.MALFORMED, str(error), latency_ms)
+            return Reply(self._failed(FailureKind.MALFORMED, str(error), latency_ms))
         except TooLarge as error:
-            return self._failed(FailureKind.MESSAGE_TOO_LARGE, str(error), latency_ms)
+            return Reply(self._failed(FailureKind.MESSAGE_TOO_LARGE, str(error), latency_ms), over_cap=True)
         if not answer.node_id and self._told is None:
             answer = await self._ask_who(answer, deadline)
-        return answer
+        return Reply(answer, len(raw))
 
     async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
         # An older node does not say who it is with every answer; it is asked once a connection.
@@ -142,6 +152,7 @@ class PeerClient:
         if result.code in ("UNAVAILABLE", "UNIMPLEMENTED"):
             # Whatever listens there next may be another version or another node.
             self._path, self._told = SERVICE_PATHS[0], None
+            self._slicer.forget()
         return self._outcome_of(result)
 
     async def _call_path(

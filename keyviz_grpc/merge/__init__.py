@@ -4,5 +4,6 @@ from keyviz_grpc.merge.budget import fold
 from keyviz_grpc.merge.merging import merge
 from keyviz_grpc.merge.parts import duplicate_leaves
 from keyviz_grpc.merge.provenance import contributions
+from keyviz_grpc.merge.slices import join_in_time
 
-__all__ = ["contributions", "duplicate_leaves", "fold", "merge"]
+__all__ = ["contributions", "duplicate_leaves", "fold", "join_in_time", "merge"]

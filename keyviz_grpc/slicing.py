@@ -1,0 +1,171 @@
+"""Asking a peer whose whole answer would be over the cap for consecutive slices of time instead (SPEC 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from keyviz_grpc.errors import FailureKind, MalformedAnswer
+from keyviz_grpc.merge import join_in_time
+from keyviz_grpc.merge.align import guess_step_ms
+from keyviz_grpc.model import Series, Window
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.query import MatrixQuery
+
+Once = Callable[[MatrixQuery], Awaitable["Reply"]]
+
+PROBES_MS = (120_000, 1_200_000, 12_000_000)
+"""How far back to look for a first column of a peer of which nothing is known but that its answer is over the cap."""
+
+USUAL_COLUMNS = 1440
+"""How many columns a peer is taken to hold that does not say how old its oldest is."""
+
+MOST_CALLS = 256
+"""Slices of one request; a peer that needs more stays a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one call gave, and how many bytes came; over_cap: a failure that a shorter slice of time may not have."""
+
+    result: Answer | Outcome
+    size_bytes: int = 0
+    over_cap: bool = False
+
+
+@dataclass(slots=True)
+class Sizes:
+    """How large answers are: a part for the rows themselves, and a part for every column."""
+
+    fixed_bytes: float = 0.0
+    column_bytes: float = 0.0
+    shortest: tuple[int, int] | None = None
+    longest: tuple[int, int] | None = None
+
+    def learn(self, columns: int, size_bytes: int) -> None:
+        """From one answer; two of different lengths tell both parts, until then columns are held to be all."""
+        seen = (columns, size_bytes)
+        if self.shortest is None or self.longest is None:
+            self.shortest = self.longest = seen
+        elif columns <= self.shortest[0]:
+            self.shortest = seen
+        elif columns >= self.longest[0]:
+            self.longest = seen
+        more, fewer = self.longest, self.shortest
+        if more[0] > fewer[0] and more[1] > fewer[1]:
+            self.column_bytes = (more[1] - fewer[1]) / (more[0] - fewer[0])
+            self.fixed_bytes = max(0.0, more[1] - self.column_bytes * more[0])
+        else:
+            self.column_bytes, self.fixed_bytes = max(1.0, size_bytes / columns), 0.0
+
+    def columns_within(self, cap_bytes: int) -> int:
+        """How many columns to ask for at once, at least 1: half the cap, or more of it where rows take much."""
+        share = 0.5 if self.fixed_bytes < cap_bytes / 4 else 0.8
+        return max(1, int((cap_bytes * share - self.fixed_bytes) / self.column_bytes))
+
+
+@dataclass(slots=True)
+class Slicer:
+    """What is known of one peer's answers: their sizes by series, its step, its oldest stamp. For one event loop."""
+
+    cap_bytes: int
+    now_unix_ms: Callable[[], int]
+    sizes: dict[Series, Sizes] = field(default_factory=dict)
+    step_ms: int = 0
+    oldest_unix_ms: int = 0
+
+    def forget(self) -> None:
+        """Another node may listen there now."""
+        self.sizes.clear()
+        self.step_ms = self.oldest_unix_ms = 0
+
+    async def ask(self, query: MatrixQuery, once: Once) -> Answer | Outcome:
+        """One answer to `query`, by one call where it fits half the cap, else by one call a slice, oldest first.
+
+        once: makes one call. The first failure of a slice is the peer's failure, for half an answer is none.
+        """
+        if self._fits(query):
+            reply = await once(query)
+            self._learn(query, reply)
+            if not reply.over_cap or query.unmerged or not await self._probe(query, once):
+                return reply.result
+        answers: list[Answer] = []
+        rest = [query.window]
+        for _ in range(MOST_CALLS):
+            window, later = self._next(rest[0], self.sizes[query.series])
+            part = replace(query, window=window)
+            reply = await once(part)
+            self._learn(part, reply)
+            if isinstance(reply.result, Answer):
+                answers.append(reply.result)
+                rest = [*later, *rest[1:]]
+                if not rest:
+                    return _joined(answers)
+                continue
+            halves = _halves(window, self.step_ms, self.now_unix_ms())
+            if not reply.over_cap or len(halves) == 1:
+                return reply.result
+            rest = [*halves, *later, *rest[1:]]
+        detail = f"its answer is over the cap of {self.cap_bytes} bytes, even in {MOST_CALLS} slices of time"
+        return replace(answers[-1].outcomes[0], kind=FailureKind.MESSAGE_TOO_LARGE, detail=detail)
+
+    def _fits(self, query: MatrixQuery) -> bool:
+        sizes = self.sizes.get(query.series)
+        if sizes is None or not self.step_ms or query.bucket_ids:
+            return True
+        start, end = self._span(query.window)
+        return max(0, end - start) // self.step_ms + 1 <= sizes.columns_within(self.cap_bytes)
+
+    def _span(self, window: Window) -> tuple[int, int]:
+        """Where columns can be expected, in unix milliseconds."""
+        now = self.now_unix_ms()
+        oldest = self.oldest_unix_ms or now - USUAL_COLUMNS * self.step_ms
+        return max(window.from_unix_ms, oldest), window.to_unix_ms or now + self.step_ms
+
+    def _next(self, window: Window, sizes: Sizes) -> tuple[Window, list[Window]]:
+        """(what to ask for now, what then remains). Its ends stay those asked for, whatever is known of the span."""
+        start, end = self._span(window)
+        cut = start + sizes.columns_within(self.cap_bytes) * self.step_ms
+        if cut >= end:
+            return window, []
+        return Window(window.from_unix_ms, cut), [Window(cut, window.to_unix_ms)]
+
+    async def _probe(self, query: MatrixQuery, once: Once) -> bool:
+        """Learns from the newest columns alone; whether that worked."""
+        end = query.window.to_unix_ms
+        for back_ms in PROBES_MS:
+            start = max(1, (end or self.now_unix_ms()) - back_ms, query.window.from_unix_ms)
+            probe = replace(query, window=Window(start, end))
+            reply = await once(probe)
+            self._learn(probe, reply)
+            if isinstance(reply.result, Outcome):
+                return False
+            if len(reply.result.matrix.columns) and self.step_ms:
+                return True
+        return False
+
+    def _learn(self, query: MatrixQuery, reply: Reply) -> None:
+        answer = reply.result
+        if not isinstance(answer, Answer) or query.bucket_ids:
+            return
+        columns = answer.matrix.columns
+        self.step_ms = answer.step_ms or guess_step_ms(columns) or self.step_ms
+        self.oldest_unix_ms = answer.oldest_unix_ms
+        if len(columns):
+            self.sizes.setdefault(query.series, Sizes()).learn(len(columns), reply.size_bytes)
+
+
+def _joined(answers: list[Answer]) -> Answer | Outcome:
+    try:
+        return join_in_time(answers)
+    except MalformedAnswer as error:
+        return replace(answers[-1].outcomes[0], kind=FailureKind.MALFORMED, detail=str(error))
+
+
+def _halves(window: Window, step_ms: int, now_unix_ms: int) -> list[Window]:
+    """The window cut in the middle, or itself where it has no beginning or holds one column at most."""
+    start, end = window.from_unix_ms, window.to_unix_ms or now_unix_ms
+    if not start or end - start < 2 * max(1, step_ms):
+        return [window]
+    middle = start + (end - start) // 2
+    return [Window(start, middle), Window(middle, window.to_unix_ms)]

@@ -1,0 +1,160 @@
+"""A peer whose answer is over the cap is asked in slices of time, and the joined answer is what it would have said."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import pytest
+
+from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.merge.columns import select_columns
+from keyviz_grpc.model import Series, Window
+from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Overview
+from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.server import serve_cluster, serve_node
+from tests.reference.convert import told_by
+
+NOW_MS = int(time.time() * 1000)
+SHAPE = Shape(2, 60, 1000, divergent=False)
+
+
+@dataclass
+class Windowed:
+    """Serves the columns that are asked for, and notes the questions; `change` alters the n-th answer."""
+
+    answer: Answer
+    asked: list[Window] = field(default_factory=list)
+    change: Callable[[int, Answer], Answer] = lambda _, answer: answer
+
+    def matrix(self, query: MatrixQuery) -> Answer:
+        """As a sampler does."""
+        self.asked.append(query.window)
+        matrix = select_columns(self.answer.matrix, query.window.bounds(self.answer.matrix.columns))
+        return self.change(len(self.asked), replace(self.answer, matrix=matrix))
+
+    def overview(self) -> Overview:
+        """Its own name."""
+        return Overview(Member(self.answer.node_id, ""), incarnation=self.answer.incarnation)
+
+
+def size_of(answer: Answer) -> int:
+    """Bytes of the whole answer."""
+    return encode_answer(answer, accept=(pb.MATRIX_ENCODING_COLUMNAR,)).ByteSize()
+
+
+@contextlib.asynccontextmanager
+async def asking(sources: list[Windowed], cap: int) -> AsyncIterator[Aggregator]:
+    """An aggregator with that cap over real servers."""
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(await serve_node(source, listen="127.0.0.1:0")) for source in sources]
+        aggregator = Aggregator(
+            StaticPeers([node.address for node in nodes], ClientShared(max_message_bytes=cap)),
+            settings=FanoutSettings(timeout_s=20),
+            node_id="agg",
+            wall_clock=lambda: NOW_MS / 1000,
+        )
+        stack.push_async_callback(aggregator.close)
+        yield aggregator
+
+
+async def ask(aggregator: Aggregator, query: MatrixQuery) -> Answer:
+    """With time enough."""
+    return await aggregator.matrix(query, Deadline.after(30))
+
+
+@pytest.mark.parametrize("series", [Series.WRITES, Series.READS])
+@pytest.mark.parametrize("parts", [2, 7])
+async def test_slices_join_to_what_one_call_would_have_given(series: Series, parts: int) -> None:
+    """Values, shares, conflicts, rows; the next request is planned at once, without a call that is too large."""
+    answers = cluster(replace(SHAPE, series=series), now_unix_ms=NOW_MS)
+    async with asking([Windowed(answer) for answer in answers], 64 << 20) as aggregator:
+        whole = await ask(aggregator, MatrixQuery(series))
+    sources = [Windowed(answer) for answer in answers]
+    async with asking(sources, size_of(answers[0]) // parts) as aggregator:
+        first = await ask(aggregator, MatrixQuery(series))
+        calls = len(sources[0].asked)
+        second = await ask(aggregator, MatrixQuery(series))
+        again = sources[0].asked[calls:]
+    for answer in (first, second):
+        assert answer.responded == 2
+        assert told_by(answer, writes=series.is_write) == told_by(whole, writes=series.is_write)
+        assert answer.matrix.columns.tolist() == whole.matrix.columns.tolist()
+    assert parts <= len(again) <= 4 * parts
+    assert again[0].from_unix_ms == 0
+    assert again[-1].to_unix_ms == 0
+    assert all(one.to_unix_ms == other.from_unix_ms for one, other in pairwise(again))
+
+
+async def test_a_window_is_kept_to() -> None:
+    """`from` and `to` of the question are the ends of the slices."""
+    answers = cluster(SHAPE, now_unix_ms=NOW_MS)
+    columns = answers[0].matrix.columns
+    window = Window(int(columns[20]), int(columns[980]))
+    sources = [Windowed(answer) for answer in answers]
+    async with asking(sources, size_of(answers[0]) // 5) as aggregator:
+        answer = await ask(aggregator, MatrixQuery(window=window))
+    assert answer.matrix.columns.tolist() == columns[20:980].tolist()
+    assert len(sources[0].asked) > 3
+
+
+async def test_one_column_over_the_cap_stays_a_failure_that_names_it() -> None:
+    """Nothing shorter can be asked for, and the search ends."""
+    answers = cluster(SHAPE, now_unix_ms=NOW_MS)
+    sources = [Windowed(answers[0])]
+    async with asking(sources, 200) as aggregator:
+        with pytest.raises(NoUsablePeers) as refused:
+            await ask(aggregator, MatrixQuery())
+    assert refused.value.outcomes[0].kind == "message_too_large"
+    assert "cap of 200 bytes" in refused.value.outcomes[0].detail
+    assert len(sources[0].asked) < 20
+
+
+async def test_a_restart_between_slices_is_told_and_mended_by_the_next_request() -> None:
+    """Half of one life and half of another is no answer."""
+    answers = cluster(SHAPE, now_unix_ms=NOW_MS)
+
+    def restart(number: int, answer: Answer) -> Answer:
+        if number < 5:
+            return answer
+        return replace(answer, incarnation=9, outcomes=(replace(answer.outcomes[0], incarnation=9),))
+
+    sources = [Windowed(answers[0], change=restart), Windowed(answers[1])]
+    async with asking(sources, size_of(answers[0]) // 5) as aggregator:
+        torn = await ask(aggregator, MatrixQuery())
+        whole = await ask(aggregator, MatrixQuery())
+    assert torn.outcomes[0].kind == "malformed"
+    assert "restarted" in torn.outcomes[0].detail
+    assert torn.outcomes[1].ok
+    assert whole.responded == 2
+
+
+async def test_an_aggregator_below_is_asked_in_slices_too() -> None:
+    """Its leaves' outcomes and the counts of nodes by column come through."""
+    answers = cluster(SHAPE, now_unix_ms=NOW_MS)
+    async with asking([Windowed(answer) for answer in answers], 64 << 20) as lower:
+        whole = await ask(lower, MatrixQuery())
+        server = await serve_cluster(lower, listen="127.0.0.1:0")
+        root = Aggregator(
+            StaticPeers([server.address], ClientShared(max_message_bytes=size_of(whole) // 4)),
+            settings=FanoutSettings(timeout_s=20),
+            node_id="root",
+            wall_clock=lambda: NOW_MS / 1000,
+        )
+        answer = await ask(root, MatrixQuery())
+        await root.close()
+        await server.drain()
+    assert told_by(answer, writes=True) == told_by(whole, writes=True)
+    assert [outcome.node_id for outcome in answer.outcomes] == [outcome.node_id for outcome in whole.outcomes]
+    assert answer.column_nodes is not None
+    assert set(answer.column_nodes.tolist()) == {2}
