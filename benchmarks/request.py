@@ -77,7 +77,8 @@ async def _case(shape: Shape, target: str, *, samples: int) -> list[Result]:
 
         async def ours() -> None:
             answer = await client.get(url, headers={"accept-encoding": "identity"})
-            answer.raise_for_status()
+            if answer.status_code != 200:
+                raise RuntimeError(answer.text)
 
         floor = await _floor(stack, answers, shape)
         pair = await in_turn(ours, floor, samples=samples)

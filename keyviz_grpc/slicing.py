@@ -73,11 +73,14 @@ class Slicer:
     sizes: dict[Series, Sizes] = field(default_factory=dict)
     step_ms: int = 0
     oldest_unix_ms: int = 0
+    whole: tuple[int, int, int] | None = None
+    """Of the last complete answer: from when on, how many columns, and when it came."""
 
     def forget(self) -> None:
         """Another node may listen there now."""
         self.sizes.clear()
         self.step_ms = self.oldest_unix_ms = 0
+        self.whole = None
 
     async def ask(self, query: MatrixQuery, once: Once) -> Answer | Outcome:
         """One answer to `query`, by one call where it fits half the cap, else by one call a slice, oldest first.
@@ -87,12 +90,15 @@ class Slicer:
         if self._fits(query):
             reply = await once(query)
             self._learn(query, reply)
+            if isinstance(reply.result, Answer):
+                self._remember(query, reply.result)
             if not reply.over_cap or query.unmerged or not await self._probe(query, once):
                 return reply.result
         answers: list[Answer] = []
         rest = [query.window]
+        stretch = 1
         for _ in range(MOST_CALLS):
-            window, later = self._next(rest[0], self.sizes[query.series])
+            window, later = self._next(rest[0], self.sizes[query.series], stretch)
             part = replace(query, window=window)
             reply = await once(part)
             self._learn(part, reply)
@@ -100,12 +106,16 @@ class Slicer:
                 answers.append(reply.result)
                 rest = [*later, *rest[1:]]
                 if not rest:
-                    return _joined(answers)
+                    return self._joined(query, answers)
+                # Where a node slept for weeks there is little to find, and longer slices lead over it.
+                sparse = 2 * len(reply.result.matrix.columns) < self.sizes[query.series].columns_within(self.cap_bytes)
+                stretch = 4 * stretch if sparse else 1
                 continue
             halves = _halves(window, self.step_ms, self.now_unix_ms())
             if not reply.over_cap or len(halves) == 1:
                 return reply.result
             rest = [*halves, *later, *rest[1:]]
+            stretch = 1
         detail = f"its answer is over the cap of {self.cap_bytes} bytes, even in {MOST_CALLS} slices of time"
         return replace(answers[-1].outcomes[0], kind=FailureKind.MESSAGE_TOO_LARGE, detail=detail)
 
@@ -114,7 +124,11 @@ class Slicer:
         if sizes is None or not self.step_ms or query.bucket_ids:
             return True
         start, end = self._span(query.window)
-        return max(0, end - start) // self.step_ms + 1 <= sizes.columns_within(self.cap_bytes)
+        columns = max(0, end - start) // self.step_ms + 1
+        if self.whole is not None and query.window.from_unix_ms >= self.whole[0]:
+            since = max(0, self.now_unix_ms() - self.whole[2])
+            columns = min(columns, self.whole[1] + since // self.step_ms + 1)
+        return columns <= sizes.columns_within(self.cap_bytes)
 
     def _span(self, window: Window) -> tuple[int, int]:
         """Where columns can be expected, in unix milliseconds."""
@@ -122,13 +136,25 @@ class Slicer:
         oldest = self.oldest_unix_ms or now - USUAL_COLUMNS * self.step_ms
         return max(window.from_unix_ms, oldest), window.to_unix_ms or now + self.step_ms
 
-    def _next(self, window: Window, sizes: Sizes) -> tuple[Window, list[Window]]:
+    def _next(self, window: Window, sizes: Sizes, stretch: int) -> tuple[Window, list[Window]]:
         """(what to ask for now, what then remains). Its ends stay those asked for, whatever is known of the span."""
         start, end = self._span(window)
-        cut = start + sizes.columns_within(self.cap_bytes) * self.step_ms
+        cut = start + stretch * sizes.columns_within(self.cap_bytes) * self.step_ms
         if cut >= end:
             return window, []
         return Window(window.from_unix_ms, cut), [Window(cut, window.to_unix_ms)]
+
+    def _joined(self, query: MatrixQuery, answers: list[Answer]) -> Answer | Outcome:
+        try:
+            answer = join_in_time(answers)
+        except MalformedAnswer as error:
+            return replace(answers[-1].outcomes[0], kind=FailureKind.MALFORMED, detail=str(error))
+        self._remember(query, answer)
+        return answer
+
+    def _remember(self, query: MatrixQuery, answer: Answer) -> None:
+        if not query.bucket_ids and not query.window.to_unix_ms:
+            self.whole = (query.window.from_unix_ms, len(answer.matrix.columns), self.now_unix_ms())
 
     async def _probe(self, query: MatrixQuery, once: Once) -> bool:
         """Learns from the newest columns alone; whether that worked."""
@@ -153,13 +179,6 @@ class Slicer:
         self.oldest_unix_ms = answer.oldest_unix_ms
         if len(columns):
             self.sizes.setdefault(query.series, Sizes()).learn(len(columns), reply.size_bytes)
-
-
-def _joined(answers: list[Answer]) -> Answer | Outcome:
-    try:
-        return join_in_time(answers)
-    except MalformedAnswer as error:
-        return replace(answers[-1].outcomes[0], kind=FailureKind.MALFORMED, detail=str(error))
 
 
 def _halves(window: Window, step_ms: int, now_unix_ms: int) -> list[Window]:

@@ -158,3 +158,21 @@ async def test_an_aggregator_below_is_asked_in_slices_too() -> None:
     assert [outcome.node_id for outcome in answer.outcomes] == [outcome.node_id for outcome in whole.outcomes]
     assert answer.column_nodes is not None
     assert set(answer.column_nodes.tolist()) == {2}
+
+
+async def test_a_long_sleep_costs_few_calls() -> None:
+    """Columns of two months ago and of now: slices grow where there is nothing."""
+    [answer] = cluster(replace(SHAPE, nodes=1), now_unix_ms=NOW_MS)
+    slept = answer.matrix.columns.copy()
+    slept[:500] -= 60 * 86_400_000
+    long = replace(answer, matrix=replace(answer.matrix, columns=slept), oldest_unix_ms=int(slept[0]))
+    sources = [Windowed(long)]
+    async with asking(sources, size_of(long) // 5) as aggregator:
+        found = await ask(aggregator, MatrixQuery())
+    assert found.matrix.columns.tolist() == slept.tolist()
+    assert len(sources[0].asked) < 60
+    sources = [Windowed(long)]
+    async with asking(sources, 8 << 20) as aggregator:
+        for _ in range(3):
+            await ask(aggregator, MatrixQuery())
+    assert len(sources[0].asked) == 3
