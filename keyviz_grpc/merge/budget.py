@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.merge.saturating import sum_runs
-from keyviz_grpc.merge.shares import spread_out
+from keyviz_grpc.merge.shares import added_up, listed, spread_out
 from keyviz_grpc.model import MAX_ROUTE_IDS, Catalogue, Matrix, Row, Shares
 from keyviz_grpc.outcome import Answer
 
@@ -94,19 +94,8 @@ def _fold_shares(matrix: Matrix, starts: NDArray[np.int64], values: NDArray[np.u
     every = spread_out(matrix)
     width = values.shape[1]
     rows = np.searchsorted(starts, every.rows, side="right") - 1
-    cells = rows * width + every.columns
-    order = np.lexsort((every.codes, cells))
-    cells, codes, parts = cells[order], every.codes[order], every.values[order]
-    fresh = np.ones(len(cells), np.bool_)
-    fresh[1:] = (cells[1:] != cells[:-1]) | (codes[1:] != codes[:-1])
-    runs = np.flatnonzero(fresh)
-    cells, codes, parts = cells[runs], codes[runs], sum_runs(parts, runs)
-    first = np.ones(len(cells), np.bool_)
-    first[1:] = cells[1:] != cells[:-1]
-    number = np.cumsum(first) - 1
-    alone = np.bincount(number, minlength=1)[number] == 1
-    keep = ~alone | (parts != values.ravel()[cells])
-    return Shares(cells[keep] // width, cells[keep] % width, codes[keep], parts[keep])
+    cells, codes, parts = added_up(rows * width + every.columns, every.codes, every.values)
+    return listed(cells, codes, parts, values=values, width=width)
 
 
 def _fold_catalogue(catalogue: Catalogue, starts: NDArray[np.int64]) -> Catalogue:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.saturating import sum_runs
-from keyviz_grpc.merge.shares import dominant, listed, spread_out
+from keyviz_grpc.merge.shares import added_up, dominant, listed, spread_out
 from keyviz_grpc.model import Matrix, Shares
 
 
@@ -52,13 +52,7 @@ def _identities(
         return None, matrix.shares
     every = spread_out(matrix)
     cells = every.rows * width + target[every.columns]
-    order = np.lexsort((every.codes, cells))
-    cells, codes, parts = cells[order], every.codes[order], every.values[order]
-    fresh = np.ones(len(cells), np.bool_)
-    fresh[1:] = (cells[1:] != cells[:-1]) | (codes[1:] != codes[:-1])
-    starts = np.flatnonzero(fresh)
-    parts = sum_runs(parts, starts)
-    cells, codes = cells[starts], codes[starts]
+    cells, codes, parts = added_up(cells, every.codes, every.values)
     shown = np.zeros(values.size, np.uint32)
     cell_starts, winners = dominant(cells, codes, parts, matrix.identities)
     shown[cells[cell_starts]] = winners

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.model import Matrix, Shares
 
 
@@ -23,6 +24,20 @@ def spread_out(matrix: Matrix) -> Shares:
         np.concatenate([codes, matrix.shares.codes]),
         np.concatenate([matrix.values[rows, columns], matrix.shares.values]),
     )
+
+
+def added_up(
+    cells: NDArray[np.int64], codes: NDArray[np.uint32], parts: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64]]:
+    """(cells, codes, parts) sorted by cell, then code, with the parts of one cell and code summed, saturating."""
+    if len(cells) == 0:
+        return cells, codes, parts
+    order = np.lexsort((codes, cells))
+    cells, codes, parts = cells[order], codes[order], parts[order]
+    fresh = np.ones(len(cells), np.bool_)
+    fresh[1:] = (cells[1:] != cells[:-1]) | (codes[1:] != codes[:-1])
+    starts = np.flatnonzero(fresh)
+    return cells[starts], codes[starts], sum_runs(parts, starts)
 
 
 def dominant(
