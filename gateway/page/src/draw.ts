@@ -3,7 +3,7 @@ import { scaleLinear, scaleTime } from "d3-scale";
 import { select } from "d3-selection";
 import { painter, type ScaleName } from "./colour";
 import { bandOf, type TimeGrid } from "./grid";
-import { bytesOf, readable } from "./keys";
+import { bytesOf, elided, readable } from "./keys";
 import type { Matrix } from "./wire";
 
 export interface Box {
@@ -119,13 +119,20 @@ function keyTicks(rows: number, height: number): number[] {
   return Array.from({ length: Math.ceil(rows / every) }, (_, index) => index * every);
 }
 
+const ruler = document.createElement("canvas").getContext("2d");
+
+function widthOf(text: string): number {
+  if (ruler === null) return text.length * 7;
+  ruler.font = `11px system-ui, "DejaVu Sans", sans-serif`;
+  return ruler.measureText(text).width;
+}
+
 function keyLabel(matrix: Matrix, number: number, width: number): string {
   const row = matrix.rows[number];
   if (row === undefined) return "";
   const start = row.start === "" ? "(first key)" : readable(bytesOf(row.start));
   const text = row.label === undefined ? start : `${start} · ${row.label}`;
-  const most = Math.floor((width - 12) / 6.2);
-  return text.length > most ? text.slice(0, most - 1) + "…" : text;
+  return elided(text, width - 14, widthOf);
 }
 
 export function drawLegend(holder: HTMLElement, top: number, scale: ScaleName, unit: string, stepMs: number): void {

@@ -26,3 +26,14 @@ export function range(start: string, end: string): string {
   const first = start === "" ? "(first key)" : readable(bytesOf(start));
   return `${first} … ${end === "" ? "(last key)" : readable(bytesOf(end))}`;
 }
+
+/** The text, or its beginning and end around an ellipsis: neighbouring keys often differ in their last bytes alone. */
+export function elided(text: string, width: number, widthOf: (text: string) => number): string {
+  if (widthOf(text) <= width) return text;
+  for (let kept = text.length - 1; kept > 1; kept -= 1) {
+    const head = Math.ceil(kept / 2);
+    const shorter = `${text.slice(0, head)}…${text.slice(text.length - (kept - head))}`;
+    if (widthOf(shorter) <= width) return shorter;
+  }
+  return "…";
+}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { bandOf, timeGrid } from "../src/grid";
-import { range, readable } from "../src/keys";
+import { elided, range, readable } from "../src/keys";
 import { bannerText, NodeNames } from "../src/status";
 import type { Fanout, Matrix, NodeOutcome } from "../src/wire";
 
@@ -29,6 +29,11 @@ describe("keys", () => {
   });
   test("marks that turn text around are never shown as text", () => {
     expect(readable(bytes("a\u202eb"))).toMatch(/^0x/);
+  });
+  test("a long label keeps its beginning and its end", () => {
+    const characters = (text: string) => text.length;
+    expect(elided("0x0069647800003fffee00", 12, characters)).toBe("0x0069…fee00");
+    expect(elided("short", 12, characters)).toBe("short");
   });
   test("unbounded ends are said in words", () => {
     expect(range("", "")).toBe("(first key) … (last key)");
