@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-long check format proto bench bench-full ui clean
+.PHONY: help setup run test test-long check format proto bench bench-full soak ui clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ bench: setup ## speeds as ratios to a floor measured in the same run (quick)
 
 bench-full: setup ## as bench, every case and more samples
 	$(BIN)/python -m benchmarks
+
+soak: setup ## nodes killed, frozen and restarted at random under viewers, ten minutes
+	KEYVIZ_SOAK_S=600 $(BIN)/python -m pytest tests/e2e/test_soak.py -s $(PYTEST_ARGS)
 
 clean: ## remove everything that was built here
 	rm -rf $(VENV) build dist gateway/static gateway/page/node_modules keyviz_grpc/proto .mypy_cache .ruff_cache .pytest_cache .hypothesis
