@@ -78,7 +78,7 @@ bench-full: setup ## as bench, every case and more samples
 	$(BIN)/python -m benchmarks
 
 soak: setup ## nodes killed, frozen and restarted at random under viewers, ten minutes
-	KEYVIZ_SOAK_S=600 $(BIN)/python -m pytest tests/e2e/test_soak.py -s $(PYTEST_ARGS)
+	KEYVIZ_SOAK_S=600 $(BIN)/python -m pytest tests/e2e/test_soak.py $(PYTEST_ARGS)
 
 clean: ## remove everything that was built here
 	rm -rf $(VENV) build dist gateway/static gateway/page/node_modules keyviz_grpc/proto .mypy_cache .ruff_cache .pytest_cache .hypothesis
