@@ -43,7 +43,8 @@ def wholes(draw: st.DrawFn) -> Answer:
     nodes = []
     for name in ("a", "b"):
         cells = {(row.bucket_id, stamp): draw(shares(2)) for row in rows for stamp in STAMPS}
-        nodes.append(answer_of(Node(name, ranges, STAMPS, cells), Series.WRITES))
+        held = {bucket: span for bucket, span in ranges.items() if name == "a" or draw(st.booleans())}
+        nodes.append(answer_of(Node(name, held, STAMPS, cells), Series.WRITES))
     order = {row.bucket_id: row for row in rows}
     parts = [
         replace(
@@ -81,7 +82,11 @@ def check(whole: Answer, budget: int) -> None:
         assert row.route_ids_truncated == (theirs.route_count > len(row.route_ids))
         assert row.sample_roles == tuple(sorted({role for one in theirs.rows for role in one.sample_roles}))
         assert row.bucket_id.startswith("virtual:")
-    assert folded.leaf_ranges == ()
+    assert folded.matrix.series is whole.matrix.series
+    if len(expected) < len(whole.matrix.catalogue):
+        assert (folded.leaf_sets, folded.row_leaf_set, folded.leaf_ranges) == ((), None, ())
+    else:
+        assert folded is whole
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyviz_grpc.merge import fold, merge
+from keyviz_grpc.merge.align import guess_step_ms, into_coarser
 from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
@@ -137,6 +138,36 @@ def test_folding_keeps_every_column_total_and_the_budget(cluster: list[Node], bu
     conflicted = whole.matrix.conflicts is not None and np.flatnonzero(whole.matrix.conflicts.any(axis=0)).tolist()
     kept = folded.matrix.conflicts is not None and np.flatnonzero(folded.matrix.conflicts.any(axis=0)).tolist()
     assert conflicted == kept
+
+
+@many
+@given(distances=st.lists(st.sampled_from([500, 562, 563, 1000, 1001, 1125, 1126, 2000, 9, 10]), max_size=12))
+def test_a_guessed_step_is_the_median_of_the_commonest_distances(distances: list[int]) -> None:
+    """Distances within an eighth of the shortest of them count as one; ties go to the shortest; none give none."""
+    columns = np.cumsum([10_000, *distances]).astype(np.int64)
+    best: list[int] = []
+    for shortest in sorted(distances):
+        alike = sorted(d for d in distances if shortest <= d <= shortest + shortest // 8)
+        if len(alike) > len(best):
+            best = alike
+    assert guess_step_ms(columns) == (best[(len(best) - 1) // 2] if best else 0)
+    assert guess_step_ms(columns[:0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("stamps", "grid", "expected"),
+    [
+        ([1, 1000, 1001, 2000], 1000, [1000, 1000, 2000, 2000]),
+        ([7, 8], 1, [7, 8]),
+        ([7, 8], 2, [8, 8]),
+        ([7, 8], 0, [7, 8]),
+    ],
+)
+def test_a_fine_window_goes_into_the_coarse_one_that_holds_it(
+    stamps: list[int], grid: int, expected: list[int]
+) -> None:
+    """(stamp - grid, stamp]; without a grid nothing moves."""
+    assert into_coarser(np.array(stamps, np.int64), grid).tolist() == expected
 
 
 def test_a_failed_peer_is_only_an_outcome() -> None:
