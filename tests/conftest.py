@@ -13,6 +13,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
+
+# A change is judged by the same examples every time; `make test-long` looks for new ones.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LONGEST_STALL_S = 2.0

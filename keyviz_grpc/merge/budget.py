@@ -39,8 +39,7 @@ def _run_starts(values: NDArray[np.uint64], budget: int) -> NDArray[np.int64]:
     falls as k grows, so the largest k that fits is found by bisection.
     """
     count = len(values)
-    totals = values.astype(np.longdouble).sum(axis=1)
-    order = np.lexsort((np.arange(count), -totals))
+    order = _by_heat(values)
     low, high = 0, min(budget, count)
     while low < high:
         middle = (low + high + 1) // 2
@@ -49,6 +48,14 @@ def _run_starts(values: NDArray[np.uint64], budget: int) -> NDArray[np.int64]:
         else:
             high = middle - 1
     return _starts(order[:low], count)
+
+
+def _by_heat(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Numbers of the rows, hottest first, ties in order. Totals may exceed 64 bits, so they are kept in two halves."""
+    low = (values & np.uint64(0xFFFF_FFFF)).sum(axis=1, dtype=np.uint64)
+    high = (values >> np.uint64(32)).sum(axis=1, dtype=np.uint64) + (low >> np.uint64(32))
+    low &= np.uint64(0xFFFF_FFFF)
+    return np.lexsort((-low.astype(np.int64), -high.astype(np.int64)))
 
 
 def _starts(single: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -198,7 +198,7 @@ def test_the_merged_picture_is_the_history_that_happened(history: list[tuple[str
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(derandomize=False, max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(history=st.lists(events, min_size=5, max_size=200))
 def test_longer_histories(history: list[tuple[str, int, int]]) -> None:
     """As above."""
