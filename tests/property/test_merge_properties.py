@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -168,6 +169,49 @@ def test_a_fine_window_goes_into_the_coarse_one_that_holds_it(
 ) -> None:
     """(stamp - grid, stamp]; without a grid nothing moves."""
     assert into_coarser(np.array(stamps, np.int64), grid).tolist() == expected
+
+
+small = st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 2)), st.integers(0, 3), max_size=3)
+
+
+@many
+@given(cells=st.lists(small, min_size=5, max_size=5), other=small)
+def test_columns_that_coincide_are_added_share_by_share(
+    cells: list[dict[tuple[int, int], int]], other: dict[tuple[int, int], int]
+) -> None:
+    """A restart in the middle of a window, beside a peer that did not restart."""
+    ranges = {"route:1": (b"", b"")}
+    stamps = [10_000, 11_000, 11_400, 12_000, 13_000]
+    torn = Node("torn", ranges, stamps, {("route:1", stamp): one for stamp, one in zip(stamps, cells, strict=True)})
+    together = Counter(cells[1]) + Counter(cells[2])
+    whole = Node("torn", ranges, [10_000, 11_000, 12_000, 13_000], torn.cells | {("route:1", 11_000): dict(together)})
+    del whole.cells["route:1", 11_400]
+    beside = Node("beside", ranges, [11_000], {("route:1", 11_000): other})
+    found = merged([answer_of(torn, Series.WRITES), answer_of(beside, Series.WRITES)], Series.WRITES)
+    assert told_by(found, writes=True) == oracle.merge([whole, beside], writes=True)
+
+
+@pytest.mark.parametrize("series", SERIES)
+@many
+@given(cluster=clusters(), data=st.data())
+def test_a_cell_is_soft_if_any_part_of_it_is(series: Series, cluster: list[Node], data: st.DataObject) -> None:
+    """Marks are united, wherever the parts stand."""
+    parts = []
+    expected: dict[tuple[str, int], bool] = {}
+    for node in cluster:
+        answer = answer_of(replace(node, phase_ms=0), series)
+        rows, columns = answer.matrix.shape
+        marks = data.draw(st.lists(st.booleans(), min_size=rows * columns, max_size=rows * columns))
+        soft = np.array(marks, np.bool_).reshape(rows, columns)
+        parts.append(replace(answer, matrix=replace(answer.matrix, soft=soft if soft.any() else None)))
+        for i, row in enumerate(answer.matrix.catalogue.rows):
+            for j, stamp in enumerate(answer.matrix.columns.tolist()):
+                expected[row.bucket_id, stamp] = expected.get((row.bucket_id, stamp), False) or bool(soft[i, j])
+    matrix = merged(parts, series).matrix
+    for i, row in enumerate(matrix.catalogue.rows):
+        for j, stamp in enumerate(matrix.columns.tolist()):
+            shown = matrix.soft is not None and bool(matrix.soft[i, j])
+            assert shown == expected.get((row.bucket_id, stamp), False)
 
 
 def test_a_failed_peer_is_only_an_outcome() -> None:

@@ -57,6 +57,7 @@ def test_an_unknown_identity_falls_back_to_the_maximum_with_a_conflict() -> None
     """Never an overcount, and even equal values cannot be known to be the same."""
     assert one(cell("a", {(0, 0): 60}), cell("b", {(1, 8): 40})) == (60, True)
     assert one(cell("a", {(0, 0): 60}), cell("b", {(0, 0): 60})) == (60, True)
+    assert one(cell("a", {(0, 0): 1}), cell("b", {(1, 8): 1})) == (1, True)
 
 
 def test_one_node_alone_with_an_unknown_identity_is_no_conflict() -> None:
