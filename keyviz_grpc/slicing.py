@@ -64,9 +64,31 @@ class Sizes:
         return max(1, int((cap_bytes * share - self.fixed_bytes) / self.column_bytes))
 
 
-@dataclass(slots=True)
 class Slicer:
-    """What is known of one peer's answers: their sizes by series, its step, its oldest stamp. For one event loop."""
+    """Asks one peer, remembering what its answers weigh. For one event loop.
+
+    A request goes on with what was known when it began, also when the peer is forgotten meanwhile.
+    """
+
+    def __init__(self, cap_bytes: int, now_unix_ms: Callable[[], int]) -> None:
+        self._cap_bytes, self._now_unix_ms = cap_bytes, now_unix_ms
+        self.forget()
+
+    def forget(self) -> None:
+        """Another node may listen there now."""
+        self._memory = _Memory(self._cap_bytes, self._now_unix_ms)
+
+    async def ask(self, query: MatrixQuery, once: Once) -> Answer | Outcome:
+        """One answer to `query`, by one call where it fits half the cap, else by one call a slice, oldest first.
+
+        once: makes one call. The first failure of a slice is the peer's failure, for half an answer is none.
+        """
+        return await self._memory.ask(query, once)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is known of one peer's answers: their sizes by series, its step, its oldest stamp."""
 
     cap_bytes: int
     now_unix_ms: Callable[[], int]
@@ -76,23 +98,15 @@ class Slicer:
     whole: tuple[int, int, int] | None = None
     """Of the last complete answer: from when on, how many columns, and when it came."""
 
-    def forget(self) -> None:
-        """Another node may listen there now."""
-        self.sizes.clear()
-        self.step_ms = self.oldest_unix_ms = 0
-        self.whole = None
-
     async def ask(self, query: MatrixQuery, once: Once) -> Answer | Outcome:
-        """One answer to `query`, by one call where it fits half the cap, else by one call a slice, oldest first.
-
-        once: makes one call. The first failure of a slice is the peer's failure, for half an answer is none.
-        """
+        """See `Slicer`."""
         if self._fits(query):
             reply = await once(query)
             self._learn(query, reply)
             if isinstance(reply.result, Answer):
                 self._remember(query, reply.result)
-            if not reply.over_cap or query.unmerged or not await self._probe(query, once):
+            whole = query.unmerged or bool(query.bucket_ids)  # small, and told in one piece or not at all
+            if not reply.over_cap or whole or not await self._probe(query, once):
                 return reply.result
         answers: list[Answer] = []
         rest = [query.window]

@@ -16,6 +16,7 @@ from keyviz_grpc.client import ClientShared
 from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge.columns import select_columns
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Overview
@@ -23,6 +24,7 @@ from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import serve_cluster, serve_node
+from keyviz_grpc.slicing import Reply, Slicer
 from tests.reference.convert import told_by
 
 NOW_MS = int(time.time() * 1000)
@@ -176,3 +178,22 @@ async def test_a_long_sleep_costs_few_calls() -> None:
         for _ in range(3):
             await ask(aggregator, MatrixQuery())
     assert len(sources[0].asked) == 3
+
+
+async def test_a_request_under_way_survives_that_the_peer_is_forgotten() -> None:
+    """Another request to the same peer fails while this one is between two slices."""
+    [answer] = cluster(replace(SHAPE, nodes=1), now_unix_ms=NOW_MS)
+    source, cap = Windowed(answer), size_of(answer) // 5
+    slicer = Slicer(cap, lambda: NOW_MS)
+
+    async def once(query: MatrixQuery) -> Reply:
+        slicer.forget()
+        part = source.matrix(query)
+        size = size_of(part)
+        over = size > cap
+        failed = replace(part.outcomes[0], kind=FailureKind.MESSAGE_TOO_LARGE)
+        return Reply(failed if over else part, size, over_cap=over)
+
+    found = await slicer.ask(MatrixQuery(), once)
+    assert isinstance(found, Answer)
+    assert found.matrix.columns.tolist() == answer.matrix.columns.tolist()
