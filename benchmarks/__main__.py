@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from benchmarks.measure import as_table, write_json
@@ -16,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer cases and samples, within two minutes")
     quick: bool = parser.parse_args().quick
-    results = [*single_parts(quick=quick), *asyncio.run(whole_requests(quick=quick))]
+    results = [*single_parts(quick=quick), *whole_requests(quick=quick)]
     print(as_table(results))
     write_json(results, Path("build/bench.json"))
 

@@ -1,119 +1,129 @@
-"""Whole requests over HTTP against the floor: the same bytes answered canned, received raw, and one JSON encoding."""
+"""Whole requests over HTTP against the floor: the same bytes answered canned, received raw, and one JSON encoding.
+
+Nodes, gateway and floor are processes of their own; the two sides take turns.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
-import grpc
-import httpx
-import numpy as np
-import orjson
+from benchmarks.children import Child
+from benchmarks.http_client import RawClient
+from benchmarks.measure import Result, compare
+from benchmarks.synthetic import Shape
 
-from benchmarks.measure import Result, compare, in_turn
-from benchmarks.synthetic import Shape, cluster
-from gateway.app import create_app
-from gateway.serving import address_of, bind, http_server
-from keyviz_grpc.aggregator import Aggregator
-from keyviz_grpc.client import ClientShared
-from keyviz_grpc.codec import encode_answer
-from keyviz_grpc.config import FanoutSettings
-from keyviz_grpc.outcome import Answer, Member, Overview
-from keyviz_grpc.peers import StaticPeers
-from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.server import serve_node
+STALL_REQUESTS = 10
+WARM_UP = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One line of the table of targets. per_process: how many nodes share a process, in the floor alike."""
+
+    shape: Shape
+    ratio: float
+    peak_mb: float | None = None
+    stall_ms: float | None = None
+    node_mb: float | None = None
+    older: bool = False
+    per_process: int = 1
+    samples: int = 40
+
+    @property
+    def name(self) -> str:
+        """As the table of results calls it."""
+        kind = ", row form from older peers" if self.older else ""
+        trouble = ", flips, conflicts, catalogues that differ" if self.shape.flips else ", equal nodes"
+        return self.shape.name + kind + trouble
+
 
 CASES = [
-    (Shape(3, 1024, 60), "<= 1.8"),
-    (Shape(3, 1024, 60, flips=False, divergent=False, conflict_share=0.0), "<= 1.8"),
-    (Shape(3, 1024, 500), "<= 1.8"),
-    (Shape(16, 1024, 60), "<= 2.0"),
-    (Shape(3, 10_000, 60), "<= 2.8"),
+    Case(Shape(3, 1024, 60), 1.8),
+    Case(Shape(3, 1024, 60), 4.0, older=True),
+    Case(Shape(3, 1024, 500), 1.8, peak_mb=150, stall_ms=50),
+    Case(Shape(3, 1024, 1440), 2.0, peak_mb=250, samples=25),
+    Case(Shape(16, 1024, 60), 2.0, per_process=8),
+    Case(Shape(64, 1024, 60), 2.3, peak_mb=200, per_process=16, samples=25),
+    Case(Shape(3, 10_000, 60), 2.8, node_mb=1.2, samples=25),
 ]
+QUICK = (CASES[0], CASES[2], CASES[6])
 
 
-@dataclass
-class _Prepared:
-    answer: Answer
-
-    def matrix(self, query: MatrixQuery) -> Answer:
-        """The answer; a node's own cost is not what is measured here."""
-        del query
-        return self.answer
-
-    def overview(self) -> Overview:
-        """Its name."""
-        return Overview(Member(self.answer.node_id, ""))
+def equal_nodes(case: Case) -> Case:
+    """The same case without trouble."""
+    return replace(case, shape=replace(case.shape, flips=False, divergent=False, conflict_share=0.0))
 
 
-async def whole_requests(*, quick: bool) -> list[Result]:
-    """Every case; nodes and gateway share this process, in the floor alike."""
-    rows: list[Result] = []
-    for shape, target in CASES[:2] if quick else CASES:
-        rows += await _case(shape, target, samples=25 if quick else 60)
-    return rows
+def whole_requests(*, quick: bool) -> Iterator[Result]:
+    """Every case, with trouble and with equal nodes."""
+    for case in QUICK if quick else CASES:
+        for form in (case, equal_nodes(case)):
+            yield from run_case(replace(form, samples=25) if quick else form)
 
 
-async def _case(shape: Shape, target: str, *, samples: int) -> list[Result]:
-    answers = cluster(shape)
-    async with AsyncExitStack() as stack:
-        addresses: list[str] = []
-        for answer in answers:
-            node = await stack.enter_async_context(await serve_node(_Prepared(answer), listen="127.0.0.1:0"))
-            addresses.append(node.address)
-        aggregator = Aggregator(
-            StaticPeers(addresses, ClientShared()), settings=FanoutSettings(timeout_s=30), node_id="bench"
-        )
-        stack.push_async_callback(aggregator.close)
-        listener = bind("127.0.0.1:0")
-        stack.callback(listener.close)
-        await stack.enter_async_context(http_server(create_app(aggregator), listener))
-        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
-        url = f"http://{address_of(listener)}/admin/api/v1/keyviz/matrix"
-
-        async def ours() -> None:
-            answer = await client.get(url, headers={"accept-encoding": "identity"})
-            if answer.status_code != 200:
-                raise RuntimeError(answer.text)
-
-        floor = await _floor(stack, answers, shape)
-        pair = await in_turn(ours, floor, samples=samples)
-    name = shape.name + (", flips, conflicts, catalogues that differ" if shape.flips else ", equal nodes")
-    return compare(name, *pair, target=target)
+def run_case(case: Case) -> list[Result]:
+    """The rows of one case."""
+    with ExitStack() as stack:
+        nodes = start_nodes(stack, case)
+        peers = [address for node in nodes for address in node.ready["addresses"]]
+        gateway = stack.enter_context(Child("gateway", peers=peers))
+        client = stack.enter_context(RawClient(gateway.ready["address"]))
+        _, body = client.get()
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        path = Path(folder) / "body.json"
+        path.write_bytes(body)
+        canned = [address for node in nodes for address in node.ready["canned"]]
+        floor = stack.enter_context(Child("floor", canned=canned, body=str(path)))
+        floor_bytes = floor.ready["bytes"]
+        rows = _take_turns(case, gateway, client, floor)
+        node_bytes = max(size for node in nodes for size in node.ready["bytes"])
+        rows.append(Result(case.name, "JSON MB", len(body) / 1e6, floor_bytes / 1e6, None, ""))
+        rows.append(Result(case.name, "MB a node", node_bytes / 1e6, None, None, _at_most(case.node_mb)))
+        return rows
 
 
-async def _floor(stack: AsyncExitStack, answers: list[Answer], shape: Shape) -> Callable[[], Awaitable[None]]:
-    calls: list[Any] = []
-    for answer in answers:
-        raw = encode_answer(answer, accept=(pb.MATRIX_ENCODING_COLUMNAR,)).SerializeToString()
+def start_nodes(stack: ExitStack, case: Case) -> list[Child]:
+    """Their processes, all ready."""
+    numbers = range(case.shape.nodes)
+    groups = [numbers[at : at + case.per_process] for at in range(0, len(numbers), case.per_process)]
+    given = {"shape": asdict(case.shape), "older": case.older, "now_unix_ms": int(time.time() * 1000)}
+    nodes = [stack.enter_context(Child("node", numbers=list(group), **given)) for group in groups]
+    for node in nodes:
+        _ = node.ready
+    return nodes
 
-        async def canned(request: Any, context: Any, raw: bytes = raw) -> bytes:
-            del request, context
-            return raw
 
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)])
-        handler: Any = grpc.unary_unary_rpc_method_handler(canned)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("floor", {"Get": handler}),))
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        stack.push_async_callback(server.stop, None)
-        options = [("grpc.max_receive_message_length", -1)]
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options)
-        stack.push_async_callback(channel.close)
-        calls.append(channel.unary_unary("/floor/Get", response_deserializer=None))
-    count = min(shape.rows, 1024)
-    matrix = np.ascontiguousarray(answers[0].matrix.values[:count])
-    rows = [
-        {"bucket_id": f"route:{n}", "values": matrix[n], "raft_group_ids": matrix[n], "leader_terms": matrix[n]}
-        for n in range(len(matrix))
+def _take_turns(case: Case, gateway: Child, client: RawClient, floor: Child) -> list[Result]:
+    ours: list[float] = []
+    base: list[float] = []
+    before = gateway.ask("used"), floor.ask("used")
+    for number in range(case.samples + WARM_UP):
+        took_ms, _ = client.get()
+        floor_ms = floor.ask("round")["ms"]
+        if number >= WARM_UP:
+            ours.append(took_ms)
+            base.append(floor_ms)
+        else:
+            before = gateway.ask("used"), floor.ask("used")
+    after = gateway.ask("used"), floor.ask("used")
+    gateway.ask("tick")
+    for _ in range(STALL_REQUESTS):
+        client.get()
+    stall_ms = gateway.ask("tick")["stall_ms"]
+    cpu = [(late["cpu_s"] - early["cpu_s"]) / case.samples * 1000 for early, late in zip(before, after, strict=True)]
+    peaks = [late["peak_mb"] for late in after]
+    return [
+        *compare(case.name, ours, base, target=f"<= {case.ratio}"),
+        Result(case.name, "CPU ms a request", cpu[0], cpu[1], cpu[0] / cpu[1], ""),
+        Result(case.name, "peak MB", peaks[0], peaks[1], None, _at_most(case.peak_mb)),
+        Result(case.name, "longest loop stall ms", stall_ms, None, None, _at_most(case.stall_ms)),
     ]
 
-    async def floor() -> None:
-        await asyncio.gather(*(call(b"") for call in calls))
-        orjson.dumps({"rows": rows}, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    return floor
+def _at_most(limit: float | None) -> str:
+    return "" if limit is None else f"<= {limit:g}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
 
 STEP_MS = 60_000
 FIRST_STAMP_UNIX_MS = 1_790_000_040_000 // STEP_MS * STEP_MS
@@ -36,6 +39,11 @@ class Shape:
     traffic: str = "zipf"
     seed: int = 1
 
+    @classmethod
+    def from_plain(cls, told: dict[str, Any]) -> Shape:
+        """Of what `dataclasses.asdict` gave, after a way through JSON."""
+        return cls(**{**told, "series": Series(told["series"])})
+
     @property
     def name(self) -> str:
         """As the table of results calls it."""
@@ -51,12 +59,15 @@ class _Truth:
     flip_columns: NDArray[np.int64]
 
 
-def cluster(shape: Shape, *, now_unix_ms: int = 0) -> list[Answer]:
-    """Every node's own answer, in order; the newest column ends at `now_unix_ms` (0: at a fixed moment)."""
+def cluster(shape: Shape, *, now_unix_ms: int = 0, only: Sequence[int] | None = None) -> list[Answer]:
+    """Every node's own answer, or that of the nodes of some numbers, in order.
+
+    The newest column ends at `now_unix_ms` (0: at a fixed moment).
+    """
     truth = _truth(shape, np.random.default_rng(shape.seed))
     last = now_unix_ms // STEP_MS * STEP_MS if now_unix_ms else FIRST_STAMP_UNIX_MS + shape.columns * STEP_MS
     columns = last - STEP_MS * np.arange(shape.columns - 1, -1, -1, dtype=np.int64)
-    return [_answer(shape, truth, node, columns) for node in range(shape.nodes)]
+    return [_answer(shape, truth, node, columns) for node in (range(shape.nodes) if only is None else only)]
 
 
 def _truth(shape: Shape, rng: np.random.Generator) -> _Truth:
@@ -167,3 +178,8 @@ def _write_matrix(
     )
     identities = np.column_stack([table // span, table % span])
     return Matrix(shape.series, columns, catalogue, np.ascontiguousarray(values), identities, cell_codes, shares)
+
+
+def without_extensions(message: pb.GetKeyVizMatrixResponse) -> pb.GetKeyVizMatrixResponse:
+    """The answer of a node that knows only fields 1 to 15."""
+    return pb.GetKeyVizMatrixResponse(column_unix_ms=message.column_unix_ms, rows=message.rows)
