@@ -28,6 +28,8 @@ export interface NodeOutcome {
   readonly error: string;
   readonly kind: string;
   readonly node_id: string;
+  readonly latency_ms: number;
+  readonly generated_at: string;
   readonly warnings: readonly NodeWarning[];
 }
 

@@ -18,6 +18,8 @@ const node = (own: Partial<NodeOutcome>): NodeOutcome => ({
   error: "",
   kind: "",
   node_id: "",
+  latency_ms: 1,
+  generated_at: "",
   warnings: [],
   ...own,
 });

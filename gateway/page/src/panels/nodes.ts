@@ -1,0 +1,124 @@
+/** How far the picture can be believed, node by node: sentences, no elements. */
+import type { Fanout, NodeOutcome, NodeWarning, Series } from "./wire";
+
+export interface Banner {
+  readonly title: string;
+  readonly lines: readonly string[];
+}
+
+export function nameOf(node: NodeOutcome): string {
+  if (node.node === "self") return node.node_id === "" ? "this process" : `${node.node_id} (this process)`;
+  return node.node_id === "" ? node.node : `${node.node_id} at ${node.node}`;
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  unreachable: "cannot be reached",
+  deadline_exceeded: "did not answer in time",
+  message_too_large: "sent more than the cap allows",
+  overloaded: "is overloaded",
+  unauthenticated: "refused our credentials",
+  malformed: "sent an answer that breaks the rules",
+  incompatible: "speaks another version",
+  disabled: "has its sampler off",
+  internal: "failed inside",
+};
+
+/** One word of state and one sentence of reason. */
+export function stateOf(node: NodeOutcome): { readonly state: string; readonly reason: string } {
+  if (!node.ok) {
+    const said = KINDS[node.kind] ?? node.kind.replaceAll("_", " ");
+    return { state: "missing", reason: node.error === "" || node.error === node.kind ? said : `${said}: ${node.error}` };
+  }
+  if (node.warnings.some((warning) => warning.code === "duplicate_node")) {
+    return { state: "left out", reason: "the same node is counted under another address" };
+  }
+  return node.warnings.length > 0 ? { state: "warns", reason: "" } : { state: "ok", reason: "" };
+}
+
+/** Which nodes are missing and what that means for what is shown; undefined where nobody is. */
+export function missingBanner(fanout: Fanout | undefined, series: Series): Banner | undefined {
+  const missing = fanout?.nodes.filter((node) => !node.ok) ?? [];
+  if (fanout === undefined || missing.length === 0) return undefined;
+  const lines = missing.slice(0, MOST_NAMED).map((node) => `${nameOf(node)} ${stateOf(node).reason}.`);
+  if (missing.length > MOST_NAMED) lines.push(`And ${missing.length - MOST_NAMED} more: the list of nodes has all.`);
+  lines.push(meaning(missing.length, series));
+  return { title: `Not complete: ${missing.length} of ${fanout.expected} nodes missing`, lines };
+}
+
+const MOST_NAMED = 4;
+
+function meaning(count: number, series: Series): string {
+  const them = count === 1 ? "it" : "they";
+  return series === "reads" || series === "read_bytes"
+    ? `Reads are summed over the nodes that served them: what ${them} served is in no cell, so every cell may be too low.`
+    : `Writes are counted by the leader that took them: ranges that ${them} led show too little or nothing, the others are complete.`;
+}
+
+export interface Notice {
+  readonly code: string;
+  readonly title: string;
+  readonly nodes: readonly string[];
+  /** At most a few of what the nodes said; `count` is how many there are. */
+  readonly details: readonly string[];
+  readonly count: number;
+  readonly advice: string;
+}
+
+const ADVICE: Readonly<Record<string, readonly [string, string]>> = {
+  clock_skew: [
+    "A clock is off",
+    "Its windows may be drawn a column too early or too late. Bring its clock back in step (NTP), then it lines up again.",
+  ],
+  short_history: [
+    "History is shorter than the range",
+    "The left part lacks what these nodes no longer or not yet hold, so it may be too low. Choose a later start, or let nodes keep more columns.",
+  ],
+  duplicate_node: [
+    "A node is listed twice",
+    "It is counted once, so the picture is right. Take one of its addresses out of the peers.",
+  ],
+  duplicate_node_id: [
+    "Two nodes use one id",
+    "Both are counted, but their names cannot be told apart. Give one of them an id of its own.",
+  ],
+  catalog_divergence: [
+    "Nodes disagree about ranges",
+    "The first node's ranges are drawn. It is normal for moments after a split or merge; if it stays, a node holds an old catalogue.",
+  ],
+  row_budget_on_peer: [
+    "An older node cut its rows",
+    "It answers at most 1024 rows, so cold ranges of it may be missing. Upgrade it to see all.",
+  ],
+};
+
+const SAID = 3;
+
+/** One notice a kind of warning, gravest first; each tells what it means and what to do. */
+export function notices(fanout: Fanout | undefined): readonly Notice[] {
+  const found = new Map<string, { nodes: Set<string>; details: string[] }>();
+  for (const node of fanout?.nodes ?? []) {
+    for (const warning of node.warnings) {
+      const one = found.get(warning.code) ?? { nodes: new Set<string>(), details: [] };
+      one.nodes.add(nameOf(node));
+      one.details.push(detailOf(node, warning));
+      found.set(warning.code, one);
+    }
+  }
+  const order = Object.keys(ADVICE);
+  const place = (code: string) => (order.includes(code) ? order.indexOf(code) : order.length);
+  return [...found]
+    .sort(([left], [right]) => place(left) - place(right))
+    .map(([code, { nodes, details }]) => {
+      const [title, advice] = ADVICE[code] ?? [code.replaceAll("_", " "), "This page does not know what it means."];
+      return { code, title, advice, nodes: [...nodes], details: details.slice(0, SAID), count: details.length };
+    });
+}
+
+const MOMENTS = /\b1\d{12}\b/g;
+
+/** What the node's warning says; unix milliseconds become moments that people can read. */
+export function detailOf(node: NodeOutcome, warning: NodeWarning): string {
+  const detail = warning.detail.replaceAll(MOMENTS, (digits) => new Date(Number(digits)).toISOString().slice(0, 19) + "Z");
+  const about = warning.bucket_id === "" ? "" : ` (${warning.bucket_id})`;
+  return `${nameOf(node)}${about}: ${detail === "" ? warning.code.replaceAll("_", " ") : detail}`;
+}

@@ -1,0 +1,31 @@
+/** Numbers for people. One formatter each: building an Intl formatter costs more than using it a thousand times. */
+const compact = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, notation: "compact" });
+const plain = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const percent = new Intl.NumberFormat("en", { style: "percent", maximumSignificantDigits: 3 });
+
+export const compactly = (value: number): string => compact.format(value);
+export const exactly = (value: number): string => plain.format(value);
+
+export function shareOf(part: number, whole: number): string {
+  return whole > 0 ? percent.format(part / whole) : "–";
+}
+
+const STEPS: readonly (readonly [number, string])[] = [
+  [86_400, "d"],
+  [3_600, "h"],
+  [60, "min"],
+  [1, "s"],
+];
+
+/** The two largest parts of a length of time: "2 h 5 min", "41 s". */
+export function span(ms: number): string {
+  let rest = Math.max(0, Math.round(ms / 1000));
+  const parts: string[] = [];
+  for (const [seconds, unit] of STEPS) {
+    const count = Math.floor(rest / seconds);
+    rest -= count * seconds;
+    if (count > 0) parts.push(`${count} ${unit}`);
+    if (parts.length === 2 || (parts.length === 1 && count === 0)) break;
+  }
+  return parts.length === 0 ? "0 s" : parts.join(" ");
+}

@@ -1,0 +1,2 @@
+/** The one place where panels take the types of the gateway's answers from. */
+export type { Fanout, NodeOutcome, NodeWarning, Series } from "../wire";

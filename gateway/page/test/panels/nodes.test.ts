@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import { detailOf, missingBanner, nameOf, notices, stateOf } from "../../src/panels/nodes";
+import { fanout, node, warning } from "./made";
+
+describe("who is missing and what it means", () => {
+  test("a complete answer has no banner", () => {
+    expect(missingBanner(fanout(node({}), node({})), "writes")).toBeUndefined();
+    expect(missingBanner(undefined, "writes")).toBeUndefined();
+  });
+  test("each missing node is named, with its reason", () => {
+    const gone = node({ ok: false, node_id: "n2", node: "10.0.0.2:1", kind: "unreachable", error: "connection refused" });
+    const banner = missingBanner(fanout(node({}), gone), "writes");
+    expect(banner?.title).toBe("Not complete: 1 of 2 nodes missing");
+    expect(banner?.lines[0]).toBe("n2 at 10.0.0.2:1 cannot be reached: connection refused.");
+  });
+  test("reads and writes are told apart: a missing node takes part of every read, and only the writes that it led", () => {
+    const gone = fanout(node({ ok: false, kind: "deadline_exceeded" }));
+    expect(missingBanner(gone, "reads")?.lines.join()).toContain("every cell may be too low");
+    expect(missingBanner(gone, "write_bytes")?.lines.join()).toContain("the others are complete");
+    expect(missingBanner(gone, "write_bytes")?.lines.join()).not.toContain("every cell");
+  });
+  test("of many missing nodes some are named and the rest counted", () => {
+    const many = Array.from({ length: 9 }, (_, at) => node({ ok: false, kind: "unreachable", node_id: `n${at}` }));
+    const lines = missingBanner(fanout(...many), "reads")?.lines ?? [];
+    expect(lines).toHaveLength(6);
+    expect(lines[4]).toContain("5 more");
+  });
+  test("a kind that this page does not know is still said", () => {
+    expect(stateOf(node({ ok: false, kind: "on_fire" })).reason).toBe("on fire");
+  });
+});
+
+describe("names", () => {
+  test("a node goes by its id, one without by its address, and the local one is called so", () => {
+    expect(nameOf(node({ node_id: "n1", node: "a:1" }))).toBe("n1 at a:1");
+    expect(nameOf(node({ node: "a:1" }))).toBe("a:1");
+    expect(nameOf(node({ node: "self", node_id: "n1" }))).toBe("n1 (this process)");
+  });
+});
+
+describe("warnings", () => {
+  const CODES = ["clock_skew", "short_history", "duplicate_node", "duplicate_node_id", "catalog_divergence", "row_budget_on_peer"];
+  test("every code of the contract has words of its own and an advice", () => {
+    const found = notices(fanout(node({ warnings: CODES.map((code) => warning(code)) })));
+    expect(found.map((notice) => notice.code)).toEqual(CODES);
+    expect(new Set(found.map((notice) => notice.title)).size).toBe(CODES.length);
+    for (const notice of found) expect(notice.advice).toMatch(/\.$/);
+  });
+  test("a code of a later version is shown by its name", () => {
+    expect(notices(fanout(node({ warnings: [warning("moon_phase")] })))[0]?.title).toBe("moon phase");
+  });
+  test("the nodes of one code are gathered; a thousand divergences do not fill the page", () => {
+    const many = Array.from({ length: 1000 }, (_, at) => warning("catalog_divergence", `route:${at}`));
+    const [notice] = notices(fanout(node({ node_id: "n1", warnings: many }), node({ node_id: "n2", warnings: many })));
+    expect(notice?.nodes).toHaveLength(2);
+    expect(notice?.count).toBe(2000);
+    expect(notice?.details).toHaveLength(3);
+  });
+  test("moments in a detail are readable, other numbers stay", () => {
+    const said = detailOf(node({ node_id: "n1" }), { code: "short_history", bucket_id: "", detail: "from 1777290300000 on, 42" });
+    expect(said).toContain("2026-04-27T11:45:00Z");
+    expect(said).toContain("42");
+  });
+  test("a node that is counted elsewhere is said to be left out", () => {
+    expect(stateOf(node({ warnings: [warning("duplicate_node")] })).state).toBe("left out");
+    expect(stateOf(node({ warnings: [warning("clock_skew")] })).state).toBe("warns");
+    expect(stateOf(node({})).state).toBe("ok");
+  });
+});
