@@ -74,6 +74,21 @@ class LeafRange:
     end: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """How far a node's columns that were served before still hold.
+
+    Two answers of one life with the same number have equal rows and equal cells in every column that both hold.
+    newest_unix_ms: stamp of the newest column held, 0 = none. left_out_below_unix_ms: above 0 when the columns below
+    are left out because the query's `known` holds; left_out_columns: how many of the range asked for.
+    """
+
+    number: int
+    newest_unix_ms: int = 0
+    left_out_below_unix_ms: int = 0
+    left_out_columns: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """A matrix and where it comes from: one leaf's own answer, or a merged one; merging is closed over this type.
@@ -84,6 +99,7 @@ class Answer:
     row_leaf_set None = every leaf that is ok. leaf_ranges: exceptions to the rows' ranges, sorted by (row, leaf).
     step_ms: 0 = not known. node_id and incarnation are those of who answered: the node or the aggregator.
     leaf_answers: only for a request that asked for `unmerged`: (leaf number, its own answer); the matrix is then empty.
+    history: only on a node's own answer with every row.
     """
 
     matrix: Matrix
@@ -100,6 +116,7 @@ class Answer:
     leaf_ranges: tuple[LeafRange, ...] = ()
     leaf_answers: tuple[tuple[int, Answer], ...] = field(default=())
     revision: int = 0
+    history: History | None = None
 
     def __post_init__(self) -> None:
         rows, columns = self.matrix.shape

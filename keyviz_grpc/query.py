@@ -9,12 +9,26 @@ from keyviz_grpc.model import EVERYTHING, Series, Window
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Says that the caller holds every column of the range asked for that is stamped below `below_unix_ms`.
+
+    As one life (node_id, incarnation) of one node gave them while its history had that number; all are positive.
+    """
+
+    node_id: str
+    incarnation: int
+    history: int
+    below_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class MatrixQuery:
     """One request for a matrix.
 
     rows: row budget, 0 = every row. via: node ids of the aggregators passed, outermost first. unmerged: an
     aggregator returns each leaf's own answer. bucket_ids: only these rows, empty = all. node_id: only what this
-    node says, "" = all. exclude: (node_id, incarnation) of leaves that the caller has from elsewhere.
+    node says, "" = all. exclude: (node_id, incarnation) of leaves that the caller has from elsewhere. known: what need
+    not be said again; only a node heeds it.
     Hashable, so that identical requests can share one fan-out. Raises InvalidRequest for a negative budget.
     """
 
@@ -26,6 +40,7 @@ class MatrixQuery:
     bucket_ids: tuple[str, ...] = ()
     node_id: str = ""
     exclude: tuple[tuple[str, int], ...] = field(default=())
+    known: Known | None = None
 
     def __post_init__(self) -> None:
         if self.rows < 0:

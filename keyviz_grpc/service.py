@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -90,7 +91,8 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
     ) -> pb.GetKeyVizMatrixResponse:
         """See the proto file."""
         async with _errors_on_the_wire(context):
-            answer = await self._cluster.matrix(decode_query(request), _deadline(context))
+            query = replace(decode_query(request), known=None)  # a merged answer is always told in full
+            answer = await self._cluster.matrix(query, _deadline(context))
             accept = tuple(request.accept)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, lambda: encode_answer(answer, accept=accept))

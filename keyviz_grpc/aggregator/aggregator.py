@@ -164,7 +164,7 @@ class Aggregator:
     async def _ask_all(self, query: MatrixQuery, deadline: Deadline) -> list[Answer | Outcome]:
         """Every peer's answer or failure in configured order, the local node first."""
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
-        asked = replace(query, rows=0, window=self._widened(query.window), via=(*query.via, self.node_id))
+        asked = replace(query, rows=0, window=self._widened(query.window), via=(*query.via, self.node_id), known=None)
         budget = BytesBudget(self._settings.max_total_bytes)
         peers = await self._membership.peers(below)
 

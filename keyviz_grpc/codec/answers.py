@@ -20,8 +20,8 @@ from keyviz_grpc.codec.rows import (
     encode_rows,
 )
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
-from keyviz_grpc.model import Matrix, Series
-from keyviz_grpc.outcome import Answer, LeafRange, Outcome
+from keyviz_grpc.model import Catalogue, Matrix, Series
+from keyviz_grpc.outcome import Answer, History, LeafRange, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
 MAX_CELLS: Final = 100_000_000
@@ -40,8 +40,13 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
         oldest_unix_ms=answer.oldest_unix_ms,
         revision=answer.revision,
     )
+    left_out = _encode_history(answer, message)
     if pb.MATRIX_ENCODING_COLUMNAR in accept:
-        message.columnar.CopyFrom(encode_columnar(matrix))
+        if not left_out:
+            message.columnar.CopyFrom(encode_columnar(matrix))
+        elif len(matrix.columns):
+            message.columnar.CopyFrom(encode_columnar(matrix))
+            message.columnar.ClearField("catalogue")
     else:
         message.rows.extend(encode_rows(matrix))
         message.shares.extend(_encode_shares(matrix))
@@ -51,6 +56,18 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
     for number, own in answer.leaf_answers:
         message.leaf_answers.append(pb.LeafAnswer(leaf=number, answer=encode_answer(own, accept=accept)))
     return message
+
+
+def _encode_history(answer: Answer, message: pb.GetKeyVizMatrixResponse) -> bool:
+    """Whether columns that the caller knows are left out, and the rows with them."""
+    history = answer.history
+    if history is None:
+        return False
+    message.history.number = history.number
+    message.history.newest_unix_ms = history.newest_unix_ms
+    message.history.left_out_below_unix_ms = history.left_out_below_unix_ms
+    message.history.left_out_columns = history.left_out_columns
+    return history.left_out_below_unix_ms > 0
 
 
 def _encode_books(answer: Answer, message: pb.GetKeyVizMatrixResponse) -> None:
@@ -84,17 +101,28 @@ def _encode_conflicts(matrix: Matrix) -> list[pb.KeyVizConflicts]:
 
 
 def decode_answer(
-    response: pb.GetKeyVizMatrixResponse, *, series: Series, outcome: Outcome, max_cells: int = MAX_CELLS
+    response: pb.GetKeyVizMatrixResponse,
+    *,
+    series: Series,
+    outcome: Outcome,
+    max_cells: int = MAX_CELLS,
+    rows: Catalogue | None = None,
 ) -> Answer:
     """The model of an answer; `outcome` says whom it came from and how long it took, the answer fills up the rest.
 
+    rows: those of an answer that may leave out what its caller knows, None where nothing was said to be known.
     Raises MalformedAnswer that names the broken law and its place, TooLarge for more than `max_cells` cells. A merged
     answer (one that has outcomes) keeps its leaves' own outcomes.
     """
     columns = np.array(response.column_unix_ms, np.int64)
     if not 0 <= response.step_ms <= MAX_STEP_MS:
         raise MalformedAnswer(f"step_ms {response.step_ms} is not between 0 and {MAX_STEP_MS}")
-    matrix = _decode_matrix(response, series, columns, max_cells)
+    history = _decode_history(response)
+    if history is None or not history.left_out_below_unix_ms:
+        rows = None
+    elif rows is None:
+        raise MalformedAnswer("history: columns are left out, of which nobody said that they are known")
+    matrix = _decode_matrix(response, series, columns, max_cells, rows)
     stated = replace(
         outcome,
         node_id=response.node_id or outcome.node_id,
@@ -121,16 +149,34 @@ def decode_answer(
         leaf_ranges=ranges,
         leaf_answers=_decode_leaf_answers(response, series, outcomes, max_cells),
         revision=response.revision,
+        history=None if merged else history,
     )
 
 
+def _decode_history(response: pb.GetKeyVizMatrixResponse) -> History | None:
+    if not response.HasField("history"):
+        return None
+    told = response.history
+    if not told.number or min(told.newest_unix_ms, told.left_out_below_unix_ms) < 0:
+        raise MalformedAnswer(f"history: number {told.number} must not be 0, and no stamp below 0")
+    return History(told.number, told.newest_unix_ms, told.left_out_below_unix_ms, told.left_out_columns)
+
+
 def _decode_matrix(
-    response: pb.GetKeyVizMatrixResponse, series: Series, columns: NDArray[np.int64], max_cells: int
+    response: pb.GetKeyVizMatrixResponse,
+    series: Series,
+    columns: NDArray[np.int64],
+    max_cells: int,
+    rows: Catalogue | None,
 ) -> Matrix:
+    if rows is not None and not response.HasField("columnar"):
+        if response.rows or len(columns):
+            raise MalformedAnswer("history: columns are left out, and the rest is not in columnar form")
+        return Matrix(series, columns, rows, np.zeros((len(rows), 0), np.uint64))
     if response.HasField("columnar"):
         if response.rows:
             raise MalformedAnswer("both rows and columnar are filled")
-        return decode_columnar(response.columnar, series=series, columns=columns, max_cells=max_cells)
+        return decode_columnar(response.columnar, series=series, columns=columns, max_cells=max_cells, rows=rows)
     shape = (len(response.rows), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")

@@ -106,12 +106,22 @@ def _bits(marks: NDArray[np.bool_] | None) -> bytes:
 
 
 def decode_columnar(
-    message: pb.KeyVizColumnar, *, series: Series, columns: NDArray[np.int64], max_cells: int
+    message: pb.KeyVizColumnar,
+    *,
+    series: Series,
+    columns: NDArray[np.int64],
+    max_cells: int,
+    rows: Catalogue | None = None,
 ) -> Matrix:
-    """Raises MalformedAnswer for lengths that do not fit together, TooLarge for more than `max_cells` cells."""
+    """rows: in place of a catalogue, which the message must then lack.
+
+    Raises MalformedAnswer for lengths that do not fit together, TooLarge for more than `max_cells` cells.
+    """
     if message.version != VERSION:
         raise MalformedAnswer(f"columnar: version {message.version} is not known, only {VERSION}")
-    catalogue = _decode_catalogue(message.catalogue)
+    if rows is not None and message.catalogue:
+        raise MalformedAnswer("columnar: a catalogue where rows are left out")
+    catalogue = _decode_catalogue(message.catalogue) if rows is None else rows
     shape = (len(catalogue), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")

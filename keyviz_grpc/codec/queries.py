@@ -7,7 +7,7 @@ from typing import Final
 from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.query import Known, MatrixQuery
 
 SERIES_OF_NUMBER: Final = {
     pb.KEYVIZ_SERIES_UNSPECIFIED: Series.WRITES,
@@ -32,7 +32,7 @@ def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
         ("via", request.via, MAX_VIA),
         ("bucket_ids", request.bucket_ids, MAX_NAMES),
         ("exclude", [leaf.node_id for leaf in request.exclude], MAX_NAMES),
-        ("node_id", [request.node_id], 1),
+        ("node_id", [request.node_id, request.known.node_id], 2),
     ):
         if len(names) > most:
             raise InvalidRequest(field, len(names), f"has too many entries, at most {most} are allowed")
@@ -48,14 +48,27 @@ def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
         bucket_ids=tuple(request.bucket_ids),
         node_id=request.node_id,
         exclude=tuple((leaf.node_id, leaf.incarnation) for leaf in request.exclude),
+        known=_decode_known(request),
     )
+
+
+def _decode_known(request: pb.GetKeyVizMatrixRequest) -> Known | None:
+    if not request.HasField("known") or pb.MATRIX_ENCODING_COLUMNAR not in request.accept:
+        return None
+    known = request.known
+    for field, number in (("incarnation", known.incarnation), ("below_unix_ms", known.below_unix_ms)):
+        if number <= 0:
+            raise InvalidRequest(f"known.{field}", number, "must be positive")
+    if not known.node_id or not known.history:
+        raise InvalidRequest("known", f"node_id={known.node_id!r} history={known.history}", "must both be given")
+    return Known(known.node_id, known.incarnation, known.history, known.below_unix_ms)
 
 
 def encode_query(
     query: MatrixQuery, *, accept: tuple[pb.MatrixEncoding.ValueType, ...] = ()
 ) -> pb.GetKeyVizMatrixRequest:
     """The message for a query; accept: encodings besides rows that the caller reads."""
-    return pb.GetKeyVizMatrixRequest(
+    message = pb.GetKeyVizMatrixRequest(
         series=NUMBER_OF_SERIES[query.series],
         from_unix_ms=query.window.from_unix_ms,
         to_unix_ms=query.window.to_unix_ms,
@@ -67,3 +80,9 @@ def encode_query(
         node_id=query.node_id,
         exclude=[pb.LeafKey(node_id=node_id, incarnation=life) for node_id, life in query.exclude],
     )
+    if query.known is not None:
+        message.known.node_id = query.known.node_id
+        message.known.incarnation = query.known.incarnation
+        message.known.history = query.known.history
+        message.known.below_unix_ms = query.known.below_unix_ms
+    return message

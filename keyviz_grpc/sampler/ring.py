@@ -10,7 +10,8 @@ from keyviz_grpc.sampler.column import Column, added
 class Ring:
     """Columns by stamp. Not thread-safe; columns are immutable, so a list of them can be read without a lock.
 
-    `revision` grows when a column that was there already is counted into again.
+    `revision` grows when a column that was there already is counted into again, `rewrites` also when one is put
+    before the newest.
     """
 
     def __init__(self, limit: int) -> None:
@@ -18,6 +19,7 @@ class Ring:
         self._stamps: list[int] = []
         self._columns: dict[int, Column] = {}
         self.revision = 0
+        self.rewrites = 0
 
     @property
     def oldest_unix_ms(self) -> int:
@@ -38,7 +40,10 @@ class Ring:
         if held is not None:
             self._columns[stamp] = added(held, column)
             self.revision += 1
+            self.rewrites += 1
             return
+        if stamp < self.newest_unix_ms:
+            self.rewrites += 1
         insort(self._stamps, stamp)
         self._columns[stamp] = column
         while len(self._stamps) > self.limit:

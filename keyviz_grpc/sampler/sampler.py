@@ -24,6 +24,7 @@ from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler.batch import Batch, batch_of
 from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.drainer import Drainer
+from keyviz_grpc.sampler.history import Held, HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.picture import matrix_of
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.types import Op, PackedKeys, Route
@@ -99,7 +100,8 @@ class Sampler:
         self._reads: dict[int, int] = {}
         self._writes: dict[int, int] = {}
         self._labelled: dict[tuple[int, str, Op], int] = {}
-        self._rows_cache: tuple[tuple[int, int], NDArray[np.int64], NDArray[np.int64], Catalogue] | None = None
+        self._rows_cache: tuple[tuple[int, int], ShownRows] | None = None
+        self._history = HistoryNumber()
         self._matrix_cache: dict[tuple[object, ...], Matrix] = {}
         self._open: dict[int, OpenWindow] = {}
         self._beat_ms = clock() * 1000
@@ -377,17 +379,21 @@ class Sampler:
         with self._lock:
             self._settle()
             held = self._ring.between(query.window.from_unix_ms, query.window.to_unix_ms)
-            slots, starts, catalogue = self._rows()
+            shown = self._rows()
+            number, newest = self._history.now(shown, self._ring.rewrites), self._ring.newest_unix_ms
             table = np.array(list(self._identities), np.uint64).reshape(-1, 2)
             oldest, revision = self._ring.oldest_unix_ms, self._ring.revision
             version = self._buckets.version
         if query.node_id and query.node_id != self.node_id:
-            held, slots, starts, catalogue = [], slots[:0], starts[:0], Catalogue(())
-        ends = (held[0][0], held[-1][0], len(held)) if held else (0, 0, 0)
-        key = (query.series, ends, revision, version, len(slots), oldest)
+            held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))
+        left, history = what_is_left(
+            held, query, node_id=self.node_id, incarnation=self.incarnation, number=number, newest_unix_ms=newest
+        )
+        ends = (left[0][0], left[-1][0], len(left)) if left else (0, 0, 0)
+        key = (query.series, ends, number, version, len(shown.slots), oldest)
         matrix = self._matrix_cache.get(key)
         if matrix is None:
-            matrix = self._assemble(query.series, held, slots, starts, catalogue=catalogue, table=table)
+            matrix = self._assemble(query.series, left, shown, table)
             self._remember(key, matrix)
         generated = int(self._wall_clock() * 1000)
         outcome = Outcome(
@@ -407,17 +413,15 @@ class Sampler:
             generated_at_unix_ms=generated,
             oldest_unix_ms=oldest,
             revision=revision,
+            history=history,
         )
         return fold(select_rows(answer, query.bucket_ids), query.rows)
 
     def _assemble(
         self,
         series: Series,
-        held: Sequence[tuple[int, object]],
-        slots: NDArray[np.int64],
-        starts: NDArray[np.int64],
-        *,
-        catalogue: Catalogue,
+        held: Held,
+        shown: ShownRows,
         table: NDArray[np.uint64],
     ) -> Matrix:
         identities, (recode,) = unite([table])
@@ -425,10 +429,10 @@ class Sampler:
             recode = np.arange(len(table), dtype=np.uint32)
         return matrix_of(
             series,
-            held,  # type: ignore[arg-type]
-            slots=slots,
-            starts=starts,
-            catalogue=catalogue,
+            held,
+            slots=shown.slots,
+            starts=shown.starts,
+            catalogue=shown.catalogue,
             identities=identities,
             recode=recode,
         )
@@ -439,8 +443,7 @@ class Sampler:
                 del self._matrix_cache[next(iter(self._matrix_cache))]
             self._matrix_cache[key] = matrix
 
-    def _rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Catalogue]:
-        """(slots in key order, where each row starts in them, the rows)."""
+    def _rows(self) -> ShownRows:
         oldest = self._ring.oldest_unix_ms
         key = (self._buckets.version, oldest)
         if self._rows_cache is None or self._rows_cache[0] != key:
@@ -448,9 +451,11 @@ class Sampler:
             starts = (
                 [0, *(n + 1 for n, (a, b) in enumerate(pairwise(rows)) if a.bucket_id != b.bucket_id)] if rows else []
             )
-            catalogue = Catalogue(tuple(rows[n] for n in starts))
-            self._rows_cache = ((self._buckets.version, oldest), slots, np.array(starts, np.int64), catalogue)
-        return self._rows_cache[1:]
+            shown = ShownRows(slots, np.array(starts, np.int64), Catalogue(tuple(rows[n] for n in starts)))
+            if self._rows_cache is not None and shown.same_as(self._rows_cache[1]):
+                shown = self._rows_cache[1]
+            self._rows_cache = ((self._buckets.version, oldest), shown)
+        return self._rows_cache[1]
 
     def _leads(self, raft_group_id: int) -> SampleRole:
         leader = self._leaders.get(raft_group_id)

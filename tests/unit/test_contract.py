@@ -21,14 +21,18 @@ CONTRACT = {
     "GetKeyVizMatrixRequest": """
         series=1 KeyVizSeries; from_unix_ms=2 int64; to_unix_ms=3 int64; rows=4 uint32; via=16 repeated string;
         accept=17 repeated MatrixEncoding; unmerged=18 bool; bucket_ids=19 repeated string; node_id=20 string;
-        exclude=21 repeated LeafKey""",
+        exclude=21 repeated LeafKey; known=22 KnownColumns""",
+    "KnownColumns": "node_id=1 string; incarnation=2 int64; history=3 uint64; below_unix_ms=4 int64",
     "LeafKey": "node_id=1 string; incarnation=2 int64",
     "GetKeyVizMatrixResponse": """
         column_unix_ms=1 repeated int64; rows=2 repeated KeyVizRow; node_id=16 string; incarnation=17 int64;
         step_ms=18 int64; generated_at_unix_ms=19 int64; oldest_unix_ms=20 int64; shares=21 repeated KeyVizShare;
         conflicts=22 repeated KeyVizConflicts; outcomes=23 repeated KeyVizOutcome; column_nodes=24 repeated uint32;
         leaf_sets=25 repeated LeafSet; row_leaf_set=26 repeated uint32; leaf_ranges=27 repeated LeafRange;
-        columnar=28 KeyVizColumnar; leaf_answers=29 repeated LeafAnswer; revision=30 uint64""",
+        columnar=28 KeyVizColumnar; leaf_answers=29 repeated LeafAnswer; revision=30 uint64;
+        history=31 KeyVizHistory""",
+    "KeyVizHistory": """
+        number=1 uint64; newest_unix_ms=2 int64; left_out_below_unix_ms=3 int64; left_out_columns=4 uint32""",
     "KeyVizRow": """
         bucket_id=1 string; start=2 bytes; end=3 bytes; label=4 string; aggregate=5 bool; route_ids=6 repeated uint64;
         route_ids_truncated=7 bool; route_count=8 uint64; sample_roles=9 repeated SampleRole; lineage_id=10 string;
