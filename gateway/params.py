@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -9,11 +10,12 @@ from typing import Final
 from starlette.datastructures import QueryParams
 
 from keyviz_grpc.errors import InvalidRequest
-from keyviz_grpc.model import Series, Window
+from keyviz_grpc.model import KeyRange, Series, Window
 from keyviz_grpc.query import MatrixQuery
 
 MAX_ROWS: Final = 1024
 MAX_TEXT_CHARS: Final = 1024
+MAX_KEY_CHARS: Final = 16_384
 _INTEGER: Final = re.compile(r"-?[0-9]+", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _INT64_MAX: Final = 2**63 - 1
@@ -39,7 +41,8 @@ class CellRequest:
 def read_matrix_request(params: QueryParams) -> MatrixRequest:
     """Raises InvalidRequest naming the parameter and its value."""
     window = Window(_moment(params, "from_unix_ms"), _moment(params, "to_unix_ms"))
-    query = MatrixQuery(_series(params), window, rows=_rows(params), node_id=_text(params, "node"))
+    keys = KeyRange(_key(params, "start"), _key(params, "end"))
+    query = MatrixQuery(_series(params), window, rows=_rows(params), node_id=_text(params, "node"), keys=keys)
     return MatrixRequest(query, identity=_switch(params, "identity"))
 
 
@@ -102,6 +105,18 @@ def _text(params: QueryParams, name: str) -> str:
     if _CONTROL.search(text):
         raise InvalidRequest(name, text, "must not have control characters")
     return text
+
+
+def _key(params: QueryParams, name: str) -> bytes:
+    """A key in base64, as rows have it; the alphabet for addresses counts as well, and padding may be left out."""
+    text = _first(params, name)
+    if len(text) > MAX_KEY_CHARS:
+        raise InvalidRequest(name, text, f"must have at most {MAX_KEY_CHARS} characters")
+    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError:
+        raise InvalidRequest(name, text, "must be a key in base64") from None
 
 
 def _switch(params: QueryParams, name: str) -> bool:

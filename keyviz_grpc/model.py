@@ -75,6 +75,28 @@ EVERYTHING: Final = Window()
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Keys from `start` (inclusive) to `end` (exclusive) by bytes; an empty `end` is unbounded.
+
+    Raises InvalidRequest for a start that is not below its end.
+    """
+
+    start: bytes = b""
+    end: bytes = b""
+
+    def __post_init__(self) -> None:
+        if self.end and self.start >= self.end:
+            raise InvalidRequest("start", self.start, f"must be below end={self.end!r}")
+
+    def meets(self, row: Row) -> bool:
+        """Whether the row's range and this one have a key in common."""
+        return (not self.end or row.start < self.end) and (not row.end or self.start < row.end)
+
+
+ALL_KEYS: Final = KeyRange()
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """What a bucket is, apart from its traffic. Range [start, end) of keys by bytes; an empty `end` is unbounded.
 

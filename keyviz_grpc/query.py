@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from keyviz_grpc.errors import InvalidRequest
-from keyviz_grpc.model import EVERYTHING, Series, Window
+from keyviz_grpc.model import ALL_KEYS, EVERYTHING, KeyRange, Series, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,9 @@ class MatrixQuery:
 
     rows: row budget, 0 = every row. via: node ids of the aggregators passed, outermost first. unmerged: an
     aggregator returns each leaf's own answer. bucket_ids: only these rows, empty = all. node_id: only what this
-    node says, "" = all. exclude: (node_id, incarnation) of leaves that the caller has from elsewhere. known: what need
-    not be said again; only a node heeds it.
+    node says, "" = all. keys: only rows that meet this range, cut after merging and before folding to the budget; an
+    aggregator keeps it to itself. exclude: (node_id, incarnation) of leaves that the caller has from elsewhere. known:
+    what need not be said again; only a node heeds it.
     Hashable, so that identical requests can share one fan-out. Raises InvalidRequest for a negative budget.
     """
 
@@ -39,6 +40,7 @@ class MatrixQuery:
     unmerged: bool = False
     bucket_ids: tuple[str, ...] = ()
     node_id: str = ""
+    keys: KeyRange = ALL_KEYS
     exclude: tuple[tuple[str, int], ...] = field(default=())
     known: Known | None = None
 

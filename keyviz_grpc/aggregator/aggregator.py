@@ -14,8 +14,8 @@ from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, InvalidRequest, LoopRefused, SamplerDisabled
-from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge
-from keyviz_grpc.model import Series, Window
+from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge, select_range
+from keyviz_grpc.model import ALL_KEYS, Series, Window
 from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, NoUsablePeers, Outcome, Overview
 from keyviz_grpc.peers.protocols import Membership, Peer
 from keyviz_grpc.query import MatrixQuery
@@ -76,7 +76,9 @@ class Aggregator:
             merged = self._merge(results, query)
             tangled = merged.step_ms == 0 and query.via and not query.unmerged and len(merged.outcomes) > 1
             # Without any step the leaves cannot be aligned here; the aggregator above may know one.
-            return self._merge(results, replace(query, unmerged=True)) if tangled else fold(merged, query.rows)
+            if tangled:
+                return self._merge(results, replace(query, unmerged=True))
+            return fold(select_range(merged, query.keys), query.rows)
 
         with span("keyviz.merge") as note:
             answer = await self._in_thread(build)
@@ -164,7 +166,8 @@ class Aggregator:
     async def _ask_all(self, query: MatrixQuery, deadline: Deadline) -> list[Answer | Outcome]:
         """Every peer's answer or failure in configured order, the local node first."""
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
-        asked = replace(query, rows=0, window=self._widened(query.window), via=(*query.via, self.node_id), known=None)
+        via = (*query.via, self.node_id)
+        asked = replace(query, rows=0, keys=ALL_KEYS, window=self._widened(query.window), via=via, known=None)
         budget = BytesBudget(self._settings.max_total_bytes)
         peers = await self._membership.peers(below)
 

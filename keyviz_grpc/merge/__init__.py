@@ -2,8 +2,8 @@
 
 from keyviz_grpc.merge.budget import fold
 from keyviz_grpc.merge.merging import merge
-from keyviz_grpc.merge.parts import duplicate_leaves
+from keyviz_grpc.merge.parts import duplicate_leaves, select_range
 from keyviz_grpc.merge.provenance import contributions
 from keyviz_grpc.merge.slices import join_in_time
 
-__all__ = ["contributions", "duplicate_leaves", "fold", "join_in_time", "merge"]
+__all__ = ["contributions", "duplicate_leaves", "fold", "join_in_time", "merge", "select_range"]

@@ -12,7 +12,7 @@ from keyviz_grpc.merge.align import effective_steps, grid_step_ms, into_coarser,
 from keyviz_grpc.merge.columns import select_columns, with_columns
 from keyviz_grpc.merge.rows import with_range_ids
 from keyviz_grpc.merge.warnings import of_leaf, with_warnings, without_recomputed
-from keyviz_grpc.model import Catalogue, Matrix, Shares
+from keyviz_grpc.model import ALL_KEYS, Catalogue, KeyRange, Matrix, Shares
 from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.query import MatrixQuery
 
@@ -173,7 +173,18 @@ def select_rows(answer: Answer, bucket_ids: Sequence[str]) -> Answer:
     if not bucket_ids:
         return answer
     index = answer.matrix.catalogue.index
-    numbers = np.array(sorted({index[name] for name in bucket_ids if name in index}), np.int64)
+    return _take(answer, np.array(sorted({index[name] for name in bucket_ids if name in index}), np.int64))
+
+
+def select_range(answer: Answer, keys: KeyRange) -> Answer:
+    """Only the rows that have a key of the range, whole ones: an aggregate that reaches out of it stays as it is."""
+    if keys == ALL_KEYS:
+        return answer
+    rows = answer.matrix.catalogue.rows
+    return _take(answer, np.array([number for number, row in enumerate(rows) if keys.meets(row)], np.int64))
+
+
+def _take(answer: Answer, numbers: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Answer:
     row_leaf_set = None if answer.row_leaf_set is None else answer.row_leaf_set[numbers]
     moved = {int(old): new for new, old in enumerate(numbers)}
     ranges = tuple(replace(item, row=moved[item.row]) for item in answer.leaf_ranges if item.row in moved)

@@ -21,7 +21,7 @@ from gateway.app import create_app
 from gateway.serving import CertificateFiles, address_of, bind, http_server
 from gateway.settings import GatewaySettings
 from keyviz_grpc.errors import SettingError
-from tests.integration.http_clusters import certificate
+from tests.integration.http_clusters import certificate, http_cluster
 from tests.unit.gateway.scripted import MATRIX, ScriptedCluster, answer_of
 
 
@@ -226,3 +226,15 @@ async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> Non
     with pytest.raises(SettingError, match=r"certificate\.pem"):
         async with listening(ScriptedCluster(), tls=files):
             pytest.fail("it must not serve")
+
+
+async def test_a_range_of_keys_opens_what_the_row_budget_folded() -> None:
+    """Three routes in one row; asked for the keys of the second alone, that one row is the route, exactly."""
+    async with http_cluster() as cluster, httpx.AsyncClient(trust_env=False) as client:
+        url = f"{cluster.url}/admin/api/v1/keyviz/matrix"
+        whole = (await client.get(url, params={"series": "reads", "rows": 1})).json()
+        asked = {"series": "reads", "rows": "1", "start": "Mg==", "end": "Mw=="}
+        part = (await client.get(url, params=asked)).json()
+    assert [(row["aggregate"], row["values"]) for row in whole["rows"]] == [(True, [180])]
+    assert [(row["bucket_id"], row["values"]) for row in part["rows"]] == [("route:2", [60])]
+    assert part["column_unix_ms"] == whole["column_unix_ms"]

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyviz_grpc.aggregates import aggregate_id
-from keyviz_grpc.merge import fold, merge
-from keyviz_grpc.model import Catalogue, Row, Series
+from keyviz_grpc.merge import fold, merge, select_range
+from keyviz_grpc.model import Catalogue, KeyRange, Row, Series
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import MatrixQuery
 from tests.property.strategies import shares
@@ -112,3 +112,31 @@ def test_an_aggregates_id_is_that_of_its_hull_and_stable_for_ever() -> None:
         len({aggregate_id(b"a", b"m"), aggregate_id(b"a", b"m", 1), aggregate_id(b"am", b""), aggregate_id(b"", b"am")})
         == 4
     )
+
+
+@given(wholes(), st.integers(0, 9), st.integers(0, 9))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+def test_a_range_of_keys_gives_exactly_the_rows_that_meet_it(whole: Answer, first: int, width: int) -> None:
+    """Their cells, marks and shares unchanged, the others gone; the whole range changes nothing."""
+    start = b"%d" % first if first else b""
+    keys = KeyRange(start, b"%d" % (first + width) if width and first + width < 10 else b"")
+    part = select_range(whole, keys)
+    met = [n for n, row in enumerate(whole.matrix.catalogue.rows) if _keys_in_common(row, keys)]
+    assert list(part.matrix.catalogue.rows) == [whole.matrix.catalogue.rows[n] for n in met]
+    assert np.array_equal(part.matrix.values, whole.matrix.values[met])
+    for mine, all_ in ((part.matrix.soft, whole.matrix.soft), (part.matrix.conflicts, whole.matrix.conflicts)):
+        assert (mine is None) == (all_ is None)
+        assert mine is None or all_ is None or np.array_equal(mine, all_[met])
+    shares = whole.matrix.shares
+    assert part.matrix.shares.values.tolist() == shares.values[np.isin(shares.rows, met)].tolist()
+    assert select_range(whole, KeyRange()) is whole
+
+
+def _keys_in_common(row: Row, keys: KeyRange) -> bool:
+    """By trying the single keys of which the ranges here are made."""
+    universe = [b"", *[b"%d" % number for number in range(1, 10)]]
+
+    def holds(start: bytes, end: bytes) -> set[bytes]:
+        return {key for key in universe if start <= key and (not end or key < end)}
+
+    return bool(holds(row.start, row.end) & holds(keys.start, keys.end))

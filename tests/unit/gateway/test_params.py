@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 
 from gateway.params import read_cell_request, read_matrix_request
 from keyviz_grpc.errors import InvalidRequest
-from keyviz_grpc.model import Series, Window
+from keyviz_grpc.model import KeyRange, Series, Window
 from keyviz_grpc.query import MatrixQuery
 
 
@@ -59,6 +59,11 @@ def test_of_repeats_the_first_counts_and_an_empty_value_is_absent() -> None:
         ("identity=no", "identity='no'"),
         ("node=" + "n" * 1025, "node='nnn"),
         ("node=%00", r"node='\x00'"),
+        ("start=YQ%3D%3Da", "start='YQ==a'"),
+        ("start=YWJj%21", "start='YWJj!'"),
+        ("end=%C3%A4", "end='ä'"),
+        ("start=" + "A" * 16388, "start='AAA"),
+        ("start=Yg%3D%3D&end=YQ%3D%3D", "start=b'b'"),
     ],
 )
 def test_anything_else_wrong_is_refused_by_name_and_value(text: str, named: str) -> None:
@@ -67,6 +72,12 @@ def test_anything_else_wrong_is_refused_by_name_and_value(text: str, named: str)
         read_matrix_request(QueryParams(text))
     assert named in str(refused.value)
     assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["start=YQ%3D%3D&end=_%2F8%3D", "start=YQ&end=_%2F8"])
+def test_a_range_of_keys_is_base64_with_or_without_padding(text: str) -> None:
+    """Both alphabets, since a link may hold either."""
+    assert read_matrix_request(QueryParams(text)).query.keys == KeyRange(b"a", b"\xff\xff")
 
 
 def test_the_largest_moment_is_taken() -> None:
