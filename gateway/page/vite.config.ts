@@ -2,6 +2,7 @@ import { defineConfig } from "vite";
 
 export default defineConfig({
   base: "/admin/",
+  worker: { format: "es" },
   build: {
     outDir: "../static",
     emptyOutDir: true,

@@ -1,4 +1,4 @@
-import type { Fanout, NodeOutcome, Reply, Series } from "./wire";
+import type { Fanout, NodeOutcome, Refused, Series } from "./wire";
 
 /** The sentences that tell a reader how far the picture can be believed. */
 export function bannerText(fanout: Fanout | undefined, series: Series): string {
@@ -29,8 +29,8 @@ function meaning(series: Series): string {
 }
 
 /** Why there is no picture, and what to do. */
-export function emptyText(reply: Reply): string {
-  if (reply.kind === "matrix") return "No closed window yet. The first column appears after one step.";
+export function emptyText(reply: Refused | null): string {
+  if (reply === null) return "No closed window yet. The first column appears after one step.";
   if (reply.code === "keyviz_disabled") return "The sampler is off on every node.\nTurn it on to see traffic.";
   if (reply.code === "no_peers") return `No node can be reached.\n${reply.message}`;
   if (reply.code === "unauthenticated") return "Not signed in, or the session has ended.";

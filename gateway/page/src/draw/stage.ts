@@ -1,0 +1,84 @@
+/** The picture with its axes and bars: everything between a matrix with a viewport and pixels. */
+import type { Matrix } from "../data/matrix";
+import type { Viewport } from "../data/viewport";
+import { tableOf, type Shading } from "../scale/colour";
+import { keyTicks } from "../scale/labels";
+import { timeTicks } from "../scale/time";
+import { drawAxes } from "./axes";
+import { CellPainter } from "./cells";
+import { fitted, layoutOf, type Layout } from "./layout";
+import { barsAbove, barsBeside } from "./margins";
+import { dotSoft, hatchConflicts } from "./marks";
+import { widthOf } from "./ruler";
+
+export interface Scene {
+  readonly matrix: Matrix;
+  readonly port: Viewport;
+  readonly shading: Shading;
+  readonly utc: boolean;
+}
+
+export interface Canvases {
+  readonly frame: HTMLElement;
+  readonly heatmap: HTMLCanvasElement;
+  readonly above: HTMLCanvasElement;
+  readonly beside: HTMLCanvasElement;
+  readonly axes: SVGSVGElement;
+}
+
+const LABEL_GAP = 14;
+
+export class Stage {
+  readonly #on: Canvases;
+  readonly #painter = new CellPainter();
+  #table: Uint32Array | null = null;
+  #tableFor = "";
+  layout: Layout;
+
+  constructor(on: Canvases) {
+    this.#on = on;
+    this.layout = layoutOf(on.frame.clientWidth, on.frame.clientHeight);
+  }
+
+  draw(scene: Scene): void {
+    const began = performance.now();
+    const { matrix, port } = scene;
+    const ratio = window.devicePixelRatio || 1;
+    this.layout = layoutOf(this.#on.frame.clientWidth, this.#on.frame.clientHeight);
+    const { plot } = this.layout;
+    const cells = fitted(this.#on.heatmap, plot, ratio);
+    if (matrix.columns > 0 && matrix.rows.length > 0) {
+      this.#painter.paint(cells, matrix, port, this.#tableOf(scene.shading));
+      hatchConflicts(cells, matrix, port, ratio);
+      dotSoft(cells, matrix, port, ratio);
+    }
+    this.#bars(matrix, port, ratio);
+    const labels = plot.left - LABEL_GAP;
+    drawAxes(
+      this.#on.axes,
+      this.layout,
+      keyTicks(matrix, port, plot.height, labels, widthOf),
+      timeTicks(matrix, port, plot.width, scene.utc),
+    );
+    performance.measure("keyviz-draw", { start: began, end: performance.now() });
+  }
+
+  #bars(matrix: Matrix, port: Viewport, ratio: number): void {
+    const style = getComputedStyle(this.#on.frame);
+    const colours = { bar: style.getPropertyValue("--bar"), partial: style.getPropertyValue("--bar-partial") };
+    const above = fitted(this.#on.above, this.layout.above, ratio);
+    const beside = fitted(this.#on.beside, this.layout.beside, ratio);
+    if (matrix.columns === 0 || matrix.rows.length === 0) return;
+    barsAbove(above, matrix, port, colours, matrix.fanout?.responded ?? 0);
+    barsBeside(beside, matrix, port, colours);
+  }
+
+  #tableOf(shading: Shading): Uint32Array {
+    const key = `${shading.scale} ${shading.brightness} ${shading.top}`;
+    if (this.#table === null || key !== this.#tableFor) {
+      this.#table = tableOf(shading);
+      this.#tableFor = key;
+    }
+    return this.#table;
+  }
+}

@@ -1,0 +1,56 @@
+import { scaleTime, scaleUtc } from "d3-scale";
+import { timeFormat, utcFormat } from "d3-time-format";
+import { momentAt, placeOf, type Viewport } from "../data/viewport";
+import type { Matrix } from "../data/matrix";
+
+export interface TimeTick {
+  /** Pixels from the left of the plot. */
+  readonly x: number;
+  readonly text: string;
+}
+
+const PIXELS_A_TICK = 96;
+
+/** Round moments in view with their places; the first one, and each on a new day, tell the date too. */
+export function timeTicks(matrix: Matrix, port: Viewport, width: number, utc: boolean): readonly TimeTick[] {
+  if (matrix.columns === 0) return [];
+  const ends = [new Date(momentAt(matrix, port.x0)), new Date(momentAt(matrix, port.x1))];
+  const scale = (utc ? scaleUtc() : scaleTime()).domain(ends);
+  const perColumn = width / (port.x1 - port.x0);
+  const moments = scale.ticks(Math.max(2, Math.floor(width / PIXELS_A_TICK)));
+  const written = writer(moments, utc);
+  return moments.map((moment) => ({
+    x: (placeOf(matrix, moment.getTime()) - port.x0) * perColumn,
+    text: written(moment),
+  }));
+}
+
+function writer(moments: readonly Date[], utc: boolean): (moment: Date) => string {
+  const distance = (moments[1]?.getTime() ?? 0) - (moments[0]?.getTime() ?? 0);
+  const format = utc ? utcFormat : timeFormat;
+  if (distance >= 86_400_000) return format("%b %-d");
+  const day = format("%b %-d");
+  const clock = format(distance >= 60_000 || distance === 0 ? "%H:%M" : distance >= 1_000 ? "%H:%M:%S" : "%H:%M:%S.%L");
+  let before = "";
+  return (moment) => {
+    const today = day(moment);
+    const text = today === before || before === "" ? clock(moment) : `${today}, ${clock(moment)}`;
+    before = today;
+    return text;
+  };
+}
+
+/** "27 Apr 2026, 11:45:00" in the clock that the view uses. */
+export function moment(unixMs: number, utc: boolean): string {
+  return (utc ? utcFormat : timeFormat)("%-d %b %Y, %H:%M:%S")(new Date(unixMs));
+}
+
+/** "11:45:00", with milliseconds where there are any. */
+export function clock(unixMs: number, utc: boolean): string {
+  return (utc ? utcFormat : timeFormat)(unixMs % 1000 === 0 ? "%H:%M:%S" : "%H:%M:%S.%L")(new Date(unixMs));
+}
+
+/** The name of the clock: "UTC" or the zone that the browser lives in. */
+export function zone(utc: boolean): string {
+  return utc ? "UTC" : new Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
