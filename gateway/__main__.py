@@ -31,6 +31,7 @@ from keyviz_grpc.cli.options import (
     PEER_ADDRESS,
     SIZE,
     Duration,
+    check_otlp,
     log_format_option,
     option,
     until_stdin_closes_option,
@@ -169,8 +170,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     """The one true heatmap of a cluster: asks every node, merges, and serves the result as JSON, gRPC and a page."""
     choice = _one_of(PeersChoice(peers, peers_dns, peers_file, seeds))
     given = _Secrets(key_file, previous_key_file, token_file, session_key_file, previous_session_key_file, users_file)
-    if otlp is not None and not otlp.startswith(("http://", "https://")):
-        raise click.UsageError(f"--otlp {otlp!r}: expected http://HOST:PORT or https://HOST:PORT")
+    check_otlp(otlp)
     if (peer_certificate is None) != (peer_key is None):
         raise click.UsageError("--peer-certificate and --peer-key go together")
     if peer_certificate is not None and peer_ca is None:

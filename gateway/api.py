@@ -61,7 +61,7 @@ class Api:
         self._cluster, self._gate, self._settings = cluster, gate, settings
         self._metrics, self._threads, self._wall_clock = metrics, threads, wall_clock
         self._in_flight = InFlight(settings.max_requests)
-        self._bodies: Flights[_Wanted, _Body] = Flights(settings.max_requests)
+        self._bodies: Flights[_Wanted, _Body] = Flights(settings.max_requests, joined=metrics.joined_body)
         self._readiness: Flights[str, bool] = Flights(1)
         self._renderer = MatrixRenderer()
         metrics.watch_in_flight(lambda: self._in_flight.count)
@@ -80,7 +80,6 @@ class Api:
         with span("keyviz.matrix", series=wanted.asked.query.series.value):
             answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
             _check_node(answer, wanted.asked.query)
-            self._metrics.saw(answer)
             loop = asyncio.get_running_loop()
             with span("keyviz.encode", encoding=wanted.encoding or "identity") as note:
                 body = await loop.run_in_executor(self._threads, self._render, answer, wanted)

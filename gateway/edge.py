@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.endpoints import ROUTE_KEY
-from gateway.metrics import OTHER, Metrics
+from gateway.metrics import Metrics
 from gateway.problems import problem
+from keyviz_grpc.metrics import OTHER
 from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
 
 log = logging.getLogger(__name__)

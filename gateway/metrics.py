@@ -1,63 +1,64 @@
-"""What Prometheus sees of the HTTP face. Every label has a small, fixed set of values."""
+"""What Prometheus sees of the gateway. Every label has a small, bounded set of values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics import MetricWrapperBase
 from starlette.requests import Request
 from starlette.responses import Response
 
-from keyviz_grpc.outcome import Answer
+from keyviz_grpc.cli.exposing import process_registry
+from keyviz_grpc.metrics import BYTES, OTHER, SECONDS
+from keyviz_grpc.outcome import Answer, Outcome
 
 MAX_PEERS: Final = 256
-OTHER: Final = "other"
+FORGET_S: Final = 600.0
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
-_BYTES: Final = tuple(4.0**power for power in range(4, 14))
 
 
 class Metrics:
-    """One registry for one gateway; nothing here is shared by the process."""
+    """One registry for one gateway; nothing here is shared by the process. An `Observer` of its aggregator."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
-        self._peers: set[str] = set()
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = process_registry() if registry is None else registry
         self._requests = self._counter("http_requests", "Requests answered.", ("route", "method", "status"))
         self._seconds = self._histogram("http_request_seconds", "Time to the last byte handed over.", ("route",))
-        self._in_flight = Gauge("keyviz_http_in_flight", "Requests to the API under way.", registry=self.registry)
+        self._in_flight = self._gauge("http_in_flight", "Requests to the API under way.")
         self._outcomes = self._counter("peer_outcomes", "What peers contributed: ok or a failure kind.", ("kind",))
-        self._latency = self._histogram("peer_latency_seconds", "How long a peer took to answer.", ("peer",))
+        self._latency = self._histogram("peer_latency_seconds", "How long a peer took to answer or fail.", ("peer",))
+        self._received = self._histogram("peer_answer_bytes", "Size of one answer of a peer.", ("peer",), BYTES)
+        self._peers = _Peers((self._latency, self._received))
         self._warnings = self._counter("peer_warnings", "Warnings about peers' answers.", ("code",))
-        self._rows = Gauge("keyviz_matrix_rows", "Rows of the latest matrix.", registry=self.registry)
-        self._columns = Gauge("keyviz_matrix_columns", "Columns of the latest matrix.", registry=self.registry)
-        self._conflicts = Gauge(
-            "keyviz_matrix_conflicts", "Cells in conflict in the latest matrix.", registry=self.registry
+        self._merge_seconds = self._histogram("merge_seconds", "Time to merge the answers and fold them.", ())
+        self._fan_outs = self._gauge("fan_outs_in_flight", "Different questions that are with the peers.")
+        self._coalesced = self._counter(
+            "coalesced_requests", "Requests that waited for an identical one: its fan-out or its body.", ("stage",)
         )
+        self._rows = self._gauge("matrix_rows", "Rows of the latest matrix.")
+        self._columns = self._gauge("matrix_columns", "Columns of the latest matrix.")
+        self._conflicts = self._gauge("matrix_conflicts", "Cells in conflict in the latest matrix.")
+        self._responded = self._gauge("matrix_nodes_responded", "Nodes that contributed to the latest matrix.")
+        self._expected = self._gauge("matrix_nodes_expected", "Nodes that should have contributed to it.")
         self._render_seconds = self._histogram("render_seconds", "Time to render a matrix as JSON.", ())
-        self._json_bytes = self._histogram("json_bytes", "Size of a rendered matrix.", (), _BYTES)
+        self._json_bytes = self._histogram("json_bytes", "Size of a rendered matrix.", (), BYTES)
         self._pack_seconds = self._histogram("compress_seconds", "Time to compress a body.", ("encoding",))
-        self._packed_bytes = self._histogram("compressed_bytes", "Size of a compressed body.", ("encoding",), _BYTES)
+        self._packed_bytes = self._histogram("compressed_bytes", "Size of a compressed body.", ("encoding",), BYTES)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"keyviz_{name}", text, labels, registry=self.registry)
 
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"keyviz_{name}", text, registry=self.registry)
+
     def _histogram(
-        self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...] = _SECONDS
+        self, name: str, text: str, labels: tuple[str, ...], buckets: Sequence[float] = SECONDS
     ) -> Histogram:
         return Histogram(f"keyviz_{name}", text, labels, buckets=buckets, registry=self.registry)
 
@@ -65,22 +66,45 @@ class Metrics:
         """Reads the number of requests under way from `count` whenever somebody looks."""
         self._in_flight.set_function(count)
 
+    def watch_fan_outs(self, count: Callable[[], int]) -> None:
+        """Reads the number of fan-outs under way from `count` whenever somebody looks."""
+        self._fan_outs.set_function(count)
+
     def answered(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """A request came to its end."""
         self._requests.labels(route, method if method in _METHODS else OTHER, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def saw(self, answer: Answer) -> None:
-        """A cluster's answer came in."""
-        for outcome in answer.outcomes:
+    def received(self, peer: str, size_bytes: int) -> None:
+        """One answer of a peer came in over the wire."""
+        self._received.labels(self._peers.label(peer)).observe(size_bytes)
+
+    def asked(self, peer: str, result: Answer | Outcome, seconds: float) -> None:
+        """See Observer. Of a peer that is an aggregator itself, every leaf's outcome counts."""
+        self._latency.labels(self._peers.label(peer)).observe(seconds)
+        for outcome in result.outcomes if isinstance(result, Answer) else (result,):
             self._outcomes.labels("ok" if outcome.kind is None else outcome.kind.value).inc()
-            self._latency.labels(self._peer(outcome.address or "self")).observe(outcome.latency_ms / 1000)
+
+    def merged(self, answer: Answer, seconds: float) -> None:
+        """See Observer."""
+        self._merge_seconds.observe(seconds)
+        for outcome in answer.outcomes:
             for warning in outcome.warnings:
                 self._warnings.labels(warning.code.value).inc()
         rows, columns = answer.matrix.shape
         self._rows.set(rows)
         self._columns.set(columns)
         self._conflicts.set(0 if answer.matrix.conflicts is None else int(answer.matrix.conflicts.sum()))
+        self._responded.set(answer.responded)
+        self._expected.set(len(answer.outcomes))
+
+    def joined(self) -> None:
+        """See Observer."""
+        self._coalesced.labels("fan_out").inc()
+
+    def joined_body(self) -> None:
+        """A request waits for the body that an identical one is having made."""
+        self._coalesced.labels("body").inc()
 
     def rendered(self, seconds: float, size: int) -> None:
         """A matrix was rendered."""
@@ -92,13 +116,33 @@ class Metrics:
         self._pack_seconds.labels(encoding).observe(seconds)
         self._packed_bytes.labels(encoding).observe(size)
 
-    def _peer(self, address: str) -> str:
-        if address not in self._peers and len(self._peers) >= MAX_PEERS:
-            return OTHER
-        self._peers.add(address)
-        return address
-
     async def expose(self, request: Request) -> Response:
         """The text format of Prometheus."""
         del request
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Peers:
+    """The peers that have series of their own, at most MAX_PEERS.
+
+    When there are more, a new one takes the place of one that is unheard of for FORGET_S seconds, if there is one.
+    """
+
+    def __init__(self, families: Sequence[MetricWrapperBase], clock: Callable[[], float] = time.monotonic) -> None:
+        self._families, self._clock = families, clock
+        self._heard: OrderedDict[str, float] = OrderedDict()
+
+    def label(self, address: str) -> str:
+        """The peer's own label, or `other` where there is no room."""
+        now = self._clock()
+        if address not in self._heard and len(self._heard) >= MAX_PEERS:
+            oldest, heard = next(iter(self._heard.items()))
+            if now - heard < FORGET_S:
+                return OTHER
+            del self._heard[oldest]
+            for family in self._families:
+                with contextlib.suppress(KeyError):
+                    family.remove(oldest)
+        self._heard[address] = now
+        self._heard.move_to_end(address)
+        return address

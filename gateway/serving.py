@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import math
 import socket
@@ -24,25 +23,6 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_S: Final = 75
 CERTIFICATE_LOOK_S: Final = 5.0
-
-
-def bind(address: str) -> socket.socket:
-    """A listening socket on HOST:PORT; port 0 = any free one. Raises SettingError naming the address."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    with contextlib.suppress(ValueError):
-        host = str(ipaddress.ip_address(host))
-    try:
-        family, *_, where = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server((str(where[0]), int(port)), family=family, backlog=1024)
-    except OSError as error:
-        raise SettingError(f"cannot listen on {address}: {error.strerror or error}") from error
-
-
-def address_of(listener: socket.socket) -> str:
-    """HOST:PORT as really bound."""
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,17 @@ from gateway.app import create_app
 from gateway.endpoints import Endpoint
 from gateway.metrics import Metrics
 from gateway.problems import Refused, answer_refused
-from gateway.serving import CertificateFiles, address_of, bind, http_server
+from gateway.serving import CertificateFiles, http_server
 from gateway.session import Sessions
 from gateway.settings import GatewaySettings
 from gateway.users import Users
-from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.aggregator import Aggregator, FailureLog, Observers
 from keyviz_grpc.auth import Verifier
 from keyviz_grpc.cli.options import parse_address
 from keyviz_grpc.cli.running import announce_ready, stop_requested
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import DnsPeers, FilePeers, Membership, SeedPeers, StaticPeers
 from keyviz_grpc.server import ServerSettings, check_exposure, serve_cluster
 from keyviz_grpc.tracing import start_tracing
@@ -112,11 +113,17 @@ async def _serve(plan: GatewayPlan) -> None:
             stack.callback(start_tracing(plan.otlp, service="keyviz-gateway"))
         listener = bind(plan.http)
         stack.callback(listener.close)
+        plan.shared.received = metrics.received
         aggregator = Aggregator(
-            plan.choice.membership(plan.shared), settings=plan.fanout, node_id=plan.node_id, version=VERSION
+            plan.choice.membership(plan.shared),
+            settings=plan.fanout,
+            node_id=plan.node_id,
+            version=VERSION,
+            observer=Observers([metrics, FailureLog()]),
         )
         stack.push_async_callback(aggregator.close)
-        grpc_address = await _serve_grpc(plan, aggregator, stack)
+        metrics.watch_fan_outs(lambda: aggregator.fan_outs)
+        grpc_address = await _serve_grpc(plan, aggregator, metrics, stack)
         if plan.metrics is not None:
             await _serve_metrics(plan.metrics, metrics, stack)
         app = create_app(aggregator, settings=plan.settings, sessions=plan.sessions, users=plan.users, metrics=metrics)
@@ -125,10 +132,14 @@ async def _serve(plan: GatewayPlan) -> None:
         await stop.wait()
 
 
-async def _serve_grpc(plan: GatewayPlan, aggregator: Aggregator, stack: contextlib.AsyncExitStack) -> str:
+async def _serve_grpc(
+    plan: GatewayPlan, aggregator: Aggregator, metrics: Metrics, stack: contextlib.AsyncExitStack
+) -> str:
     if plan.grpc is None:
         return ""
-    server = await serve_cluster(aggregator, listen=plan.grpc, settings=plan.server, verifier=plan.verifier)
+    server = await serve_cluster(
+        aggregator, listen=plan.grpc, settings=plan.server, verifier=plan.verifier, registry=metrics.registry
+    )
     stack.push_async_callback(server.drain, plan.drain_s)
     return server.address
 

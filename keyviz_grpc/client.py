@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.request_id import HEADER, REQUEST_ID
 from keyviz_grpc.slicing import Reply, Slicer
+from keyviz_grpc.tracing import outgoing
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +61,15 @@ class TlsFiles:
 
 @dataclass(slots=True)
 class ClientShared:
-    """What the clients of one process share: settings, credentials, and threads that decode."""
+    """What the clients of one process share: settings, credentials, and threads that decode.
+
+    received: told the address and the bytes of each answer that came in.
+    """
 
     max_message_bytes: int = 64 << 20
     credentials: Credentials | None = None
     tls: TlsFiles | None = None
+    received: Callable[[str, int], None] | None = None
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="keyviz-decode")
     )
@@ -98,6 +104,8 @@ class PeerClient:
         if isinstance(raw, Outcome):
             over_cap = raw.kind is FailureKind.MESSAGE_TOO_LARGE
             return Reply(replace(raw, latency_ms=latency_ms), over_cap=over_cap)
+        if self._shared.received is not None:
+            self._shared.received(self.address, len(raw))
         if not budget.take(len(raw)):
             detail = f"{len(raw)} bytes more than the {budget.total_bytes} that all answers together may hold"
             return Reply(self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms))
@@ -168,6 +176,7 @@ class PeerClient:
         metadata = self._shared.credentials.metadata() if self._shared.credentials is not None else ()
         if request_id := REQUEST_ID.get():
             metadata = (*metadata, (HEADER, request_id))
+        metadata = (*metadata, *outgoing())
         try:
             raw: bytes = await call(request, timeout=max(0.001, deadline.left_s()), metadata=metadata)
         except grpc.aio.AioRpcError as error:

@@ -10,11 +10,13 @@ import grpc
 
 from keyviz_grpc.auth import Refused, Verifier
 from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
+from keyviz_grpc.tracing import served
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("keyviz.audit")
 
 MAX_DETAILS_CHARS: Final = 1000
+INTERNAL: Final = "internal: see the server's log"
 OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -36,12 +38,13 @@ class Barrier(grpc.aio.ServerInterceptor):
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             REQUEST_ID.set(_request_id_of(handler_call_details))  # each call has a context of its own
             try:
-                return await inner(request, context)
+                with served(handler_call_details.method, handler_call_details.invocation_metadata):
+                    return await inner(request, context)
             except grpc.aio.AbortError:
                 raise
             except Exception:
                 log.exception("a handler failed", extra={"method": handler_call_details.method})
-                await context.abort(grpc.StatusCode.INTERNAL, "internal: see the server's log")
+                await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)
 
         return grpc.unary_unary_rpc_method_handler(
             guarded,
@@ -74,13 +77,19 @@ class Gate(grpc.aio.ServerInterceptor):
         except Refused as refused:
             audit.warning("request refused", extra={"method": method, "outcome": "unauthenticated"})
             return _refusing(str(refused), await continuation(handler_call_details))
+        except Exception:
+            # The barrier does not stand before an interceptor, and gRPC would tell the caller the exception's text.
+            log.exception("checking credentials failed", extra={"method": method})
+            return _refusing(INTERNAL, await continuation(handler_call_details), grpc.StatusCode.INTERNAL)
         return await continuation(handler_call_details)
 
 
-def _refusing(message: str, handler: Handler | None) -> Handler:
+def _refusing(
+    message: str, handler: Handler | None, code: grpc.StatusCode = grpc.StatusCode.UNAUTHENTICATED
+) -> Handler:
     async def refuse(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         del request
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, message)
+        await context.abort(code, message)
 
     async def refuse_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         yield await refuse(request, context)

@@ -14,12 +14,14 @@ from typing import Final, Self
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
 
 from keyviz_grpc.auth import Verifier
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.files import FileMark, mark_of
 from keyviz_grpc.interceptors import Barrier, Gate
+from keyviz_grpc.metrics import Meter, ServerMetrics
 from keyviz_grpc.proto import admin_pb2, admin_pb2_grpc, keyviz_pb2, keyviz_pb2_grpc
 from keyviz_grpc.service import ClusterServicer, NodeServicer
 from keyviz_grpc.source import Source
@@ -29,6 +31,12 @@ log = logging.getLogger(__name__)
 SERVICES: Final = (
     keyviz_pb2.DESCRIPTOR.services_by_name["KeyViz"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name,
+)
+METHODS: Final = frozenset(
+    f"{service.full_name}/{method.name}"
+    for file in (keyviz_pb2, admin_pb2, health_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
 )
 
 
@@ -69,17 +77,21 @@ class RunningServer:
         address: str,
         health_service: health.aio.HealthServicer,
         threads: ThreadPoolExecutor,
+        metrics: ServerMetrics | None = None,
     ) -> None:
         self.address = address
         self._server = server
         self._health = health_service
         self._threads = threads
+        self._metrics = metrics
 
     async def drain(self, grace_s: float = 5.0) -> None:
         """Says NOT_SERVING, takes no new calls, lets those under way end for up to `grace_s` seconds."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_s)
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._metrics is not None:
+            self._metrics.forget()
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,25 +103,43 @@ class RunningServer:
 
 
 async def serve_node(
-    source: Source | None, *, listen: str, settings: ServerSettings | None = None, verifier: Verifier | None = None
+    source: Source | None,
+    *,
+    listen: str,
+    settings: ServerSettings | None = None,
+    verifier: Verifier | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> RunningServer:
     """Serves one node's own view on `listen` (HOST:PORT, port 0 = any free one). source None: the sampler is off.
 
+    registry: where the metrics of the server and its sampler are shown until it is drained, such as
+    `prometheus_client.REGISTRY`; one server a registry.
     Raises SettingError when the address cannot be bound, and for an address that others can reach without TLS and
     credentials unless `settings.insecure`.
     """
     settings = settings or ServerSettings()
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
-    return await _serve(NodeServicer(source, threads), threads, listen=listen, settings=settings, verifier=verifier)
+    metrics = None if registry is None else ServerMetrics(registry, METHODS)
+    if metrics is not None:
+        metrics.watch(source)
+    servicer = NodeServicer(source, threads, metrics)
+    return await _serve(servicer, threads, listen=listen, settings=settings, verifier=verifier, metrics=metrics)
 
 
 async def serve_cluster(
-    cluster: Cluster, *, listen: str, settings: ServerSettings | None = None, verifier: Verifier | None = None
+    cluster: Cluster,
+    *,
+    listen: str,
+    settings: ServerSettings | None = None,
+    verifier: Verifier | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> RunningServer:
     """Serves a whole cluster's view, as `serve_node` does one node's."""
     settings = settings or ServerSettings()
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
-    return await _serve(ClusterServicer(cluster, threads), threads, listen=listen, settings=settings, verifier=verifier)
+    metrics = None if registry is None else ServerMetrics(registry, METHODS)
+    servicer = ClusterServicer(cluster, threads, metrics)
+    return await _serve(servicer, threads, listen=listen, settings=settings, verifier=verifier, metrics=metrics)
 
 
 async def _serve(
@@ -119,11 +149,16 @@ async def _serve(
     listen: str,
     settings: ServerSettings,
     verifier: Verifier | None,
+    metrics: ServerMetrics | None,
 ) -> RunningServer:
     check_exposure(
         listen, tls=settings.certificate is not None, guarded=verifier is not None, insecure=settings.insecure
     )
-    interceptors: Sequence[grpc.aio.ServerInterceptor] = [Barrier(), *([Gate(verifier)] if verifier else [])]
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = [
+        *([Meter(metrics)] if metrics else []),
+        Barrier(),
+        *([Gate(verifier)] if verifier else []),
+    ]
     server = grpc.aio.server(
         interceptors=interceptors,
         maximum_concurrent_rpcs=settings.max_concurrent,
@@ -144,7 +179,7 @@ async def _serve(
     await server.start()
     for name in ("", *SERVICES):
         await health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return RunningServer(server, address, health_service, threads)
+    return RunningServer(server, address, health_service, threads, metrics)
 
 
 def check_exposure(listen: str, *, tls: bool, guarded: bool, insecure: bool) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import contextvars
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
 
@@ -16,10 +18,15 @@ from keyviz_grpc.codec import decode_query, encode_answer, encode_overview
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import ON_THE_WIRE, InvalidRequest, KeyVizError, SamplerDisabled
 from keyviz_grpc.interceptors import MAX_DETAILS_CHARS
+from keyviz_grpc.metrics import ServerMetrics
+from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.source import Source
+from keyviz_grpc.tracing import span
 
+_Result = TypeVar("_Result")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 DEFAULT_DEADLINE_S: Final = 10.0
@@ -46,12 +53,35 @@ def _status_of(error: KeyVizError) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode[entry.grpc_code], details[:MAX_DETAILS_CHARS]
 
 
+async def _in_thread(threads: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
+    # The thread logs under the same request id, and its spans belong to the same trace.
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(threads, lambda: context.run(work))
+
+
+def _read(source: Source, query: MatrixQuery) -> Answer:
+    with span("keyviz.read", series=query.series.value) as note:
+        answer = source.matrix(query)
+        note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
+    return answer
+
+
+def _encoded(answer: Answer, accept: tuple[int, ...], metrics: ServerMetrics | None) -> pb.GetKeyVizMatrixResponse:
+    began = time.perf_counter()
+    with span("keyviz.encode", encoding="columnar" if accept else "rows"):
+        message = encode_answer(answer, accept=accept)
+    if metrics is not None:
+        metrics.encoded(answer.matrix.shape, time.perf_counter() - began)
+    return message
+
+
 class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
     """Answers from one node's own source and never asks anybody else. `source` None: its sampler is off."""
 
-    def __init__(self, source: Source | None, threads: ThreadPoolExecutor) -> None:
-        self._source = source
-        self._threads = threads
+    def __init__(
+        self, source: Source | None, threads: ThreadPoolExecutor, metrics: ServerMetrics | None = None
+    ) -> None:
+        self._source, self._threads, self._metrics = source, threads, metrics
 
     def _sampler(self) -> Source:
         if self._source is None:
@@ -65,8 +95,7 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
         async with _errors_on_the_wire(context):
             query, source = decode_query(request), self._sampler()
             accept = tuple(request.accept)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, lambda: encode_answer(source.matrix(query), accept=accept))
+            return await _in_thread(self._threads, lambda: _encoded(_read(source, query), accept, self._metrics))
         raise _Unreachable
 
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
@@ -82,9 +111,8 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
 class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
     """Answers for a whole cluster, so that aggregators stack into trees."""
 
-    def __init__(self, cluster: Cluster, threads: ThreadPoolExecutor) -> None:
-        self._cluster = cluster
-        self._threads = threads
+    def __init__(self, cluster: Cluster, threads: ThreadPoolExecutor, metrics: ServerMetrics | None = None) -> None:
+        self._cluster, self._threads, self._metrics = cluster, threads, metrics
 
     async def GetKeyVizMatrix(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetKeyVizMatrixRequest, context: Context
@@ -94,8 +122,7 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
             query = replace(decode_query(request), known=None)  # a merged answer is always told in full
             answer = await self._cluster.matrix(query, _deadline(context))
             accept = tuple(request.accept)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, lambda: encode_answer(answer, accept=accept))
+            return await _in_thread(self._threads, lambda: _encoded(answer, accept, self._metrics))
         raise _Unreachable
 
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire

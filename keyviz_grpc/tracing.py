@@ -6,17 +6,21 @@ A store that has set OpenTelemetry up sees these spans among its own; a command 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.version import VERSION
 
 trace: Any
+_across: Any
 try:
     from opentelemetry import trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    _across = TraceContextTextMapPropagator()
 except ImportError:
-    trace = None
+    trace = _across = None
 
 _SCOPE: Final = "keyviz_grpc"
 
@@ -29,6 +33,30 @@ def span(name: str, **attributes: str | float) -> Iterator[Callable[..., None]]:
         return
     with trace.get_tracer(_SCOPE, VERSION).start_as_current_span(name, attributes=attributes) as current:
         yield lambda **more: current.set_attributes(more)
+
+
+def outgoing() -> tuple[tuple[str, str], ...]:
+    """Metadata that makes the called server's spans part of the current trace; nothing where there is none."""
+    if _across is None:
+        return ()
+    carrier: dict[str, str] = {}
+    _across.inject(carrier)
+    return tuple(carrier.items())
+
+
+@contextlib.contextmanager
+def served(method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Iterator[None]:
+    """A span for the time in which a call is served, under the caller's span if its metadata names one."""
+    if trace is None:
+        yield
+        return
+    carrier = {key: value for key, value in metadata if key in _across.fields and isinstance(value, str)}
+    kind = trace.SpanKind.SERVER
+    tracer = trace.get_tracer(_SCOPE, VERSION)
+    with tracer.start_as_current_span(
+        "keyviz.serve", context=_across.extract(carrier), kind=kind, attributes={"method": method}
+    ):
+        yield
 
 
 def start_tracing(endpoint: str, *, service: str) -> Callable[[], None]:

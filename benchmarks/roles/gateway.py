@@ -10,10 +10,11 @@ from typing import Any
 
 from benchmarks.children import options, say, used
 from gateway.app import create_app
-from gateway.serving import address_of, bind, http_server
+from gateway.serving import http_server
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import StaticPeers
 
 TICK_S = 0.002

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.aggregator.observer import Observer, Observers
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
@@ -36,6 +37,7 @@ class Aggregator:
     """Fans a request out to every peer and merges. Implements `Cluster`; for one event loop.
 
     local: a node in this very process, listed first as `self`, asked without a network hop. wall_clock: unix seconds.
+    observer: told how each request goes.
     """
 
     def __init__(
@@ -48,16 +50,18 @@ class Aggregator:
         incarnation: int | None = None,
         wall_clock: Callable[[], float] = time.time,
         version: str = "",
+        observer: Observer | None = None,
     ) -> None:
         self.node_id = node_id
         self.version = version
         self._membership, self._settings, self._local = membership, settings, local
         self._wall_clock = wall_clock
+        self._observer = observer or Observers(())
         self._incarnation = int(wall_clock() * 1000) if incarnation is None else incarnation
         self._step_ms = 0
         self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
-        self._flights: Flights[MatrixQuery, Answer] = Flights(settings.max_requests)
+        self._flights: Flights[MatrixQuery, Answer] = Flights(settings.max_requests, joined=self._observer.joined)
         self._calls = asyncio.Semaphore(settings.max_in_flight_peers)
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
@@ -80,9 +84,11 @@ class Aggregator:
                 return self._merge(results, replace(query, unmerged=True))
             return fold(select_range(merged, query.keys), query.rows)
 
+        began = time.perf_counter()
         with span("keyviz.merge") as note:
             answer = await self._in_thread(build)
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
+        self._observer.merged(answer, time.perf_counter() - began)
         self._step_ms = max([self._step_ms, *(outcome.step_ms for outcome in answer.outcomes if outcome.ok)])
         return answer
 
@@ -158,6 +164,11 @@ class Aggregator:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
 
+    @property
+    def fan_outs(self) -> int:
+        """How many different questions are with the peers right now."""
+        return len(self._flights)
+
     async def close(self) -> None:
         """Lets go of peers and threads."""
         await self._membership.close()
@@ -173,12 +184,10 @@ class Aggregator:
 
         async def ask(peer: Peer | Outcome) -> Answer | Outcome:
             if isinstance(peer, Outcome):
+                self._observer.asked(peer.address, peer, 0.0)
                 return peer
             exclude = (*query.exclude, *self._repeated.get(peer.address, ()))
-            with span("keyviz.peer", peer=peer.address) as note:
-                result = await self._bounded(peer.matrix(replace(asked, exclude=exclude), below, budget))
-                note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
-            return result
+            return await self._ask_peer(peer, replace(asked, exclude=exclude), below, budget)
 
         calls = [ask(peer) for peer in peers]
         if self._local is not None:
@@ -205,16 +214,32 @@ class Aggregator:
                 continue
             self._repeated[peer.address] = tuple(sorted({*self._repeated.get(peer.address, ()), *repeated}))
             exclude = (*asked.exclude, *self._repeated[peer.address])
-            results[number] = await self._bounded(peer.matrix(replace(asked, exclude=exclude), deadline, budget))
+            results[number] = await self._ask_peer(peer, replace(asked, exclude=exclude), deadline, budget)
+
+    async def _ask_peer(
+        self, peer: Peer, query: MatrixQuery, deadline: Deadline, budget: BytesBudget
+    ) -> Answer | Outcome:
+        async with self._calls:
+            began = time.perf_counter()
+            with span("keyviz.peer", peer=peer.address) as note:
+                result = await peer.matrix(query, deadline, budget)
+                note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
+            self._observer.asked(peer.address, result, time.perf_counter() - began)
+        return result
 
     async def _ask_local(self, source: Source, query: MatrixQuery) -> Answer | Outcome:
         began = time.perf_counter()
         try:
             answer = await self._in_thread(lambda: source.matrix(query))
         except SamplerDisabled as error:
-            return Outcome("self", kind=FailureKind.DISABLED, detail=str(error))
-        latency_ms = (time.perf_counter() - began) * 1000
-        return replace(answer, outcomes=(replace(answer.outcomes[0], address="self", latency_ms=latency_ms),))
+            off = Outcome("self", kind=FailureKind.DISABLED, detail=str(error))
+            self._observer.asked("self", off, time.perf_counter() - began)
+            return off
+        seconds = time.perf_counter() - began
+        named = replace(answer.outcomes[0], address="self", latency_ms=seconds * 1000)
+        own = replace(answer, outcomes=(named,))
+        self._observer.asked("self", own, seconds)
+        return own
 
     def _widened(self, window: Window) -> Window:
         # Aligning shifts stamps by at most half a step; for older peers the step may not be known yet.

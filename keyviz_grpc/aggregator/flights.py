@@ -13,10 +13,13 @@ Value = TypeVar("Value")
 
 
 class Flights(Generic[Key, Value]):
-    """At most `limit` pieces of work at once; a caller that leaves cancels its work unless another still waits."""
+    """At most `limit` pieces of work at once; a caller that leaves cancels its work unless another still waits.
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    joined: called whenever a caller waits for work that another one started.
+    """
+
+    def __init__(self, limit: int, *, joined: Callable[[], None] | None = None) -> None:
+        self._limit, self._joined = limit, joined
         self._tasks: dict[Key, asyncio.Task[Value]] = {}
         self._waiting: dict[Key, int] = {}
 
@@ -29,6 +32,8 @@ class Flights(Generic[Key, Value]):
             task = asyncio.ensure_future(_run(work))
             self._tasks[key] = task
             task.add_done_callback(lambda _: self._forget(key))
+        elif self._joined is not None:
+            self._joined()
         self._waiting[key] = self._waiting.get(key, 0) + 1
         try:
             return await asyncio.shield(task)
@@ -39,6 +44,9 @@ class Flights(Generic[Key, Value]):
                 if not task.done():
                     self._tasks.pop(key, None)
                     task.cancel()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
 
     def _forget(self, key: Key) -> None:
         if (task := self._tasks.get(key)) is not None and task.done():

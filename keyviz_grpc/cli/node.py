@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from keyviz_grpc.auth import BearerVerifier, KeyFile, TextFile, TokenVerifier, Verifier
+from keyviz_grpc.cli.exposing import metrics_served, process_registry
 from keyviz_grpc.cli.feeding import Feeder, Place, SamplerSettings, TrafficSettings, feeder_of
 from keyviz_grpc.cli.logs import LogFormat, configure_logging
 from keyviz_grpc.cli.options import (
@@ -18,12 +21,14 @@ from keyviz_grpc.cli.options import (
     FILE,
     SPEED,
     Duration,
+    check_otlp,
     log_format_option,
     option,
     until_stdin_closes_option,
 )
 from keyviz_grpc.cli.running import announce_ready, run, stop_requested
-from keyviz_grpc.server import ServerSettings, serve_node
+from keyviz_grpc.server import ServerSettings, check_exposure, serve_node
+from keyviz_grpc.tracing import start_tracing
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ log = logging.getLogger(__name__)
 @option("--tls-certificate", type=FILE, default=None, help="PEM that this node shows: TLS.")
 @option("--tls-key", type=FILE, default=None, help="PEM of the key that goes with --tls-certificate.")
 @option("--tls-client-ca", type=FILE, default=None, help="PEM of whom callers' certificates must come from: mTLS.")
+@option("--metrics", type=ADDRESS, default=None, show_default="not served", help="Where /metrics (Prometheus) is.")
+@option("--otlp", type=str, default=None, show_default="no traces", help="Collector, http://HOST:4317 (extra `otel`).")
 @option("--insecure", is_flag=True, default=False, help="Listen beyond loopback without TLS or credentials.")
 @until_stdin_closes_option
 @log_format_option
@@ -87,6 +94,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     tls_certificate: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
+    metrics: str | None,
+    otlp: str | None,
     insecure: bool,
     until_stdin_closes: bool,
     log_format: LogFormat,
@@ -102,6 +111,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("--key-file and --token-file exclude each other")
     if previous_key_file is not None and key_file is None:
         raise click.UsageError("--previous-key-file goes with --key-file")
+    check_otlp(otlp)
     configure_logging(log_format)
     ids = tuple(f"n{number + 1}" for number in range(nodes))
     own_id = node_id or ids[node_index]
@@ -115,7 +125,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         )
     server = ServerSettings(certificate=tls_certificate, key=tls_key, client_ca=tls_client_ca, insecure=insecure)
     verifier = _verifier(key_file, previous_key_file, token_file)
-    asyncio.run(_serve(feeder, listen, server, verifier, until_stdin_closes=until_stdin_closes))
+    plan = _Plan(listen, server, verifier, metrics, otlp, until_stdin_closes=until_stdin_closes)
+    asyncio.run(_serve(feeder, plan))
 
 
 def _verifier(key_file: Path | None, previous: Path | None, token_file: Path | None) -> Verifier | None:
@@ -124,24 +135,47 @@ def _verifier(key_file: Path | None, previous: Path | None, token_file: Path | N
     return BearerVerifier(TextFile(token_file)) if token_file is not None else None
 
 
-async def _serve(
-    feeder: Feeder | None, listen: str, settings: ServerSettings, verifier: Verifier | None, *, until_stdin_closes: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a node serves. metrics: HOST:PORT, otlp: where traces go, each None for neither."""
+
+    listen: str
+    server: ServerSettings
+    verifier: Verifier | None
+    metrics: str | None
+    otlp: str | None
+    until_stdin_closes: bool
+
+
+async def _serve(feeder: Feeder | None, plan: _Plan) -> None:
     """Counts and serves until asked to stop; ready once the past is taken in."""
     source = None if feeder is None else feeder.sampler
-    async with stop_requested(until_stdin_closes=until_stdin_closes) as stop:
-        async with await serve_node(source, listen=listen, settings=settings, verifier=verifier) as node:
-            if feeder is None:
-                announce_ready(grpc=node.address)
-                await stop.wait()
-                return
-            feeder.sampler.grpc_address = node.address
-            await asyncio.to_thread(feeder.prepare)
-            log.info("serving", extra={"address": node.address, "node_id": feeder.sampler.node_id})
+    registry = process_registry()
+    if plan.metrics is not None:
+        check_exposure(plan.metrics, tls=False, guarded=False, insecure=plan.server.insecure)
+    async with contextlib.AsyncExitStack() as stack:
+        stop = await stack.enter_async_context(stop_requested(until_stdin_closes=plan.until_stdin_closes))
+        if plan.otlp is not None:
+            stack.callback(start_tracing(plan.otlp, service="keyviz-node"))
+        if feeder is not None:
+            stack.callback(feeder.sampler.close)
+        node = await stack.enter_async_context(
+            await serve_node(
+                source, listen=plan.listen, settings=plan.server, verifier=plan.verifier, registry=registry
+            )
+        )
+        if plan.metrics is not None:
+            await stack.enter_async_context(metrics_served(registry, plan.metrics))
+        if feeder is None:
             announce_ready(grpc=node.address)
-            await _feed(feeder, stop)
-            log.info("draining", extra={"address": node.address})
-        feeder.sampler.close()
+            await stop.wait()
+            return
+        feeder.sampler.grpc_address = node.address
+        await asyncio.to_thread(feeder.prepare)
+        log.info("serving", extra={"address": node.address, "node_id": feeder.sampler.node_id})
+        announce_ready(grpc=node.address)
+        await _feed(feeder, stop)
+        log.info("draining", extra={"address": node.address})
 
 
 async def _feed(feeder: Feeder, stop: asyncio.Event) -> None:

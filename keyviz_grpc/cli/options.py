@@ -170,6 +170,12 @@ def option(flag: str, *, help: str, **attributes: Any) -> Callable[[_Command], _
     return click.option(flag, **given)
 
 
+def check_otlp(text: str | None) -> None:
+    """Raises UsageError for a collector's address that is none; None = no traces."""
+    if text is not None and not text.startswith(("http://", "https://")):
+        raise click.UsageError(f"--otlp {text!r}: expected http://HOST:PORT or https://HOST:PORT")
+
+
 def log_format_option(command: _Command) -> _Command:
     """Adds `--log-format`."""
     declare: Callable[[_Command], _Command] = option(

@@ -27,6 +27,7 @@ from keyviz_grpc.sampler.drainer import Drainer
 from keyviz_grpc.sampler.history import Held, HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.picture import matrix_of
 from keyviz_grpc.sampler.ring import Ring
+from keyviz_grpc.sampler.stats import SamplerStats
 from keyviz_grpc.sampler.types import Op, PackedKeys, Route
 from keyviz_grpc.sampler.window import OpenWindow
 
@@ -97,6 +98,7 @@ class Sampler:
         self._members: tuple[Member, ...] = ()
         self._buffer: list[int] = []
         self._append = self._buffer.append
+        self._folded_reads = self._folded_writes = self._drains = self._closed = 0
         self._reads: dict[int, int] = {}
         self._writes: dict[int, int] = {}
         self._labelled: dict[tuple[int, str, Op], int] = {}
@@ -169,6 +171,9 @@ class Sampler:
 
     def _count(self, window: OpenWindow, kinds: NDArray[np.int64], sizes: NDArray[np.uint64]) -> None:
         window.grow(self._buckets.size)
+        writes = int(np.count_nonzero(kinds & 1))
+        self._folded_writes += writes
+        self._folded_reads += len(kinds) - writes
         for first in range(0, len(kinds), CHUNK):
             window.count(kinds[first : first + CHUNK], sizes[first : first + CHUNK])
 
@@ -326,6 +331,7 @@ class Sampler:
         while self._buffer:
             taken = self._buffer[:CHUNK]
             del self._buffer[: len(taken)]
+            self._drains += 1
             packed = np.array(taken, np.uint64)
             sizes = packed & np.uint64(SIZE_LIMIT - 1)
             self._count(self._current, (packed >> np.uint64(SIZE_BITS)).astype(np.int64), sizes)
@@ -371,6 +377,7 @@ class Sampler:
         for kind, series in enumerate((Series.READS, Series.WRITES)):
             self._buckets.mark_active(np.flatnonzero(column.counts[series]), kind, stamp)
         self._ring.put(stamp, column)
+        self._closed += 1
 
     # --- the node's answers
 
@@ -472,4 +479,21 @@ class Sampler:
                 leaders,
                 incarnation=self.incarnation,
                 version=self._version,
+            )
+
+    def stats(self) -> SamplerStats:
+        """How this sampler is doing, for metrics; what is recorded and not yet folded is not in it."""
+        with self._lock:
+            return SamplerStats(
+                reads=self._folded_reads,
+                writes=self._folded_writes,
+                drains=self._drains,
+                windows_closed=self._closed,
+                windows_open=len(self._open),
+                columns=len(self._ring),
+                columns_limit=self._ring.limit,
+                routes=len(self._buckets.routes),
+                buckets=self._buckets.size,
+                oldest_unix_ms=self._ring.oldest_unix_ms,
+                newest_unix_ms=self._ring.newest_unix_ms,
             )

@@ -242,3 +242,34 @@ async def test_a_node_alone_is_asked_for_by_name(processes: Processes) -> None:
     alone = await ask(gateway, series="reads", node="n1")
     assert sum(map(sum, (row["values"] for row in alone["rows"]))) < sum(map(sum, (r["values"] for r in whole["rows"])))
     assert alone["rows"]
+
+
+async def exposed(processes: Processes, name: str) -> str:
+    """What a process shows to Prometheus."""
+    where = f"[{name}] "
+    told = [line for line in processes.log if line.startswith(where) and "serving metrics" in line]
+    address = told[0].rpartition("address=")[2]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"http://{address}/metrics")
+        assert (await client.get(f"http://{address}/")).status_code == 404
+    assert answer.headers["content-type"].startswith("text/plain")
+    return answer.text
+
+
+async def test_nodes_and_gateway_show_metrics(processes: Processes) -> None:
+    """Of one request, on both sides; a node beyond loopback only with --insecure."""
+    status, _, complaint = finished("keyviz_grpc.cli.node", "--listen", "127.0.0.1:0", "--metrics", "0.0.0.0:0")
+    assert (status, "0.0.0.0:0" in complaint, "--insecure" in complaint) == (1, True, True)
+    node = await processes.node("--workload", "demo", "--step", "1s", "--history", "10s", "--metrics", "127.0.0.1:0")
+    gateway = await processes.gateway([node.ready["grpc"], "127.0.0.1:1"], "--metrics", "127.0.0.1:0")
+    await ask(gateway)
+    await eventually(lambda: sum("serving metrics" in line for line in processes.log) == 2)
+    of_node = await exposed(processes, "keyviz_grpc.cli.node")
+    assert 'keyviz_grpc_requests_total{code="OK",method="keyviz.v1.KeyViz/GetKeyVizMatrix"} 1.0' in of_node
+    assert 'keyviz_sampler_observed_total{op="write"} ' in of_node
+    assert "process_resident_memory_bytes" in of_node
+    of_gateway = await exposed(processes, "gateway")
+    assert 'keyviz_peer_outcomes_total{kind="unreachable"} 1.0' in of_gateway
+    assert f'keyviz_peer_answer_bytes_count{{peer="{node.ready["grpc"]}"}} 1.0' in of_gateway
+    assert 'keyviz_http_requests_total{method="GET",route="matrix",status="200"} 1.0' in of_gateway
+    assert any("peer failed" in line and "peer=127.0.0.1:1" in line for line in processes.log)

@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.app import create_app
-from gateway.serving import CertificateFiles, address_of, bind, http_server
+from gateway.serving import CertificateFiles, http_server
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.clock import SteppedClock
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.server import RunningServer, serve_node

@@ -10,10 +10,11 @@ import grpc
 import httpx
 
 from gateway.app import create_app
-from gateway.serving import address_of, bind, http_server
+from gateway.serving import http_server
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb

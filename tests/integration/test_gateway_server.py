@@ -18,9 +18,10 @@ from cryptography import x509
 
 from gateway import connection, serving
 from gateway.app import create_app
-from gateway.serving import CertificateFiles, address_of, bind, http_server
+from gateway.serving import CertificateFiles, http_server
 from gateway.settings import GatewaySettings
 from keyviz_grpc.errors import SettingError
+from keyviz_grpc.listening import address_of, bind
 from tests.integration.http_clusters import certificate, http_cluster
 from tests.unit.gateway.scripted import MATRIX, ScriptedCluster, answer_of
 

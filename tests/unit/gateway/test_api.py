@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import zstandard
 
+from gateway.metrics import MAX_PEERS, Metrics
 from gateway.settings import GatewaySettings
 from keyviz_grpc.errors import InvalidRequest, LoopRefused, Overloaded, SamplerDisabled
 from keyviz_grpc.outcome import NoUsablePeers, Outcome
@@ -272,8 +273,6 @@ async def test_one_request_too_many_is_refused_at_once() -> None:
 
 async def test_metrics_have_bounded_labels() -> None:
     """Whatever paths and methods come, routes and methods are from a fixed set."""
-    from gateway.metrics import Metrics
-
     metrics = Metrics()
     async with asking(metrics=metrics) as client:
         for number in range(20):
@@ -283,20 +282,30 @@ async def test_metrics_have_bounded_labels() -> None:
     samples = {(s.name, *sorted(s.labels.items())) for family in metrics.registry.collect() for s in family.samples}
     requests = [sample for sample in samples if sample[0] == "keyviz_http_requests_total"]
     assert len(requests) == 3
-    assert ("keyviz_peer_outcomes_total", ("kind", "ok")) in samples
 
 
-async def test_peers_beyond_a_bound_share_a_label() -> None:
-    """A cluster that changes its addresses all the time does not fill the memory."""
-    from gateway.metrics import MAX_PEERS, Metrics
+def labelled_peers(metrics: Metrics, name: str) -> set[str]:
+    """The peers that have series under this name."""
+    [family] = [family for family in metrics.registry.collect() if family.name == name]
+    return {sample.labels["peer"] for sample in family.samples}
 
+
+async def test_peers_beyond_a_bound_share_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that changes its addresses all the time fills no memory, and does not blind us to new ones for ever."""
     metrics = Metrics()
     for number in range(MAX_PEERS + 10):
-        metrics.saw(answer_of([[1]], outcomes=(Outcome(f"10.0.0.{number}:1", latency_ms=1.0),)))
-    [family] = [family for family in metrics.registry.collect() if family.name == "keyviz_peer_latency_seconds"]
-    peers = {sample.labels["peer"] for sample in family.samples}
+        metrics.asked(f"10.0.0.{number}:1", OK, 0.001)
+        metrics.received(f"10.0.0.{number}:1", 1)
+    for name in ("keyviz_peer_latency_seconds", "keyviz_peer_answer_bytes"):
+        peers = labelled_peers(metrics, name)
+        assert len(peers) == MAX_PEERS + 1
+        assert "other" in peers
+    monkeypatch.setattr("gateway.metrics.FORGET_S", 0.0)
+    metrics.asked("10.9.9.9:1", OK, 0.001)
+    peers = labelled_peers(metrics, "keyviz_peer_latency_seconds")
+    assert "10.9.9.9:1" in peers
+    assert "10.0.0.0:1" not in peers
     assert len(peers) == MAX_PEERS + 1
-    assert "other" in peers
     assert isinstance((await metrics.expose(None)).body, bytes)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,105 @@
+"""`/metrics` for Prometheus on a listener of its own, inside the loop of a command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Final
+
+import uvicorn
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from keyviz_grpc.listening import address_of, bind
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 32
+HEAD_S: Final = 10.0
+
+
+def process_registry() -> CollectorRegistry:
+    """A registry that shows the process already: memory, files, CPU, Python, garbage collection."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+@contextlib.asynccontextmanager
+async def metrics_served(registry: CollectorRegistry, address: str) -> AsyncIterator[str]:
+    """Serves `/metrics` on HOST:PORT inside the block, which gets the address as really bound.
+
+    Raises SettingError for an address that cannot be bound.
+    """
+    listener = bind(address)
+    app = Starlette(routes=[Route("/metrics", _exposing(registry))])
+    config = uvicorn.Config(
+        app,
+        http=_Impatient,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    log.info("serving metrics", extra={"address": address_of(listener)})
+    try:
+        yield address_of(listener)
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the command."""
+        yield
+
+
+class _Impatient(HttpToolsProtocol):
+    """A connection that asks for nothing in time is let go: there are few, and others want to look."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(HEAD_S, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().on_headers_complete()
+
+
+def _exposing(registry: CollectorRegistry) -> Callable[[Request], Awaitable[Response]]:
+    async def expose(request: Request) -> Response:
+        del request
+        return Response(await run_in_threadpool(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
+
+    return expose

@@ -1,0 +1,185 @@
+"""What Prometheus sees of a gRPC server and of the sampler behind it. Every label has a small, fixed set of values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+
+import grpc
+from google.protobuf.message import Message
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from keyviz_grpc.sampler.stats import SamplerStats
+
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
+BYTES: Final = tuple(4.0**power for power in range(4, 14))
+COUNTS: Final = (1, 10, 60, 100, 250, 500, 1000, 1500, 2500, 5000, 10_000)
+OTHER: Final = "other"
+_BY_NUMBER: Final = {int(code.value[0]): code for code in grpc.StatusCode}
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A source that tells how it is doing; the sampler does."""
+
+    def stats(self) -> SamplerStats:
+        """Thread-safe and quick."""
+        ...
+
+
+class ServerMetrics:
+    """The metrics of one gRPC server, in a registry that its process or its store shows.
+
+    methods: full names, `package.Service/Method`; calls of any other count as `other`. Raises ValueError when another
+    server has its metrics in this registry.
+    """
+
+    def __init__(self, registry: CollectorRegistry, methods: frozenset[str]) -> None:
+        self._registry, self._methods = registry, methods
+        self._requests = Counter("keyviz_grpc_requests", "gRPC calls answered.", ("method", "code"), registry=registry)
+        self._seconds = Histogram(
+            "keyviz_grpc_request_seconds", "Time a call took.", ("method",), buckets=SECONDS, registry=registry
+        )
+        self._in_flight = Gauge("keyviz_grpc_in_flight", "gRPC calls under way.", registry=registry)
+        self._bytes = Histogram(
+            "keyviz_grpc_answer_bytes", "Size of answers.", ("method",), buckets=BYTES, registry=registry
+        )
+        self._rows = Histogram("keyviz_grpc_matrix_rows", "Rows of matrices sent.", buckets=COUNTS, registry=registry)
+        self._columns = Histogram(
+            "keyviz_grpc_matrix_columns", "Columns of matrices sent.", buckets=COUNTS, registry=registry
+        )
+        self._encode = Histogram(
+            "keyviz_grpc_encode_seconds", "Time to make the message of a matrix.", buckets=SECONDS, registry=registry
+        )
+        self._own: list[Collector] = [
+            self._requests, self._seconds, self._in_flight, self._bytes, self._rows, self._columns, self._encode
+        ]  # fmt: skip
+
+    def watch(self, source: object) -> None:
+        """Shows the sampler behind the server too; None = it is off. One that tells nothing is just on."""
+        collector = SamplerCollector(source)
+        self._registry.register(collector)
+        self._own.append(collector)
+
+    def forget(self) -> None:
+        """Takes everything out of the registry again, so that the next server can use it."""
+        while self._own:
+            self._registry.unregister(self._own.pop())
+
+    def encoded(self, shape: tuple[int, int], seconds: float) -> None:
+        """A matrix of (rows, columns) became a message."""
+        self._rows.observe(shape[0])
+        self._columns.observe(shape[1])
+        self._encode.observe(seconds)
+
+    def known(self, method: str) -> str:
+        """The label of a method by its path, `/package.Service/Method`."""
+        name = method.removeprefix("/")
+        return name if name in self._methods else OTHER
+
+    async def call(self, method: str, work: Awaitable[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        """Awaits a handler's work and counts how it ended."""
+        began = time.perf_counter()
+        self._in_flight.inc()
+        code = grpc.StatusCode.UNKNOWN
+        try:
+            reply = await work
+            code = _code_of(context) or grpc.StatusCode.OK
+        except BaseException:
+            code = _code_of(context) or grpc.StatusCode.CANCELLED
+            raise
+        else:
+            return reply
+        finally:
+            self._in_flight.dec()
+            self._requests.labels(method, code.name).inc()
+            self._seconds.labels(method).observe(time.perf_counter() - began)
+
+    def unknown(self) -> None:
+        """Somebody asked for a method that is not there."""
+        self._requests.labels(OTHER, grpc.StatusCode.UNIMPLEMENTED.name).inc()
+
+    def sized(self, method: str, serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
+        """A serializer that also takes down how much it made."""
+
+        def run(message: Any) -> bytes:
+            raw = serialize(message) if serialize is not None else bytes(message)
+            self._bytes.labels(method).observe(len(raw))
+            return raw
+
+        return run
+
+
+class Meter(grpc.aio.ServerInterceptor):
+    """Counts unary calls; stands before everything else, so that refused calls count too."""
+
+    def __init__(self, metrics: ServerMetrics) -> None:
+        self._metrics = metrics
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            self._metrics.unknown()
+        if handler is None or handler.unary_unary is None:
+            return handler
+        inner: Any = handler.unary_unary
+        method = self._metrics.known(handler_call_details.method)
+
+        async def counted(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            return await self._metrics.call(method, inner(request, context), context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            counted,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=self._metrics.sized(method, handler.response_serializer),
+        )
+
+
+class SamplerCollector(Collector):
+    """Asks a sampler how it is doing whenever somebody looks."""
+
+    def __init__(self, source: object) -> None:
+        self._source = source
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        on = self._source is not None
+        yield GaugeMetricFamily("keyviz_sampler_on", "1 while the node counts, 0 when its sampler is off.", float(on))
+        if isinstance(self._source, Measured):
+            yield from _families(self._source.stats())
+
+
+def _families(stats: SamplerStats) -> Iterator[Metric]:
+    observed = CounterMetricFamily("keyviz_sampler_observed", "Operations folded into counters.", labels=["op"])
+    observed.add_metric(["read"], stats.reads)
+    observed.add_metric(["write"], stats.writes)
+    yield observed
+    yield CounterMetricFamily("keyviz_sampler_drains", "Times that operations were folded.", stats.drains)
+    yield CounterMetricFamily("keyviz_sampler_windows_closed", "Windows closed.", stats.windows_closed)
+    for name, text, value in (
+        ("windows_open", "Windows that still take operations in.", stats.windows_open),
+        ("columns", "Closed windows held in the ring.", stats.columns),
+        ("columns_limit", "How many closed windows the ring may hold.", stats.columns_limit),
+        ("routes", "Routes registered.", stats.routes),
+        ("buckets", "Rows counted apart, labels and aggregates included.", stats.buckets),
+        ("oldest_column_seconds", "Stamp of the oldest column held, unix seconds.", stats.oldest_unix_ms / 1000),
+        ("newest_column_seconds", "Stamp of the newest column held, unix seconds.", stats.newest_unix_ms / 1000),
+    ):
+        yield GaugeMetricFamily(f"keyviz_sampler_{name}", text, value)
+
+
+def _code_of(context: grpc.aio.ServicerContext[Any, Any]) -> grpc.StatusCode | None:
+    """The status that a handler set or aborted with; None while there is none."""
+    stated: Any = context.code()
+    if isinstance(stated, int):  # as set by gRPC itself
+        return _BY_NUMBER.get(stated) if stated else None
+    return stated if isinstance(stated, grpc.StatusCode) else None
