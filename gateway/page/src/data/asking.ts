@@ -39,6 +39,8 @@ export function matrixPath(view: View, nowMs: number, identity = false): string 
     asked.set("to_unix_ms", String(range.toMs));
   }
   asked.set("rows", String(view.rows));
+  if (view.keys !== null && view.keys.start !== "") asked.set("start", view.keys.start);
+  if (view.keys !== null && view.keys.end !== "") asked.set("end", view.keys.end);
   if (view.node !== "") asked.set("node", view.node);
   if (!identity) asked.set("identity", "0");
   return `${MATRIX}?${asked.toString()}`;

@@ -61,8 +61,8 @@ function tick(): void {
 export function keepFresh(): void {
   let before = "";
   effect(() => {
-    const { series, range, rows, node } = view.value;
-    const wanted = JSON.stringify([series, range, rows, node]);
+    const { series, range, rows, keys, node } = view.value;
+    const wanted = JSON.stringify([series, range, rows, keys, node]);
     if (wanted === before) return;
     before = wanted;
     void refresh();

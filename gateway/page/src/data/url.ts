@@ -1,5 +1,5 @@
 /** A view as the query of a link, and back. Only what differs from the default is written. */
-import { DEFAULT_VIEW, MOST_ROWS, type Range, type RowMark, type Selection, type View, type Zoom } from "./view";
+import { DEFAULT_VIEW, MOST_ROWS, type KeyRange, type Range, type RowMark, type Selection, type View, type Zoom } from "./view";
 import { SERIES } from "./wire";
 
 const LONGEST_ID = 200;
@@ -35,6 +35,7 @@ export function encodeView(view: View): string {
   put("node", view.node, usual.node);
   put("range", writtenRange(view.range), writtenRange(usual.range));
   put("rows", String(view.rows), String(usual.rows));
+  put("keys", view.keys === null ? "" : `${view.keys.start}~${view.keys.end}`, "");
   put("scale", view.scale, usual.scale);
   put("brightness", String(view.brightness), String(usual.brightness));
   put("unit", view.unit, usual.unit);
@@ -61,6 +62,7 @@ export function decodeView(query: string): View {
     unit: oneOf(["rate", "count"] as const, text("unit"), DEFAULT_VIEW.unit),
     range: readRange(text("range")),
     rows: Math.round(between(text("rows"), 1, MOST_ROWS, DEFAULT_VIEW.rows)),
+    keys: readKeys(text("keys")),
     node: text("node").length <= LONGEST_ID ? text("node") : "",
     refreshMs: readSpan(text("refresh")) ?? 0,
     paused: text("paused") === "1",
@@ -90,6 +92,12 @@ function readEnds(text: string): readonly [number, number] | undefined {
   if (found === null) return undefined;
   const [from, to] = [Number(found[1]), Number(found[2])];
   return from < to && to <= LATEST_MS ? [from, to] : undefined;
+}
+
+function readKeys(text: string): KeyRange | null {
+  const found = /^([A-Za-z0-9+/]*={0,2})~([A-Za-z0-9+/]*={0,2})$/.exec(text);
+  const [start = "", end = ""] = found?.slice(1) ?? [];
+  return start === "" && end === "" ? null : { start, end };
 }
 
 function writtenMark(mark: RowMark): string {

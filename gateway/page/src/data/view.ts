@@ -11,6 +11,12 @@ export type Range =
   /** By stamp: from inclusive, to exclusive, unix ms. */
   | { readonly kind: "between"; readonly fromMs: number; readonly toMs: number };
 
+/** Only rows that have a key in it are asked for. Both ends in base64; an empty end is unbounded. */
+export interface KeyRange {
+  readonly start: string;
+  readonly end: string;
+}
+
 /** A place between rows that holds while rows come and go: `part` of the way (0 to 1) down the row of a bucket. */
 export interface RowMark {
   readonly bucket: string;
@@ -41,6 +47,8 @@ export interface View {
   readonly range: Range;
   /** Row budget, 1 to 1024. */
   readonly rows: number;
+  /** null = all keys. The row budget is for these alone, so what was folded opens up. */
+  readonly keys: KeyRange | null;
   /** A node id: that node's own view; "" = merged. */
   readonly node: string;
   /** 0 = as often as the picture changes. */
@@ -64,6 +72,7 @@ export const DEFAULT_VIEW: View = {
   unit: "rate",
   range: { kind: "all" },
   rows: MOST_ROWS,
+  keys: null,
   node: "",
   refreshMs: 0,
   paused: false,

@@ -29,7 +29,12 @@ export function Picture() {
       void [theme.value, size.value];
       cancelAnimationFrame(asked);
       if (shown === null || port === null) return;
-      asked = requestAnimationFrame(() => own.draw({ matrix: shown, port, utc, shading: { scale, brightness, top: shown.top } }));
+      holder.dataset["pending"] = "";
+      asked = requestAnimationFrame(() => {
+        own.draw({ matrix: shown, port, utc, shading: { scale, brightness, top: shown.top } });
+        holder.dataset["port"] = [port.x0, port.x1, port.y0, port.y1].join();
+        delete holder.dataset["pending"];
+      });
     });
     return () => {
       stop();

@@ -1,0 +1,126 @@
+"""The picture: known traffic in, colours of known cells out, in a real browser over real nodes."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser
+
+from keyviz_grpc.model import Row
+from keyviz_grpc.sampler import Op, Route
+from tests.e2e.page_fixtures import (
+    STEP_MS,
+    Counted,
+    ScriptedNode,
+    Told,
+    counting,
+    last_minute,
+    opened,
+    page_cluster,
+)
+
+pytestmark = pytest.mark.e2e
+
+ROUTES = [Route(n, b"key/%d" % n, b"key/%d" % (n + 1), raft_group_id=n) for n in range(1, 9)]
+COLUMNS = 10
+HOT_ROW, HOT_COLUMN = 5, 4
+HOTTEST, NO_TRAFFIC, A_THIRD = (252, 255, 164, 255), (10, 7, 34, 255), (143, 36, 105, 255)
+
+
+def node_with_a_hot_cell() -> Counted:
+    """Eight rows, ten windows: ten writes in every cell of the rows 0 to 6, 1000 in one, none in the row 7."""
+    counted = counting("n1", ROUTES, columns=COLUMNS, end_ms=last_minute())
+    for column in range(COLUMNS):
+        counted.window(
+            [
+                (route.route_id, route.start, Op.WRITE, 1000 if (row, column) == (HOT_ROW, HOT_COLUMN) else 10)
+                for row, route in enumerate(ROUTES[:7])
+            ]
+        )
+    return counted
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+async def test_known_cells_have_the_colours_of_their_traffic(browser: Browser, ratio: float) -> None:
+    """The hottest cell is the palette's end, none is its beginning, ten of a thousand lie in between by logarithm."""
+    counted = node_with_a_hot_cell()
+    with counted.sampler:
+        async with page_cluster([counted.sampler]) as cluster, opened(browser, cluster.url, ratio=ratio) as page:
+            assert await page.colours(HOT_ROW, HOT_COLUMN) == {HOTTEST}
+            assert await page.colours(7, HOT_COLUMN) == {NO_TRAFFIC}
+            assert await page.colours(0, 0) == {A_THIRD}
+            assert page.complaints == []
+
+
+async def test_a_linear_scale_and_brightness_change_the_colour_of_weak_traffic(browser: Browser) -> None:
+    """One percent of the hottest cell: nearly dark on a linear scale, brighter when brightness is raised."""
+    counted = node_with_a_hot_cell()
+    with counted.sampler:
+        async with page_cluster([counted.sampler]) as cluster:
+            seen = []
+            for view in ({"scale": "linear"}, {"scale": "linear", "brightness": 3}, {}):
+                async with opened(browser, cluster.view(**view)) as page:
+                    seen.append(max(await page.colours(0, 0)))
+            assert seen[0] < seen[1] < seen[2] == A_THIRD
+
+
+def disagreeing() -> list[ScriptedNode]:
+    """Two nodes, three rows, five windows, the third of them held by nobody.
+
+    They disagree about row 1 in column 3 alone; row 2's cell in column 1 is an estimate.
+    """
+    end = last_minute()
+    columns = [end - STEP_MS * (4 - at) for at in (0, 1, 3, 4)]
+    rows = [Row(f"route:{n}", b"k%d" % n, b"k%d" % (n + 1)) for n in range(3)]
+    first = [Told(rows[0], [9] * 4, (1, 1)), Told(rows[1], [9] * 4, (2, 1)), Told(rows[2], [9] * 4, (3, 1), soft=(1,))]
+    second = [Told(rows[1], [9, 9, 7, 9], (2, 1))]
+    return [ScriptedNode("n1", columns, first), ScriptedNode("n2", columns, second)]
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+async def test_only_the_cell_in_conflict_is_hatched(browser: Browser, ratio: float) -> None:
+    """Its colour with strokes over it; the other cells of its row and column, equal in traffic, are plain."""
+    async with page_cluster(disagreeing()) as cluster, opened(browser, cluster.url, ratio=ratio) as page:
+        hatched = await page.colours(1, 3)
+        assert len(hatched) > 3
+        assert HOTTEST in hatched
+        others = [(0, 3), (1, 0), (1, 1), (1, 4), (2, 3)]
+        assert [await page.colours(*cell) for cell in others] == [{HOTTEST}] * len(others)
+
+
+async def test_an_estimate_is_dotted_and_nothing_else_is(browser: Browser) -> None:
+    """The soft cell has its colour and a dot, which is not the strokes of a conflict."""
+    async with page_cluster(disagreeing()) as cluster, opened(browser, cluster.url) as page:
+        assert await page.colours(2, 1) == {HOTTEST, (255, 255, 255, 255), (6, 19, 29, 255)}
+        assert await page.colours(2, 0) == {HOTTEST}
+
+
+async def test_a_window_that_nobody_holds_is_no_colour_at_all(browser: Browser) -> None:
+    """Unknown is transparent over a striped ground, in every row; no traffic is a colour."""
+    async with page_cluster(disagreeing()) as cluster, opened(browser, cluster.url) as page:
+        assert [await page.colours(row, 2) for row in range(3)] == [{(0, 0, 0, 0)}] * 3
+        ground = await page.get("heatmap").evaluate("element => getComputedStyle(element).backgroundImage")
+        assert "repeating-linear-gradient" in ground
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+async def test_one_hot_row_of_a_thousand_shows_on_a_picture_of_few_pixels(browser: Browser, ratio: float) -> None:
+    """Rows that share a pixel show the hottest of them: three hot ones of 1000 on fewer pixels are all there."""
+    hot = (17, 500, 998)
+    told = [
+        Told(Row(f"route:{n}", b"%04d" % n, b"%04d" % (n + 1)), [5000 if n in hot else 1] * 3, (1, 1))
+        for n in range(1000)
+    ]
+    node = ScriptedNode("n1", [last_minute() - STEP_MS * n for n in (2, 1, 0)], told)
+    async with page_cluster([node]) as cluster, opened(browser, cluster.url, size=(900, 420), ratio=ratio) as page:
+        await page.drawn()
+        lit: list[int] = await page.page.evaluate(
+            """() => {
+                const canvas = document.querySelector('[data-testid=heatmap]');
+                const column = canvas.getContext('2d').getImageData(20, 0, 1, canvas.height).data;
+                const rows = [...Array(canvas.height).keys()];
+                return rows.filter((y) => column[4 * y] === 252 && column[4 * y + 1] === 255).concat(canvas.height);
+            }"""
+        )
+    *rows, height = lit
+    assert height < 1000
+    assert rows == [n * height // 1000 for n in hot]
