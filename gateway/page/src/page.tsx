@@ -21,8 +21,8 @@ export function Page() {
             <Picture />
             <OverPicture />
           </div>
-          <BelowPicture />
           <Legend />
+          <BelowPicture />
         </section>
         <SidePanel />
       </main>

@@ -49,12 +49,14 @@ function settle(reply: Awaited<ReturnType<typeof askMatrix>>): void {
 
 function plan(): void {
   window.clearTimeout(timer);
+  // Without a session every question would be refused, and audited: signing in asks again.
+  if (session.peek().kind === "needed") return;
   if (!view.peek().paused) timer = window.setTimeout(tick, intervalMs(view.peek(), matrix.peek()?.stepMs ?? 0));
 }
 
 // A tab that nobody sees does not ask; it asks at once when it is seen again.
 function tick(): void {
-  if (!document.hidden && own === null) void refresh();
+  if (!document.hidden && own === null && session.peek().kind !== "needed") void refresh();
 }
 
 /** Starts asking, and asks anew whenever the view wants another answer. */

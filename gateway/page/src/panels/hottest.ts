@@ -21,10 +21,13 @@ export function rangeText(row: { readonly start: string; readonly end: string },
   return `${first} … ${row.end === "" ? "(last key)" : shownKey(keyForms(row.end), longest)}`;
 }
 
-/** The rows with the largest totals, hottest first; equal ones in key order. Rows without traffic are no hot rows. */
-export function hottestRows(shown: Shown, most: number): readonly HotRow[] {
+/**
+ * The rows with the largest totals, hottest first; equal ones in key order, those without traffic left out.
+ * everything: what shares are of, where `shown` does not have all rows.
+ */
+export function hottestRows(shown: Shown, most: number, everything?: number): readonly HotRow[] {
   const totals = shown.rows.map(totalOf);
-  const all = totals.reduce((sum, total) => sum + total, 0);
+  const all = everything ?? totals.reduce((sum, total) => sum + total, 0);
   return totals
     .map((total, number) => ({ total, number }))
     .filter(({ total }) => total > 0)

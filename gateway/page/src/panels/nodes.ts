@@ -122,3 +122,16 @@ export function detailOf(node: NodeOutcome, warning: NodeWarning): string {
   const about = warning.bucket_id === "" ? "" : ` (${warning.bucket_id})`;
   return `${nameOf(node)}${about}: ${detail === "" ? warning.code.replaceAll("_", " ") : detail}`;
 }
+
+/** Remembers ids of nodes by address, so that a node that is gone is still called by its name. */
+export class NodeNames {
+  readonly #known = new Map<string, string>();
+
+  fill(fanout: Fanout): Fanout {
+    const nodes = fanout.nodes.map((node) => {
+      if (node.node_id !== "") this.#known.set(node.node, node.node_id);
+      return { ...node, node_id: node.node_id || (this.#known.get(node.node) ?? "") };
+    });
+    return { ...fanout, nodes };
+  }
+}

@@ -1,64 +1,67 @@
 /** The places that the page keeps for panels; each is empty where there is nothing to say. */
-import { matrix, fanout, nowMs, refused, staleSinceMs, view } from "../state";
-import { bannerText, emptyText, NodeNames } from "./status";
-
-const names = new NodeNames();
+import "./panels.css";
+import { dialog } from "../state";
+import { Detail } from "./detail";
+import { Age, Banner, Counter, WhyEmpty } from "./honesty";
+import { NodeList } from "./nodelist";
+import { OutMenu } from "./out";
+import { KeysNote, ScopeNote, ScopeSwitch } from "./scope";
+import { SignIn, SignOutButton } from "./signin";
+import { ShareStrip } from "./strip";
+import { HeatmapSummary, HottestTable } from "./table";
+import { ThemeSwitch } from "./theme";
 
 /** Above the picture: how far it can be believed. */
 export function TopBanner() {
-  const text = bannerText(names.fill(fanout.value ?? undefined), view.value.series);
   return (
-    <div id="banner" data-testid="banner" role="alert" hidden={text === ""}>
-      {text}
-    </div>
+    <>
+      <Banner />
+      <ScopeNote />
+      <KeysNote />
+    </>
   );
 }
 
-/** The right end of the toolbar: nodes, age. */
+/** The right end of the toolbar: scope, files, theme, session, nodes, age. */
 export function ToolbarEnd() {
-  const [told, shown, stale] = [fanout.value, matrix.value, staleSinceMs.value];
-  const seconds = shown === null ? 0 : Math.max(0, Math.round((nowMs.value - Date.parse(shown.generatedAt)) / 1000));
-  const because = refused.value?.message ?? "";
-  const age = shown === null ? because : stale === null ? `${seconds} s old` : `stale since ${seconds} s: ${because}`;
   return (
     <>
-      <span
-        id="counter"
-        data-testid="counter"
-        role="status"
-        class={told !== null && told.responded < told.expected ? "degraded" : ""}
-        title="nodes that responded, of those expected"
-      >
-        {told === null ? "" : `${told.responded}/${told.expected} nodes`}
-      </span>
-      <span id="age" data-testid="age">
-        {age}
-      </span>
+      <ScopeSwitch />
+      <OutMenu />
+      <ThemeSwitch />
+      <SignOutButton />
+      <Counter />
+      <Age />
     </>
   );
 }
 
 /** Over the picture while there is none: why, and what to do. */
 export function OverPicture() {
-  const nothing = matrix.value === null || matrix.value.known.length === 0;
-  if (!nothing || (matrix.value === null && refused.value === null)) return null;
-  return (
-    <div id="empty" data-testid="empty">
-      {emptyText(refused.value)}
-    </div>
-  );
+  return <WhyEmpty />;
 }
 
 /** Beside the picture. */
 export function SidePanel() {
-  return null;
+  return <Detail />;
 }
 
 /** Below the picture. */
 export function BelowPicture() {
-  return null;
+  return (
+    <>
+      <ShareStrip />
+      <HottestTable />
+      <HeatmapSummary />
+    </>
+  );
 }
 
 export function Dialogs() {
-  return null;
+  return (
+    <>
+      {dialog.value === "nodes" && <NodeList />}
+      <SignIn />
+    </>
+  );
 }

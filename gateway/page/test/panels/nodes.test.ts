@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { detailOf, missingBanner, nameOf, notices, stateOf } from "../../src/panels/nodes";
+import { detailOf, missingBanner, nameOf, NodeNames, notices, stateOf } from "../../src/panels/nodes";
 import { fanout, node, warning } from "./made";
 
 describe("who is missing and what it means", () => {
@@ -36,6 +36,13 @@ describe("names", () => {
     expect(nameOf(node({ node: "a:1" }))).toBe("a:1");
     expect(nameOf(node({ node: "self", node_id: "n1" }))).toBe("n1 (this process)");
   });
+});
+
+test("a node that is gone keeps the name that it had", () => {
+  const names = new NodeNames();
+  names.fill(fanout(node({ node_id: "n2" })));
+  const after = names.fill(fanout(node({ ok: false, kind: "unreachable", error: "refused" })));
+  expect(missingBanner(after, "writes")?.lines[0]).toBe("n2 at a:1 cannot be reached: refused.");
 });
 
 describe("warnings", () => {

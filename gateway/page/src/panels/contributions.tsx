@@ -1,0 +1,72 @@
+import { view } from "../state";
+import { Section, type Pinned } from "./detail";
+import { askSmall, useTold, type Told } from "./loading";
+import { exactly } from "./units";
+
+/** The gateway's answer about one cell, as far as the page reads it. */
+interface WireCell {
+  readonly value: number;
+  readonly conflict: boolean;
+  readonly contributions: readonly {
+    readonly node: string;
+    readonly node_id: string;
+    readonly value: number;
+    readonly raft_group_id: number;
+    readonly leader_term: number;
+    readonly counted: boolean;
+    readonly reason: string;
+  }[];
+}
+
+/** Which node says what about the pinned cell, and what of it made the value. */
+export function Contributions({ pinned: { head, columnMs, picture } }: { readonly pinned: Pinned }) {
+  const { series } = view.value;
+  const asked = new URLSearchParams({ bucket_id: head.bucketId, column_unix_ms: String(columnMs), series });
+  // Some seconds after it closed a window does not change any more.
+  const settled = (picture.stamps[picture.columns - 1] ?? 0) - columnMs > 2 * picture.stepMs;
+  const path = head.aggregate ? "" : `/admin/api/v1/keyviz/cell?${asked.toString()}`;
+  const round = settled ? 0 : picture.columns;
+  const told = useTold<Told<WireCell>>(path, round, (signal) => askSmall<WireCell>(path, signal));
+  return (
+    <Section title="Who counted it" name="contributions">
+      {head.aggregate ? <p class="quiet">Nodes count its ranges one by one: open them to see who counted.</p> : <Body told={told} />}
+    </Section>
+  );
+}
+
+function Body({ told }: { readonly told: Told<WireCell> | undefined }) {
+  if (told === undefined) return <p class="quiet">Asking the nodes…</p>;
+  if (told.kind === "refused") return <p class="quiet">Not known: {told.message || told.code}.</p>;
+  const parts = told.body.contributions;
+  if (parts.length === 0) return <p class="quiet">No node holds this window of this row any more.</p>;
+  return (
+    <div class="scrolls" tabIndex={0} role="region" aria-label="Contributions of nodes">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Node</th>
+            <th scope="col" class="number">
+              Value
+            </th>
+            <th scope="col">Group · term</th>
+            <th scope="col">In the sum</th>
+          </tr>
+        </thead>
+        <tbody>
+          {parts.map((part, number) => (
+            <tr key={number} class={part.counted ? "" : "passed-over"}>
+              <th scope="row" title={part.node}>
+                {part.node_id || part.node}
+              </th>
+              <td class="number">{exactly(part.value)}</td>
+              <td class="short">{part.raft_group_id === 0 ? "–" : `${part.raft_group_id} · ${part.leader_term}`}</td>
+              <td>
+                {part.counted ? "yes" : "no"}: {part.reason}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

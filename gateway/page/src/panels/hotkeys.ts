@@ -1,0 +1,116 @@
+/** The keys behind a row: how an answer reads, and what to say where there is none. */
+import { bucketOf } from "./buckets";
+import { keyForms, type KeyForms } from "./keyforms";
+import { shareOf, span } from "./units";
+
+/** The gateway's answer, as far as the page reads it. Counts are scaled to true frequency. */
+export interface WireHotKeys {
+  readonly keys: readonly { readonly key_b64: string; readonly count: number; readonly lower?: number; readonly upper?: number }[];
+  /** n of "1 in n". */
+  readonly sample_rate: number;
+  readonly sampled_n: number;
+  readonly dropped_samples: number;
+  readonly skipped_long_keys: number;
+  readonly degraded: boolean;
+  readonly error_bound: number;
+  readonly snapshot_at: string;
+  readonly confidence?: number;
+}
+
+export interface HotKeyRow {
+  readonly forms: KeyForms;
+  readonly count: number;
+  readonly lower: number;
+  readonly upper: number;
+  readonly share: string;
+  /** Fractions (0 to 1) of the largest upper bound, for drawing: lower <= at <= upper. */
+  readonly whisker: { readonly from: number; readonly at: number; readonly to: number };
+}
+
+/** What to ask for a row: undefined where hot keys cannot be had, see `noKeysOf`. columnMs: one window, 0 = the latest. */
+export function hotKeysPath(bucketId: string, series: string, columnMs: number, top: number): string | undefined {
+  const bucket = bucketOf(bucketId);
+  if (bucket.kind !== "route") return undefined;
+  const asked = new URLSearchParams({ route_id: bucket.routeId, series: series.startsWith("read") ? "reads" : "writes", top: String(top) });
+  if (bucket.label !== "") asked.set("label", bucket.label);
+  if (bucket.slice !== undefined) asked.set("sub_bucket", String(bucket.slice));
+  if (columnMs > 0) {
+    asked.set("from_unix_ms", String(columnMs));
+    asked.set("to_unix_ms", String(columnMs + 1));
+  }
+  return `/admin/api/v1/keyviz/hotkeys?${asked.toString()}`;
+}
+
+/** total: operations of the row in the same time; 0 = not known, then what was sampled stands in for it. */
+export function hotKeyRows(answer: WireHotKeys, total: number): readonly HotKeyRow[] {
+  const bounded = answer.keys.map(({ key_b64, count, lower, upper }) => ({
+    forms: keyForms(key_b64),
+    count,
+    lower: Math.max(0, Math.min(count, lower ?? count - answer.error_bound)),
+    upper: Math.max(count, upper ?? count + answer.error_bound),
+  }));
+  const most = bounded.reduce((largest, key) => Math.max(largest, key.upper), 1);
+  const whole = total > 0 ? total : sampledTotal(answer);
+  return bounded.map((key) => ({
+    ...key,
+    share: shareOf(Math.min(key.count, whole), whole),
+    whisker: { from: key.lower / most, at: key.count / most, to: key.upper / most },
+  }));
+}
+
+function sampledTotal(answer: WireHotKeys): number {
+  return (answer.sampled_n + answer.dropped_samples + answer.skipped_long_keys) * Math.max(1, answer.sample_rate);
+}
+
+/** How far the list can be believed, a sentence each; empty where it is exact and whole. */
+export function caveats(answer: WireHotKeys): readonly string[] {
+  const said: string[] = [];
+  if (answer.sample_rate > 1) said.push(`Estimated: one operation in ${answer.sample_rate} was looked at${confidenceOf(answer)}.`);
+  if (answer.error_bound > 0) said.push(`A key that is not listed may have up to ${answer.error_bound.toLocaleString("en")} operations.`);
+  if (answer.skipped_long_keys > 0) said.push(`${answer.skipped_long_keys.toLocaleString("en")} operations are left out: their keys are longer than the limit.`);
+  if (answer.dropped_samples > 0) said.push(`${answer.dropped_samples.toLocaleString("en")} operations are left out for want of memory or time.`);
+  if (answer.degraded && answer.skipped_long_keys === 0 && answer.dropped_samples === 0) said.push("Not complete: some node did not contribute.");
+  return said;
+}
+
+function confidenceOf(answer: WireHotKeys): string {
+  const { confidence } = answer;
+  return confidence === undefined || confidence >= 1 ? "" : `; intervals hold at ${Number((confidence * 100).toFixed(4))} % confidence`;
+}
+
+export function freshness(answer: WireHotKeys, nowMs: number, stepMs: number, clock: (ms: number) => string): string {
+  const at = Date.parse(answer.snapshot_at);
+  if (Number.isNaN(at)) return "";
+  const window = stepMs > 0 ? `the window ${clock(at - stepMs)} – ${clock(at)}` : `the window that ended at ${clock(at)}`;
+  return `Newest in it: ${window}, ${span(nowMs - at)} ago.`;
+}
+
+/** A plain sentence in place of a list of keys. */
+export function noKeys(code: string, message: string): string {
+  switch (code) {
+    case "aggregate":
+      return "This row holds several routes, and keys are remembered route by route. Zoom in to one of them.";
+    case "no_route":
+      return "This row is no route, so no keys are remembered for it.";
+    case "hotkeys_disabled":
+      return "Hot keys are off on these nodes. They show user keys, so a store must turn them on.";
+    case "keyviz_disabled":
+      return "The sampler is off, so no keys are seen.";
+    case "no_snapshot":
+      return "No keys yet: no window that is held has traffic of this row.";
+    case "out_of_snapshot_window":
+      return "The keys of this window are no longer held. Pin a newer one.";
+    case "forbidden":
+      return "Not allowed: hot keys are user keys, and this session's role may only look at the heatmap.";
+    case "unauthenticated":
+      return "The session has ended. Sign in again to see keys.";
+    case "unknown_endpoint":
+      return "This gateway is older and knows no hot keys.";
+    case "incompatible":
+      return "These nodes are older and know no hot keys.";
+    case "empty":
+      return "No key was seen in this window.";
+    default:
+      return message === "" ? `No keys: ${code.replaceAll("_", " ")}.` : `No keys: ${message}.`;
+  }
+}

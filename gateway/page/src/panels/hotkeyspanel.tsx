@@ -1,0 +1,88 @@
+import { useState } from "preact/hooks";
+import { clock } from "../scale/time";
+import { nowMs, view } from "../state";
+import { bucketOf } from "./buckets";
+import { Section, type Pinned } from "./detail";
+import { caveats, freshness, hotKeyRows, hotKeysPath, noKeys, type HotKeyRow, type WireHotKeys } from "./hotkeys";
+import { KeyView } from "./keyview";
+import { askSmall, useTold, type Told } from "./loading";
+import { exactly } from "./units";
+
+const TOP = 20;
+const AGAIN_MS = 15_000;
+
+/** The keys behind the row: of the pinned window where its keys are still held, or the latest that are. */
+export function HotKeys({ pinned: { head, picture, row, column, columnMs } }: { readonly pinned: Pinned }) {
+  const [latest, choose] = useState(false);
+  const { series } = view.value;
+  const path = hotKeysPath(head.bucketId, series, latest ? 0 : columnMs, TOP) ?? "";
+  const last = picture.stamps[picture.columns - 1] ?? 0;
+  const round = latest ? Math.floor(last / AGAIN_MS) : 0;
+  const told = useTold<Told<WireHotKeys>>(path, round, (signal) => askSmall<WireHotKeys>(path, signal));
+  const operations = !series.endsWith("bytes");
+  const cell = picture.values[row * picture.columns + column] ?? 0;
+  const total = !latest && operations && picture.node === "" ? cell : 0;
+  const title = series.startsWith("read") ? "Keys read most" : "Keys written most";
+  return (
+    <Section title={title} name="hotkeys">
+      {path === "" ? (
+        <p data-testid="no-keys">{noKeys(bucketOf(head.bucketId).kind === "virtual" ? "aggregate" : "no_route", "")}</p>
+      ) : (
+        <>
+          <label class="inline">
+            Of
+            <select value={latest ? "latest" : "window"} onChange={(event) => choose(event.currentTarget.value === "latest")}>
+              <option value="window">the pinned window</option>
+              <option value="latest">all windows held</option>
+            </select>
+          </label>
+          <Body told={told} total={total} stepMs={picture.stepMs} />
+        </>
+      )}
+    </Section>
+  );
+}
+
+function Body({ told, total, stepMs }: { readonly told: Told<WireHotKeys> | undefined; readonly total: number; readonly stepMs: number }) {
+  if (told === undefined) return <p class="quiet">Asking the nodes…</p>;
+  if (told.kind === "refused") return <p data-testid="no-keys">{noKeys(told.code, told.message)}</p>;
+  const rows = hotKeyRows(told.body, total);
+  if (rows.length === 0) return <p data-testid="no-keys">{noKeys("empty", "")}</p>;
+  const { utc } = view.value;
+  return (
+    <>
+      <ol class="hot-keys" data-testid="hot-keys">
+        {rows.map((key) => (
+          <HotKey key={key.forms.base64} row={key} />
+        ))}
+      </ol>
+      <ul class="quiet caveats">
+        {[freshness(told.body, nowMs.value, stepMs, (ms) => clock(ms, utc)), ...caveats(told.body)]
+          .filter((line) => line !== "")
+          .map((line) => (
+            <li key={line}>{line}</li>
+          ))}
+      </ul>
+    </>
+  );
+}
+
+function HotKey({ row }: { readonly row: HotKeyRow }) {
+  const { from, at, to } = row.whisker;
+  const percent = (part: number) => `${(100 * part).toFixed(2)}%`;
+  const bounds = row.lower === row.upper ? "exact" : `between ${exactly(row.lower)} and ${exactly(row.upper)}`;
+  return (
+    <li>
+      <KeyView forms={row.forms} what="key" />
+      <span class="measure" title={bounds}>
+        <span class="whisker" role="img" aria-label={`${exactly(row.count)}, ${bounds}`}>
+          <span class="whisker-bar" style={{ width: percent(at) }} />
+          <span class="whisker-line" style={{ left: percent(from), width: percent(Math.max(0, to - from)) }} />
+        </span>
+        <span class="number">
+          {exactly(row.count)} · {row.share}
+        </span>
+      </span>
+    </li>
+  );
+}

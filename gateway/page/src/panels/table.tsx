@@ -1,0 +1,88 @@
+import { useState } from "preact/hooks";
+import { clock } from "../scale/time";
+import { change, matrix, unit, view, viewport } from "../state";
+import { hottestRows, summary } from "./hottest";
+import { counted, hottestShown } from "./told";
+import { compactly } from "./units";
+
+const MOST = 20;
+
+/** The hottest ranges of what is shown, as a table: for those who do not see the picture, and to quote from. */
+export function HottestTable() {
+  const [open, toggle] = useState(false);
+  return (
+    <details id="hottest" data-testid="hottest" onToggle={(event) => toggle(event.currentTarget.open)}>
+      <summary>Hottest ranges as a table</summary>
+      {open && <Table />}
+    </details>
+  );
+}
+
+/** For screen readers alone: what the heatmap shows, in a sentence. Not announced anew with every refresh. */
+export function HeatmapSummary() {
+  const [picture, port] = [matrix.value, viewport.value];
+  if (picture === null || port === null) return null;
+  const { utc } = view.value;
+  const { shown, everything } = hottestShown(picture, port, 2);
+  return (
+    <p id="heatmap-summary" class="unseen">
+      {summary(hottestRows(shown, 2, everything), counted.value, (ms) => clock(ms, utc))}
+    </p>
+  );
+}
+
+function Table() {
+  const [picture, port] = [matrix.value, viewport.value];
+  if (picture === null || port === null) return <p class="quiet">No picture yet.</p>;
+  const { utc } = view.value;
+  const { shown, everything } = hottestShown(picture, port, MOST);
+  const rows = hottestRows(shown, MOST, everything);
+  const per = `${unit.value}/s`;
+  return (
+    <>
+      <p data-testid="summary">{summary(rows, counted.value, (ms) => clock(ms, utc))}</p>
+      <div class="scrolls" tabIndex={0} role="region" aria-label="Hottest ranges">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Row</th>
+              <th scope="col">Keys</th>
+              <th scope="col" class="number">
+                Share
+              </th>
+              <th scope="col" class="number">
+                Mean {per}
+              </th>
+              <th scope="col" class="number">
+                Peak {per}
+              </th>
+              <th scope="col">Peak in the window until</th>
+              <th scope="col" class="number">
+                Conflicts
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row) => (
+              <tr key={row.bucketId}>
+                <th scope="row">
+                  <button type="button" class="link" onClick={() => change({ cell: { bucket: row.bucketId, columnMs: row.peakMs } })}>
+                    <bdi>{row.bucketId}</bdi>
+                  </button>
+                </th>
+                <td>
+                  <bdi>{row.range}</bdi>
+                </td>
+                <td class="number">{row.share}</td>
+                <td class="number">{compactly(row.perSecond)}</td>
+                <td class="number">{compactly(row.peakPerSecond)}</td>
+                <td>{clock(row.peakMs, utc)}</td>
+                <td class="number">{row.conflicts}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "vitest";
+import { caveats, freshness, hotKeyRows, hotKeysPath, noKeys, type WireHotKeys } from "../../src/panels/hotkeys";
+import { base64OfText } from "./made";
+
+const answer = (own: Partial<WireHotKeys>): WireHotKeys => ({
+  keys: [],
+  sample_rate: 1,
+  sampled_n: 0,
+  dropped_samples: 0,
+  skipped_long_keys: 0,
+  degraded: false,
+  error_bound: 0,
+  snapshot_at: "2026-04-27T11:45:00.000Z",
+  ...own,
+});
+
+describe("what is asked", () => {
+  test.each([
+    ["route:7", "writes", 0, "route_id=7&series=writes&top=20"],
+    ["route:7:hot", "read_bytes", 0, "route_id=7&series=reads&top=20&label=hot"],
+    ["route:18446744073709551615#3", "write_bytes", 5000, "route_id=18446744073709551615&series=writes&top=20&sub_bucket=3&from_unix_ms=5000&to_unix_ms=5001"],
+  ])("%s", (id, series, columnMs, query) => {
+    expect(hotKeysPath(id, series, columnMs, 20)).toBe(`/admin/api/v1/keyviz/hotkeys?${query}`);
+  });
+  test("an aggregate has no keys of its own", () => {
+    expect(hotKeysPath("virtual:9", "reads", 0, 20)).toBeUndefined();
+  });
+});
+
+describe("the list", () => {
+  const keys = [
+    { key_b64: base64OfText("a"), count: 60, lower: 50, upper: 100 },
+    { key_b64: base64OfText("b"), count: 20, lower: 10, upper: 30 },
+  ];
+  test("whiskers are parts of the largest upper bound", () => {
+    const rows = hotKeyRows(answer({ keys }), 120);
+    expect(rows.map((row) => row.whisker)).toEqual([
+      { from: 0.5, at: 0.6, to: 1 },
+      { from: 0.1, at: 0.2, to: 0.3 },
+    ]);
+    expect(rows.map((row) => row.share)).toEqual(["50%", "16.7%"]);
+  });
+  test("where the row's total is not known, what was sampled stands in for it", () => {
+    const [row] = hotKeyRows(answer({ keys, sample_rate: 4, sampled_n: 20, dropped_samples: 5, skipped_long_keys: 5 }), 0);
+    expect(row?.share).toBe("50%");
+  });
+  test("without bounds of a key the answer's error bounds it, never below zero", () => {
+    const [row] = hotKeyRows(answer({ keys: [{ key_b64: "YQ==", count: 5 }], error_bound: 8 }), 10);
+    expect(row).toMatchObject({ lower: 0, upper: 13 });
+  });
+  test("an estimate above the row's total is no share above all of it", () => {
+    expect(hotKeyRows(answer({ keys: [{ key_b64: "YQ==", count: 50 }] }), 40)[0]?.share).toBe("100%");
+  });
+});
+
+describe("how far it can be believed", () => {
+  test("an exact and whole list needs no caveat", () => {
+    expect(caveats(answer({}))).toEqual([]);
+  });
+  test("sampling, the bound, long keys, drops and missing nodes are each said", () => {
+    const all = caveats(answer({ sample_rate: 16, error_bound: 1200, skipped_long_keys: 3, dropped_samples: 2, degraded: true, confidence: 0.999 }));
+    expect(all).toHaveLength(4);
+    expect(all[0]).toContain("one operation in 16");
+    expect(all[0]).toContain("99.9 %");
+    expect(all[1]).toContain("1,200");
+    expect(caveats(answer({ degraded: true }))).toEqual(["Not complete: some node did not contribute."]);
+  });
+  test("freshness names the window and its age", () => {
+    const clock = (ms: number) => new Date(ms).toISOString().slice(11, 19);
+    expect(freshness(answer({}), Date.UTC(2026, 3, 27, 11, 45, 9), 1000, clock)).toBe("Newest in it: the window 11:44:59 – 11:45:00, 9 s ago.");
+    expect(freshness(answer({ snapshot_at: "" }), 0, 0, clock)).toBe("");
+  });
+});
+
+test("each reason for no keys has a sentence of its own", () => {
+  const codes = ["aggregate", "no_route", "hotkeys_disabled", "keyviz_disabled", "no_snapshot", "out_of_snapshot_window", "forbidden", "unauthenticated", "unknown_endpoint", "incompatible", "empty"];
+  const said = codes.map((code) => noKeys(code, ""));
+  expect(new Set(said).size).toBe(codes.length);
+  expect(noKeys("internal", "broken")).toBe("No keys: broken.");
+});
