@@ -41,8 +41,9 @@ class CellRequest:
 def read_matrix_request(params: QueryParams) -> MatrixRequest:
     """Raises InvalidRequest naming the parameter and its value."""
     window = Window(_moment(params, "from_unix_ms"), _moment(params, "to_unix_ms"))
+    rows, node_id = _rows(params), _text(params, "node")
     keys = KeyRange(_key(params, "start"), _key(params, "end"))
-    query = MatrixQuery(_series(params), window, rows=_rows(params), node_id=_text(params, "node"), keys=keys)
+    query = MatrixQuery(_series(params), window, rows=rows, node_id=node_id, keys=keys, for_display=True)
     return MatrixRequest(query, identity=_switch(params, "identity"))
 
 

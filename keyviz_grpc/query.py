@@ -29,7 +29,8 @@ class MatrixQuery:
     aggregator returns each leaf's own answer. bucket_ids: only these rows, empty = all. node_id: only what this
     node says, "" = all. keys: only rows that meet this range, cut after merging and before folding to the budget; an
     aggregator keeps it to itself. exclude: (node_id, incarnation) of leaves that the caller has from elsewhere. known:
-    what need not be said again; only a node heeds it.
+    what need not be said again; only a node heeds it. for_display: the answer will not be merged again, so shares and
+    the books of who holds which row under which range are left out.
     Hashable, so that identical requests can share one fan-out. Raises InvalidRequest for a negative budget.
     """
 
@@ -43,6 +44,7 @@ class MatrixQuery:
     keys: KeyRange = ALL_KEYS
     exclude: tuple[tuple[str, int], ...] = field(default=())
     known: Known | None = None
+    for_display: bool = False
 
     def __post_init__(self) -> None:
         if self.rows < 0:

@@ -82,7 +82,7 @@ class Aggregator:
             # Without any step the leaves cannot be aligned here; the aggregator above may know one.
             if tangled:
                 return self._merge(results, replace(query, unmerged=True))
-            return fold(select_range(merged, query.keys), query.rows)
+            return fold(select_range(merged, query.keys), query.rows, shares=not query.for_display)
 
         began = time.perf_counter()
         with span("keyviz.merge") as note:
@@ -178,7 +178,8 @@ class Aggregator:
         """Every peer's answer or failure in configured order, the local node first."""
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
         via = (*query.via, self.node_id)
-        asked = replace(query, rows=0, keys=ALL_KEYS, window=self._widened(query.window), via=via, known=None)
+        window = self._widened(query.window)
+        asked = replace(query, rows=0, keys=ALL_KEYS, window=window, via=via, known=None, for_display=False)
         budget = BytesBudget(self._settings.max_total_bytes)
         peers = await self._membership.peers(below)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec.rows import decode_catalogue, encode_row
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.kept import Kept, KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
@@ -22,35 +21,9 @@ KEPT_CATALOGUES: Final = 128
 MAX_KEPT_BYTES: Final = 1 << 22
 
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-class _Kept(Generic[Key, Value]):
-    """A few values, the longest unused go first. Thread-safe."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-
-    def get(self, key: Key) -> Value | None:
-        with self._lock:
-            value = self._values.get(key)
-            if value is not None:
-                self._values.move_to_end(key)
-            return value
-
-    def put(self, key: Key, value: Value) -> None:
-        with self._lock:
-            self._values[key] = value
-            while len(self._values) > self._limit:
-                self._values.popitem(last=False)
-
-
 # Catalogues change rarely: one side keeps their bytes, the other what the bytes meant, by a digest it computes itself.
-_encoded: _Kept[int, tuple[Catalogue, bytes]] = _Kept(16)
-_decoded: _Kept[bytes, Catalogue] = _Kept(KEPT_CATALOGUES)
+_encoded: KeptByIdentity[bytes] = KeptByIdentity(16)
+_decoded: Kept[bytes, Catalogue] = Kept(KEPT_CATALOGUES)
 
 
 def encode_columnar(matrix: Matrix) -> pb.KeyVizColumnar:
@@ -93,12 +66,10 @@ def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:
 
 
 def _catalogue_bytes(catalogue: Catalogue) -> bytes:
-    kept = _encoded.get(id(catalogue))
-    if kept is not None and kept[0] is catalogue:
-        return kept[1]
-    packed = pb.KeyVizCatalogue(rows=[encode_row(row) for row in catalogue.rows]).SerializeToString()
-    _encoded.put(id(catalogue), (catalogue, packed))
-    return packed
+    return _encoded.get(
+        (catalogue,),
+        lambda: pb.KeyVizCatalogue(rows=[encode_row(row) for row in catalogue.rows]).SerializeToString(),
+    )
 
 
 def _bits(marks: NDArray[np.bool_] | None) -> bytes:

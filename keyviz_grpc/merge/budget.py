@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.aggregates import aggregate_id
+from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import added_up, listed, spread_out
 from keyviz_grpc.model import MAX_ROUTE_IDS, Catalogue, Matrix, Row, Shares
 from keyviz_grpc.outcome import Answer
 
+MOST_KEPT: Final = 8192
+"""Aggregates remembered for one catalogue."""
 
-def fold(answer: Answer, rows: int) -> Answer:
+
+def fold(answer: Answer, rows: int, *, shares: bool = True) -> Answer:
     """The answer with at most `rows` rows; 0, or a budget that is kept already: unchanged.
 
     Hot is a row's total over all columns, ties in key order. As many of the hottest as the budget allows stay single;
@@ -24,13 +28,13 @@ def fold(answer: Answer, rows: int) -> Answer:
     conflict if any of its parts is, and shows an identity only if all its parts with traffic show it.
 
     An aggregate made here spans groups as a rule and takes the id of (hull, group 0), so that it is called the same in
-    every series and at every poll.
+    every series and at every poll. shares False leaves the shares out, which only a further merge would need.
     """
     matrix = answer.matrix
     if rows == 0 or len(matrix.catalogue) <= rows:
         return answer
     starts = _run_starts(matrix.values, rows)
-    folded = fold_runs(matrix, starts, _fold_catalogue(matrix.catalogue, starts))
+    folded = fold_runs(matrix, starts, _fold_catalogue(matrix.catalogue, starts), shares=shares)
     return replace(answer, matrix=folded, leaf_sets=(), row_leaf_set=None, leaf_ranges=())
 
 
@@ -51,7 +55,9 @@ def _run_starts(values: NDArray[np.uint64], budget: int) -> NDArray[np.int64]:
 
 
 def _by_heat(values: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Numbers of the rows, hottest first, ties in order. Totals may exceed 64 bits, so they are kept in two halves."""
+    """Numbers of the rows, hottest first, ties in order. Totals that may exceed 64 bits are kept in two halves."""
+    if values.size and int(values.max()) < 2**63 // values.shape[1]:
+        return np.argsort(-values.sum(axis=1, dtype=np.int64), kind="stable")
     low = (values & np.uint64(0xFFFF_FFFF)).sum(axis=1, dtype=np.uint64)
     high = (values >> np.uint64(32)).sum(axis=1, dtype=np.uint64) + (low >> np.uint64(32))
     low &= np.uint64(0xFFFF_FFFF)
@@ -67,7 +73,7 @@ def _starts(single: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.flatnonzero(begins)
 
 
-def fold_runs(matrix: Matrix, starts: NDArray[np.int64], catalogue: Catalogue) -> Matrix:
+def fold_runs(matrix: Matrix, starts: NDArray[np.int64], catalogue: Catalogue, *, shares: bool = True) -> Matrix:
     """Neighbouring rows added up: rows starts[i] to starts[i + 1] become row i of `catalogue`, share by share."""
     values = sum_runs(matrix.values, starts)
     codes = None if matrix.codes is None else _fold_codes(matrix.codes, matrix.values, starts)
@@ -78,7 +84,7 @@ def fold_runs(matrix: Matrix, starts: NDArray[np.int64], catalogue: Catalogue) -
         values,
         matrix.identities,
         codes,
-        _fold_shares(matrix, starts, values),
+        _fold_shares(matrix, starts, values) if shares else Shares.none(),
         soft=None if matrix.soft is None else np.logical_or.reduceat(matrix.soft, starts, axis=0),
         conflicts=None if matrix.conflicts is None else np.logical_or.reduceat(matrix.conflicts, starts, axis=0),
     )
@@ -87,12 +93,15 @@ def fold_runs(matrix: Matrix, starts: NDArray[np.int64], catalogue: Catalogue) -
 def _fold_codes(
     codes: NDArray[np.uint32], values: NDArray[np.uint64], starts: NDArray[np.int64]
 ) -> NDArray[np.uint32] | None:
-    highest = np.uint32(2**32 - 1)
-    hot = values > 0
-    largest = np.maximum.reduceat(np.where(hot, codes, np.uint32(0)), starts, axis=0)
-    smallest = np.minimum.reduceat(np.where(hot, codes, highest), starts, axis=0)
-    folded = np.where(largest == smallest, largest, np.uint32(0))
-    return folded if folded.any() else None
+    # Code 0 wraps to the highest number, so that it never is the smallest: cells without traffic do not matter.
+    largest = np.maximum.reduceat(codes, starts, axis=0)
+    smallest = np.minimum.reduceat(codes - np.uint32(1), starts, axis=0) + np.uint32(1)
+    mixed = largest != smallest
+    unknown = (codes == 0) & (values > 0)
+    if unknown.any():
+        mixed |= np.logical_or.reduceat(unknown, starts, axis=0)
+    largest[mixed] = 0
+    return largest if largest.any() else None
 
 
 def _fold_shares(matrix: Matrix, starts: NDArray[np.int64], values: NDArray[np.uint64]) -> Shares:
@@ -105,43 +114,78 @@ def _fold_shares(matrix: Matrix, starts: NDArray[np.int64], values: NDArray[np.u
     return listed(cells, codes, parts, values=values, width=width)
 
 
+@dataclass(slots=True, eq=False)
+class _Facts:
+    """What folding needs of a catalogue's rows, as lists that slice fast; found once a catalogue.
+
+    unlisted: how many routes an aggregate counts beyond those that it lists. folded: the aggregates that were made of
+    rows first to last (exclusive): from one request to the next the same rows are cold.
+    """
+
+    starts: list[bytes]
+    ends: list[bytes]
+    route_ids: list[tuple[int, ...]]
+    unlisted: list[int]
+    roles: list[tuple[int, ...]]
+    folded: dict[tuple[int, int], Row] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> _Facts:
+        """All rows, in order."""
+        rows = catalogue.rows
+        return cls(
+            [row.start for row in rows],
+            [row.end for row in rows],
+            [row_route_ids(row) for row in rows],
+            [max(0, row.route_count - len(row.route_ids)) if row.aggregate else 0 for row in rows],
+            [row.sample_roles for row in rows],
+        )
+
+    def aggregate(self, first: int, last: int) -> Row:
+        """Rows first to last (exclusive), two at least, as one."""
+        row = self.folded.get((first, last))
+        if row is None:
+            if len(self.folded) >= MOST_KEPT:
+                self.folded.clear()
+            row = self.folded[first, last] = self._aggregate(slice(first, last))
+        return row
+
+    def _aggregate(self, run: slice) -> Row:
+        start, ends = min(self.starts[run]), self.ends[run]
+        end = b"" if b"" in ends else max(ends)
+        listed = set().union(*self.route_ids[run])
+        unlisted = sum(self.unlisted[run])
+        return Row(
+            aggregate_id(start, end),
+            start,
+            end,
+            aggregate=True,
+            route_ids=tuple(sorted(listed)[:MAX_ROUTE_IDS]),
+            route_ids_truncated=len(listed) > MAX_ROUTE_IDS or unlisted > 0,
+            route_count=len(listed) + unlisted,
+            sample_roles=tuple(sorted(set().union(*set(self.roles[run])))),
+        )
+
+
+_facts: KeptByIdentity[_Facts] = KeptByIdentity(8)
+
+
 def _fold_catalogue(catalogue: Catalogue, starts: NDArray[np.int64]) -> Catalogue:
-    ends = [*starts[1:].tolist(), len(catalogue)]
-    runs = [catalogue.rows[first:last] for first, last in zip(starts.tolist(), ends, strict=True)]
-    taken = {run[0].bucket_id for run in runs if len(run) == 1}
+    facts = _facts.get((catalogue,), lambda: _Facts.of(catalogue))
+    firsts = starts.tolist()
+    runs = list(zip(firsts, [*firsts[1:], len(catalogue)], strict=True))
+    taken = {catalogue.rows[first].bucket_id for first, last in runs if last - first == 1}
     folded: list[Row] = []
-    for run in runs:
-        row = run[0] if len(run) == 1 else _aggregate(run)
+    for first, last in runs:
+        row = catalogue.rows[first] if last - first == 1 else facts.aggregate(first, last)
         salt = 0
-        while len(run) > 1 and row.bucket_id in taken:
+        while last - first > 1 and row.bucket_id in taken:
             # A row of exactly this range that stays single has this id already.
             salt += 1
             row = replace(row, bucket_id=aggregate_id(row.start, row.end + b"\x00" * salt))
         taken.add(row.bucket_id)
         folded.append(row)
     return Catalogue(tuple(folded))
-
-
-def _aggregate(run: Sequence[Row]) -> Row:
-    start = min(row.start for row in run)
-    end = b"" if any(not row.end for row in run) else max(row.end for row in run)
-    listed: set[int] = set()
-    unlisted = 0
-    for row in run:
-        listed.update(row_route_ids(row))
-        if row.aggregate:
-            unlisted += max(0, row.route_count - len(row.route_ids))
-    ids = tuple(sorted(listed)[:MAX_ROUTE_IDS])
-    return Row(
-        aggregate_id(start, end),
-        start,
-        end,
-        aggregate=True,
-        route_ids=ids,
-        route_ids_truncated=len(listed) > MAX_ROUTE_IDS or unlisted > 0,
-        route_count=len(listed) + unlisted,
-        sample_roles=tuple(sorted({role for row in run for role in row.sample_roles})),
-    )
 
 
 def row_route_ids(row: Row) -> tuple[int, ...]:

@@ -56,12 +56,12 @@ def merge_reads(parts: Sequence[Placed], shape: tuple[int, int]) -> Cells:
     return Cells(values, NO_IDENTITIES, None, NO_SHARES, _soft(parts, shape), None)
 
 
-def merge_writes(parts: Sequence[Placed], shape: tuple[int, int]) -> Cells:
+def merge_writes(parts: Sequence[Placed], shape: tuple[int, int], *, list_shares: bool = True) -> Cells:
     """The write rule, in two passes: whole arrays where cells are simple, sparse lists of shares where they are not.
 
     A cell is simple when no part lists its shares and the parts with traffic in it all show one known identity, or
     when only one part has traffic. `values` of a part stand for F as well: F only matters where it exceeds the known
-    and the unknown shares, and there it is the part's value.
+    and the unknown shares, and there it is the part's value. list_shares False: the result lists no shares.
     """
     identities, remaps = unite([part.matrix.identities for part in parts])
     placed = [_place(part, remap, shape) for part, remap in zip(parts, remaps, strict=True)]
@@ -72,6 +72,8 @@ def merge_writes(parts: Sequence[Placed], shape: tuple[int, int]) -> Cells:
             state.tangled[shares.rows, shares.columns] = True
     conflicts = state.conflicts & ~state.tangled
     shares = _sparse_pass(state, placed, lists, identities=identities, conflicts=conflicts)
+    if not list_shares:
+        shares = NO_SHARES
     for part in parts:
         if part.matrix.conflicts is not None:
             conflicts[_region(part)] |= part.matrix.conflicts

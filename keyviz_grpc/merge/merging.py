@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.cells import Placed, merge_reads, merge_writes
 from keyviz_grpc.merge.parts import Part, flatten, prepare
-from keyviz_grpc.merge.rows import holders, join, leaf_ranges
+from keyviz_grpc.merge.rows import NO_BOOKS, holders, join, leaf_ranges
 from keyviz_grpc.merge.warnings import divergences, short_history, with_warnings
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
@@ -31,8 +31,9 @@ def merge(
     node_id, incarnation: the aggregator's own.
 
     The result lists every leaf's outcome in order. Merging merged answers gives what merging the leaves gives, where
-    all leaves have one step. With `query.unmerged` the result carries each leaf's own answer and an empty matrix.
-    Nothing usable gives an empty matrix; the inputs are not changed, the result may share arrays with them.
+    all leaves have one step and `query.for_display` did not leave out what that needs. With `query.unmerged` the result
+    carries each leaf's own answer and an empty matrix. Nothing usable gives an empty matrix; the inputs are not
+    changed, the result may share arrays with them.
     """
     if query.unmerged:
         return _unmerged(parts, query.series, now_unix_ms=now_unix_ms, node_id=node_id, incarnation=incarnation)
@@ -47,8 +48,11 @@ def merge(
         for answer, rows in zip(answers, joined.maps, strict=True)
     ]
     shape = (len(joined.catalogue), len(columns))
-    cells = (merge_writes if query.series.is_write else merge_reads)(placed, shape)
-    held = holders(answers, firsts, joined)
+    if query.series.is_write:
+        cells = merge_writes(placed, shape, list_shares=not query.for_display)
+    else:
+        cells = merge_reads(placed, shape)
+    held = NO_BOOKS if query.for_display else holders(answers, firsts, joined)
     ranges = leaf_ranges(answers, firsts, joined)
     diverging = divergences(ranges, joined.catalogue)
     outcomes = [
@@ -78,7 +82,7 @@ def merge(
         column_nodes=_column_nodes(answers, placed, len(columns)),
         leaf_sets=held.leaf_sets,
         row_leaf_set=held.row_leaf_set,
-        leaf_ranges=ranges,
+        leaf_ranges=() if query.for_display else ranges,
         revision=sum(answer.revision for answer in answers),
     )
 

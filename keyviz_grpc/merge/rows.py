@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.aggregates import aggregate_id
+from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Catalogue, Row
 from keyviz_grpc.outcome import Answer, LeafRange
 
@@ -17,20 +19,33 @@ from keyviz_grpc.outcome import Answer, LeafRange
 class Joined:
     """The union of several catalogues in key order; maps[p][i] is the union's number of row i of part p.
 
-    maps[p] None: part p has exactly the union's rows, in order.
+    maps[p] None: part p has exactly the union's rows, in order. diverging[p]: numbers of the rows of part p, ascending,
+    whose range is not the one that the union shows.
     """
 
     catalogue: Catalogue
     maps: tuple[NDArray[np.int64] | None, ...]
+    diverging: tuple[tuple[int, ...], ...]
+
+
+# Peers hold the same rows from one request to the next, and their catalogues are the same objects then.
+_joined: KeptByIdentity[Joined] = KeptByIdentity(16)
 
 
 def join(catalogues: Sequence[Catalogue]) -> Joined:
     """Rows joined on bucket id: what a row says comes from the first catalogue that has it; roles are united."""
     if not catalogues:
-        return Joined(Catalogue(()), ())
+        return Joined(Catalogue(()), (), ())
+    first = catalogues[0]
+    if first.in_key_order and all(catalogue is first for catalogue in catalogues):
+        return Joined(first, (None,) * len(catalogues), ((),) * len(catalogues))
+    return _joined.get(tuple(catalogues), lambda: _join(catalogues))
+
+
+def _join(catalogues: Sequence[Catalogue]) -> Joined:
     first = catalogues[0]
     if first.in_key_order and all(catalogue == first for catalogue in catalogues):
-        return Joined(first, (None,) * len(catalogues))
+        return Joined(first, (None,) * len(catalogues), ((),) * len(catalogues))
     found: dict[str, Row] = {}
     for catalogue in catalogues:
         for row in catalogue.rows:
@@ -46,7 +61,14 @@ def join(catalogues: Sequence[Catalogue]) -> Joined:
         numbers = np.fromiter((index[row.bucket_id] for row in catalogue.rows), np.int64, len(catalogue))
         same = len(numbers) == len(union) and bool((numbers == np.arange(len(union))).all())
         maps.append(None if same else numbers)
-    return Joined(union, tuple(maps))
+    diverging = tuple(_diverging(catalogue, union, rows) for catalogue, rows in zip(catalogues, maps, strict=True))
+    return Joined(union, tuple(maps), diverging)
+
+
+def _diverging(own: Catalogue, union: Catalogue, rows: NDArray[np.int64] | None) -> tuple[int, ...]:
+    places = range(len(own)) if rows is None else rows.tolist()
+    pairs = zip(own.rows, (union.rows[at] for at in places), strict=True)
+    return tuple(n for n, (row, shown) in enumerate(pairs) if row.start != shown.start or row.end != shown.end)
 
 
 def with_range_ids(catalogue: Catalogue) -> Catalogue:
@@ -69,6 +91,9 @@ class Holders:
 
     leaf_sets: tuple[tuple[int, ...], ...]
     row_leaf_set: NDArray[np.int64] | None
+
+
+NO_BOOKS: Final = Holders((), None)
 
 
 def holders(answers: Sequence[Answer], first_leaves: Sequence[int], joined: Joined) -> Holders:
@@ -108,19 +133,15 @@ def contributing(answer: Answer) -> list[int]:
 def leaf_ranges(answers: Sequence[Answer], first_leaves: Sequence[int], joined: Joined) -> tuple[LeafRange, ...]:
     """Every leaf that holds a row under another range than the union shows, sorted by (row, leaf)."""
     found: list[LeafRange] = []
-    for answer, first, rows in zip(answers, first_leaves, joined.maps, strict=True):
-        own = answer.matrix.catalogue
-        if own is joined.catalogue and not answer.leaf_ranges:
-            continue
+    parts = zip(answers, first_leaves, joined.maps, joined.diverging, strict=True)
+    for answer, first, rows, diverging in parts:
         exceptions: dict[int, dict[int, LeafRange]] = {}
         for item in answer.leaf_ranges:
             exceptions.setdefault(item.row, {})[item.leaf] = item
-        for number, row in enumerate(own.rows):
+        for number in {*diverging, *exceptions}:
+            row = answer.matrix.catalogue.rows[number]
             at = number if rows is None else int(rows[number])
             shown = joined.catalogue.rows[at]
-            same = row.start == shown.start and row.end == shown.end
-            if same and number not in exceptions:
-                continue
             for leaf in _leaves_of(answer, number):
                 held = exceptions.get(number, {}).get(leaf)
                 start, end = (held.start, held.end) if held else (row.start, row.end)

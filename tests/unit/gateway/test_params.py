@@ -18,7 +18,7 @@ from keyviz_grpc.query import MatrixQuery
 def test_nothing_asked_for_is_all_writes() -> None:
     """Defaults: writes, unbounded, 1024 rows, every node, identities shown."""
     asked = read_matrix_request(QueryParams(""))
-    assert asked.query == MatrixQuery(Series.WRITES, Window(0, 0), rows=1024)
+    assert asked.query == MatrixQuery(Series.WRITES, Window(0, 0), rows=1024, for_display=True)
     assert asked.identity
 
 
