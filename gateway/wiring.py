@@ -22,6 +22,7 @@ from gateway.session import Sessions
 from gateway.settings import GatewaySettings
 from gateway.users import Users
 from keyviz_grpc.aggregator import Aggregator, FailureLog, Observers
+from keyviz_grpc.allocator import give_back_when_idle, keep_freed_memory
 from keyviz_grpc.auth import Verifier
 from keyviz_grpc.cli.options import parse_address
 from keyviz_grpc.cli.running import announce_ready, stop_requested
@@ -98,6 +99,7 @@ class GatewayPlan:
 def run_gateway(plan: GatewayPlan) -> None:
     """Serves until a signal, then drains. Raises SettingError for what cannot be served as planned."""
     _allow_many_connections()
+    keep_freed_memory()
     asyncio.run(_serve(plan))
 
 
@@ -123,6 +125,8 @@ async def _serve(plan: GatewayPlan) -> None:
         )
         stack.push_async_callback(aggregator.close)
         metrics.watch_fan_outs(lambda: aggregator.fan_outs)
+        giving_back = asyncio.create_task(give_back_when_idle(lambda: aggregator.fan_outs_begun))
+        stack.callback(giving_back.cancel)
         grpc_address = await _serve_grpc(plan, aggregator, metrics, stack)
         if plan.metrics is not None:
             await _serve_metrics(plan.metrics, metrics, stack)

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from benchmarks.children import options, say, used
+from keyviz_grpc.allocator import keep_freed_memory
 
 ARRAYS = {
     "column_unix_ms": np.int64,
@@ -56,6 +57,7 @@ async def _serve(canned: list[str], body_path: str) -> None:
 
 def main() -> None:
     """Until the parent closes its end."""
+    keep_freed_memory()
     given = options()
     asyncio.run(_serve(given["canned"], given["body"]))
 

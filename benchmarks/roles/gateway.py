@@ -12,6 +12,7 @@ from benchmarks.children import options, say, used
 from gateway.app import create_app
 from gateway.serving import http_server
 from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.allocator import keep_freed_memory
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.listening import address_of, bind
@@ -61,6 +62,7 @@ async def _serve(peers: list[str]) -> None:
 
 def main() -> None:
     """Until the parent closes its end."""
+    keep_freed_memory()
     asyncio.run(_serve(options()["peers"]))
 
 

@@ -59,6 +59,7 @@ class Aggregator:
         self._observer = observer or Observers(())
         self._incarnation = int(wall_clock() * 1000) if incarnation is None else incarnation
         self._step_ms = 0
+        self._fan_outs_begun = 0
         self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
         self._flights: Flights[MatrixQuery, Answer] = Flights(settings.max_requests, joined=self._observer.joined)
@@ -73,6 +74,7 @@ class Aggregator:
         return answer
 
     async def _matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
+        self._fan_outs_begun += 1
         with span("keyviz.fan_out", series=query.series.value):
             results = await self._ask_all(query, deadline)
 
@@ -168,6 +170,11 @@ class Aggregator:
     def fan_outs(self) -> int:
         """How many different questions are with the peers right now."""
         return len(self._flights)
+
+    @property
+    def fan_outs_begun(self) -> int:
+        """How many questions went to the peers so far."""
+        return self._fan_outs_begun
 
     async def close(self) -> None:
         """Lets go of peers and threads."""

@@ -27,7 +27,7 @@ def test_everything_asked_for() -> None:
     asked = read_matrix_request(
         QueryParams("series=read_bytes&from_unix_ms=5&to_unix_ms=9&rows=7&node=n%201&identity=0&colour=red")
     )
-    assert asked.query == MatrixQuery(Series.READ_BYTES, Window(5, 9), rows=7, node_id="n 1")
+    assert asked.query == MatrixQuery(Series.READ_BYTES, Window(5, 9), rows=7, node_id="n 1", for_display=True)
     assert not asked.identity
 
 
