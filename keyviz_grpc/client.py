@@ -16,10 +16,11 @@ from google.protobuf.message import DecodeError, Message
 
 from keyviz_grpc.auth import Credentials
 from keyviz_grpc.bytes_budget import BytesBudget
-from keyviz_grpc.codec import decode_answer, decode_overview, encode_query
+from keyviz_grpc.codec import decode_answer, decode_hot_keys, decode_overview, encode_hot_keys_query, encode_query
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, SettingError, TooLarge
 from keyviz_grpc.files import FileMark, mark_of
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
@@ -33,6 +34,7 @@ _Reply = TypeVar("_Reply", bound=Message)
 
 SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
 MAX_DETAIL_CHARS: Final = 300
+DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 
@@ -140,6 +142,29 @@ class PeerClient:
         except MalformedAnswer as error:
             return self._failed(FailureKind.MALFORMED, str(error))
 
+    async def hot_keys(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer | Outcome:
+        """See `HotKeysPeer`. A peer that lacks the method is not forgotten for it, as it would be for the others."""
+        began = time.perf_counter()
+        request = encode_hot_keys_query(query)
+        raw = await self._call_path(self._path, "GetHotKeys", request, deadline)
+        if isinstance(raw, _Status) and raw.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
+            raw = await self._call_path(SERVICE_PATHS[1], "GetHotKeys", request, deadline)
+        latency_ms = (time.perf_counter() - began) * 1000
+        if isinstance(raw, _Status):
+            without = raw.code == "UNIMPLEMENTED"
+            failed = replace(raw, details="an older node: it has no GetHotKeys") if without else raw
+            return replace(self._outcome_of(failed), latency_ms=latency_ms)
+        if isinstance(raw, Outcome):
+            return replace(raw, latency_ms=latency_ms)
+        if not budget.take(len(raw)):
+            detail = f"{len(raw)} bytes more than the {budget.total_bytes} that all answers together may hold"
+            return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
+        known, loop = Outcome(self.address, latency_ms=latency_ms), asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._shared.threads, _decode_hot_keys, raw, known)
+        except MalformedAnswer as error:
+            return self._failed(FailureKind.MALFORMED, str(error), latency_ms)
+
     async def close(self) -> None:
         """Lets go of the connection; calls under way fail as `unreachable`."""
         self._closed = True
@@ -215,7 +240,7 @@ class PeerClient:
             log.warning(
                 "answer over the cap", extra={"peer": self.address, "cap_bytes": self._shared.max_message_bytes}
             )
-        elif status.code == "UNAVAILABLE" and "keyviz sampler not configured" in details:
+        elif status.code == "UNAVAILABLE" and any(words in details for words in DISABLED_WORDS):
             kind = FailureKind.DISABLED
         elif status.code == "DEADLINE_EXCEEDED":
             details = "no answer in time"
@@ -261,6 +286,10 @@ def _parse(kind: type[_Reply], raw: bytes) -> _Reply:
 
 def _decode(raw: bytes, query: MatrixQuery, known: Outcome) -> Answer:
     return decode_answer(_parse(pb.GetKeyVizMatrixResponse, raw), series=query.series, outcome=known)
+
+
+def _decode_hot_keys(raw: bytes, known: Outcome) -> HotKeysAnswer:
+    return decode_hot_keys(_parse(pb.GetHotKeysResponse, raw), outcome=known)
 
 
 def _clean(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Cell, Overview
 from keyviz_grpc.query import MatrixQuery
@@ -13,7 +14,7 @@ from keyviz_grpc.query import MatrixQuery
 class Cluster(Protocol):
     """One true view of many nodes.
 
-    Methods raise NoUsablePeers, SamplerDisabled, LoopRefused, Overloaded or InvalidRequest.
+    Methods raise NoUsablePeers, SamplerDisabled, HotKeysDisabled, LoopRefused, Overloaded or InvalidRequest.
     """
 
     node_id: str
@@ -24,6 +25,10 @@ class Cluster(Protocol):
 
     async def cell(self, *, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
         """Who says what about one cell."""
+        ...
+
+    async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
+        """Every candidate of all nodes together, whatever `query.top` says; its outcomes name every leaf."""
         ...
 
     async def overview(self, deadline: Deadline) -> Overview:

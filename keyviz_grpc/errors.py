@@ -72,6 +72,23 @@ class SamplerDisabled(KeyVizError):
         super().__init__(message)
 
 
+class HotKeysDisabled(KeyVizError):
+    """Hot keys are not recorded (on any peer, when an aggregator raises it)."""
+
+    def __init__(
+        self, message: str = "hot keys are not recorded: they are off by default, for they show user keys"
+    ) -> None:
+        super().__init__(message)
+
+
+class NoSnapshot(KeyVizError):
+    """No closed window has anything of the bucket whose hot keys are asked for."""
+
+
+class OutOfSnapshotWindow(KeyVizError):
+    """The range of time asked for is outside of the windows of which hot keys are held."""
+
+
 class LoopRefused(KeyVizError):
     """The request has passed this aggregator before; going on would never end."""
 
@@ -104,6 +121,9 @@ class Translation:
 ON_THE_WIRE: Final[dict[type[KeyVizError], Translation]] = {
     InvalidRequest: Translation("INVALID_ARGUMENT", 400, "invalid_query"),
     SamplerDisabled: Translation("UNAVAILABLE", 503, "keyviz_disabled"),
+    HotKeysDisabled: Translation("UNAVAILABLE", 503, "hotkeys_disabled"),
+    NoSnapshot: Translation("NOT_FOUND", 404, "no_snapshot"),
+    OutOfSnapshotWindow: Translation("OUT_OF_RANGE", 400, "out_of_snapshot_window"),
     LoopRefused: Translation("FAILED_PRECONDITION", 502, "no_peers"),
     Overloaded: Translation("RESOURCE_EXHAUSTED", 503, "overloaded"),
     TooLarge: Translation("RESOURCE_EXHAUSTED", 503, "overloaded"),

@@ -14,9 +14,18 @@ from typing import Any, Final, TypeAlias, TypeVar
 import grpc
 
 from keyviz_grpc.cluster import Cluster
-from keyviz_grpc.codec import decode_query, encode_answer, encode_overview
+from keyviz_grpc.codec import (
+    decode_hot_keys_query,
+    decode_query,
+    encode_answer,
+    encode_hot_keys,
+    encode_overview,
+)
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import ON_THE_WIRE, InvalidRequest, KeyVizError, SamplerDisabled
+from keyviz_grpc.errors import ON_THE_WIRE, HotKeysDisabled, InvalidRequest, KeyVizError, SamplerDisabled
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
+from keyviz_grpc.hotkeys.answer import check_asked, top_of
+from keyviz_grpc.hotkeys.protocols import HotKeysSource
 from keyviz_grpc.interceptors import MAX_DETAILS_CHARS
 from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.outcome import Answer
@@ -107,6 +116,18 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
             return encode_overview(self._sampler().overview())
         raise _Unreachable
 
+    async def GetHotKeys(  # noqa: N802 - the method's name on the wire
+        self, request: pb.GetHotKeysRequest, context: Context
+    ) -> pb.GetHotKeysResponse:
+        """See the proto file."""
+        async with _errors_on_the_wire(context):
+            query, source = decode_hot_keys_query(request), self._sampler()
+            if not isinstance(source, HotKeysSource):
+                raise HotKeysDisabled
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, lambda: _hot_keys_message(source.hot_keys(query), query))
+        raise _Unreachable
+
 
 class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
     """Answers for a whole cluster, so that aggregators stack into trees."""
@@ -133,6 +154,23 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
         async with _errors_on_the_wire(context):
             return encode_overview(await self._cluster.overview(_deadline(context)))
         raise _Unreachable
+
+    async def GetHotKeys(  # noqa: N802 - the method's name on the wire
+        self, request: pb.GetHotKeysRequest, context: Context
+    ) -> pb.GetHotKeysResponse:
+        """See the proto file."""
+        async with _errors_on_the_wire(context):
+            query = decode_hot_keys_query(request)
+            answer = await self._cluster.hot_keys(query, _deadline(context))
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _hot_keys_message, answer, query)
+        raise _Unreachable
+
+
+def _hot_keys_message(answer: HotKeysAnswer, query: HotKeysQuery) -> pb.GetHotKeysResponse:
+    if not query.via:
+        check_asked(answer, query)
+    return encode_hot_keys(top_of(answer, query.top))
 
 
 def _deadline(context: Context) -> Deadline:

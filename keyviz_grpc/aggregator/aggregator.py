@@ -10,11 +10,13 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.observer import Observer, Observers
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, InvalidRequest, LoopRefused, SamplerDisabled
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge, select_range
 from keyviz_grpc.model import ALL_KEYS, Series, Window
 from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, NoUsablePeers, Outcome, Overview
@@ -64,6 +66,19 @@ class Aggregator:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
         self._flights: Flights[MatrixQuery, Answer] = Flights(settings.max_requests, joined=self._observer.joined)
         self._calls = asyncio.Semaphore(settings.max_in_flight_peers)
+        self._hot_keys = HotKeysFanout(
+            Surroundings(
+                node_id=node_id,
+                incarnation=self._incarnation,
+                membership=membership,
+                settings=settings,
+                local=local,
+                calls=self._calls,
+                in_thread=self._in_thread,
+                wall_clock=wall_clock,
+                share=BUILD_SHARE,
+            )
+        )
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
         """See `Cluster`. Identical queries in flight share one fan-out."""
@@ -118,6 +133,10 @@ class Aggregator:
         return await self._in_thread(
             lambda: contributions(results, query=query, column_unix_ms=column_unix_ms, now_unix_ms=now)
         )
+
+    async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
+        """See `Cluster`."""
+        return await self._hot_keys.hot_keys(query, deadline)
 
     async def overview(self, deadline: Deadline) -> Overview:
         """See `Cluster`. Of what nodes say of a group, the highest term wins."""

@@ -1,7 +1,24 @@
 """Messages to model and back; distrusts every length that came over the wire."""
 
 from keyviz_grpc.codec.answers import decode_answer, encode_answer
+from keyviz_grpc.codec.hot_keys import (
+    decode_hot_keys,
+    decode_hot_keys_query,
+    encode_hot_keys,
+    encode_hot_keys_query,
+)
 from keyviz_grpc.codec.overviews import decode_overview, encode_overview
 from keyviz_grpc.codec.queries import decode_query, encode_query
 
-__all__ = ["decode_answer", "decode_overview", "decode_query", "encode_answer", "encode_overview", "encode_query"]
+__all__ = [
+    "decode_answer",
+    "decode_hot_keys",
+    "decode_hot_keys_query",
+    "decode_overview",
+    "decode_query",
+    "encode_answer",
+    "encode_hot_keys",
+    "encode_hot_keys_query",
+    "encode_overview",
+    "encode_query",
+]

@@ -19,6 +19,7 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
 from tests.e2e.conftest import Processes, ask
 from tests.e2e.truth import SERIES, Truth, truth_of
+from tests.reference.without_hot_keys import WithoutHotKeys
 
 pytestmark = pytest.mark.e2e
 
@@ -123,7 +124,7 @@ async def test_a_stale_copy_under_the_same_identity_is_a_conflict(
     assert {row["bucket_id"] for row in body["rows"] if row["conflict"]} == {bucket for bucket, _ in cells}
 
 
-class Doctored(service.KeyVizServicer):
+class Doctored(WithoutHotKeys, service.KeyVizServicer):
     """Serves one prepared answer to every question."""
 
     def __init__(self, answer: pb.GetKeyVizMatrixResponse) -> None:

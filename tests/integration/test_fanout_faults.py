@@ -29,6 +29,7 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import RunningServer, serve_cluster, serve_node
+from tests.reference.without_hot_keys import WithoutHotKeys
 
 TIMEOUT_S = 1.0
 ANSWERS = cluster(Shape(3, 20, 6, conflict_share=0.0, divergent=False))
@@ -86,7 +87,7 @@ async def ask(aggregator: Aggregator, **query: Any) -> Answer:
     return await aggregator.matrix(MatrixQuery(**query), Deadline.after(10))
 
 
-class Scripted(rpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
+class Scripted(WithoutHotKeys, rpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
     """Does what a test tells it to."""
 
     def __init__(self, act: Callable[[Any], Any]) -> None:

@@ -18,11 +18,12 @@ from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from tests.reference.without_hot_keys import WithoutHotKeys
 
 STAMPS = (60_000, 120_000)
 
 
-class OlderNode(admin_pb2_grpc.AdminServicer):
+class OlderNode(WithoutHotKeys, admin_pb2_grpc.AdminServicer):
     """Speaks the first fifteen fields under /Admin/ alone, and names itself only when asked."""
 
     def __init__(self, node_id: str, reads: int) -> None:

@@ -54,6 +54,17 @@ CONTRACT = {
         conflicts=10 bytes; share_cell_deltas=11 repeated uint64; share_codes=12 repeated uint32;
         share_values=13 repeated uint64""",
     "KeyVizCatalogue": "rows=1 repeated KeyVizRow",
+    "GetHotKeysRequest": """
+        series=1 KeyVizSeries; from_unix_ms=2 int64; to_unix_ms=3 int64; route_id=4 uint64; label=5 string;
+        sub_bucket=6 uint32; top=7 uint32; via=16 repeated string; node_id=20 string; exclude=21 repeated LeafKey""",
+    "HotKey": """
+        key=1 bytes; count=2 uint64; lower=3 uint64; upper=4 uint64; sketch_lower=5 uint64; sketch_upper=6 uint64""",
+    "GetHotKeysResponse": """
+        keys=1 repeated HotKey; sample_rate=2 uint64; sampled_n=3 uint64; dropped_samples=4 uint64;
+        skipped_long_keys=5 uint64; error_bound=6 uint64; snapshot_at_unix_ms=7 int64; confidence=8 double;
+        degraded=9 bool; node_id=16 string; incarnation=17 int64; step_ms=18 int64; generated_at_unix_ms=19 int64;
+        oldest_unix_ms=20 int64; newest_unix_ms=21 int64; observed=22 bool; outcomes=23 repeated KeyVizOutcome;
+        slices=24 uint32; sketch_error=25 uint64""",
     "GetClusterOverviewRequest": "",
     "GetClusterOverviewResponse": """
         self=1 NodeIdentity; members=2 repeated NodeIdentity; group_leaders=3 repeated GroupLeader;
@@ -105,7 +116,13 @@ def test_every_enum_value_keeps_its_number(name: str) -> None:
     ]
 
 
-def test_both_services_have_both_methods_over_the_same_messages() -> None:
+def test_a_slice_is_asked_for_or_not() -> None:
+    """Slice 0 and no slice are different questions."""
+    asked = keyviz_pb2.DESCRIPTOR.message_types_by_name["GetHotKeysRequest"]
+    assert asked.fields_by_name["sub_bucket"].has_presence
+
+
+def test_both_services_have_all_methods_over_the_same_messages() -> None:
     """/keyviz.v1.KeyViz/… and /Admin/… are interchangeable."""
     keyviz = keyviz_pb2.DESCRIPTOR.services_by_name["KeyViz"]
     admin = admin_pb2.DESCRIPTOR.services_by_name["Admin"]
@@ -114,4 +131,4 @@ def test_both_services_have_both_methods_over_the_same_messages() -> None:
         [(m.name, m.input_type.name, m.output_type.name) for m in service.methods] for service in (keyviz, admin)
     ]
     assert methods[0] == methods[1]
-    assert [name for name, *_ in methods[0]] == ["GetKeyVizMatrix", "GetClusterOverview"]
+    assert [name for name, *_ in methods[0]] == ["GetKeyVizMatrix", "GetClusterOverview", "GetHotKeys"]

@@ -14,6 +14,7 @@ import numpy as np
 from gateway.app import create_app
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.hotkeys import HotKey, HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Cell, Contribution, GroupLeader, Member, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
@@ -49,6 +50,18 @@ def answer_of(
     )
 
 
+def hot_answer_of(**changes: Any) -> HotKeysAnswer:
+    """Three keys of a route in two slices, as two windows of one node have them, sampled 1 in 4."""
+    keys = (
+        HotKey(b"b", 400, 392, 400, 300, 520),
+        HotKey(b"a", 40, 40, 48, 20, 90),
+        HotKey(b"\xff\x00", 40, 40, 48, 20, 90),
+    )
+    held = {"snapshot_at_unix_ms": 120_000, "oldest_unix_ms": 60_000, "newest_unix_ms": 120_000}
+    told = {"sample_rate": 4, "sampled_n": 150, "sketch_error": 8, "error_bound": 40, "observed": True, "slices": 2}
+    return HotKeysAnswer(keys, (OK,), merged=True, **{**held, **told, **changes})
+
+
 @dataclass
 class ScriptedCluster:
     """Implements `Cluster`. `reply` is given or raised; while `held` is there and not set, nobody gets an answer."""
@@ -59,6 +72,8 @@ class ScriptedCluster:
     queries: list[MatrixQuery] = field(default_factory=list)
     deadlines: list[Deadline] = field(default_factory=list)
     cancelled: int = 0
+    hot: HotKeysAnswer = field(default_factory=hot_answer_of)
+    hot_queries: list[HotKeysQuery] = field(default_factory=list)
     readiness_asked: int = 0
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     node_id: str = "gw"
@@ -94,6 +109,13 @@ class ScriptedCluster:
         await self._hold()
         said = Contribution("10.0.0.1:50051", "n1", 7, 4, 9, counted=True, reason="the leader's count under this term")
         return Cell(bucket_id, column_unix_ms, series, 7, conflict=False, contributions=(said,), outcomes=(OK,))
+
+    async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
+        """See `Cluster`."""
+        self.hot_queries.append(query)
+        self.deadlines.append(deadline)
+        await self._hold()
+        return self.hot
 
     async def overview(self, deadline: Deadline) -> Overview:
         """See `Cluster`."""

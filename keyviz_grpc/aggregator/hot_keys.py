@@ -1,0 +1,154 @@
+"""The fan-out for hot keys: every peer is asked for all its candidates, and what comes is added up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.bytes_budget import BytesBudget
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import FailureKind, HotKeysDisabled, LoopRefused, SamplerDisabled
+from keyviz_grpc.hotkeys.answer import HotKeysAnswer
+from keyviz_grpc.hotkeys.merge import merge_hot_keys, repeated_leaves
+from keyviz_grpc.hotkeys.protocols import HotKeysPeer, HotKeysSource
+from keyviz_grpc.hotkeys.query import HotKeysQuery
+from keyviz_grpc.outcome import NoUsablePeers, Outcome
+from keyviz_grpc.peers.protocols import Membership, Peer
+from keyviz_grpc.source import Source
+from keyviz_grpc.tracing import span
+
+_Part: TypeAlias = HotKeysAnswer | Outcome
+InThread: TypeAlias = Callable[[Callable[[], HotKeysAnswer]], Awaitable[HotKeysAnswer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the fan-out shares with the aggregator that it belongs to. wall_clock: unix seconds."""
+
+    node_id: str
+    incarnation: int
+    membership: Membership
+    settings: FanoutSettings
+    local: Source | None
+    calls: asyncio.Semaphore
+    in_thread: InThread
+    wall_clock: Callable[[], float]
+    share: float
+
+
+class HotKeysFanout:
+    """Asks for hot keys; for one event loop."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._here = surroundings
+        self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._flights: Flights[HotKeysQuery, HotKeysAnswer] = Flights(surroundings.settings.max_requests)
+
+    async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
+        """See `Cluster`. Identical queries in flight share one fan-out, whatever their `top`."""
+        if self._here.node_id in query.via:
+            raise LoopRefused(
+                f"aggregator {self._here.node_id!r} is in via={list(query.via)}: aggregators ask in a ring"
+            )
+        every = replace(query, top=0)
+        answer = await self._flights.join(every, lambda: self._ask_and_merge(every, deadline))
+        _check_usable(answer.outcomes)
+        return answer
+
+    async def _ask_and_merge(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
+        with span("keyviz.fan_out", series=query.series.value):
+            parts = await self._ask_all(query, deadline)
+        now = int(self._here.wall_clock() * 1000)
+        with span("keyviz.merge") as note:
+            answer = await self._here.in_thread(
+                lambda: merge_hot_keys(
+                    parts,
+                    query=query,
+                    now_unix_ms=now,
+                    node_id=self._here.node_id,
+                    incarnation=self._here.incarnation,
+                )
+            )
+            note(keys=len(answer.keys))
+        return answer
+
+    async def _ask_all(self, query: HotKeysQuery, deadline: Deadline) -> list[_Part]:
+        """Every peer's answer or failure in configured order, the local node first."""
+        below = deadline.child(self._here.settings.timeout_s, self._here.share)
+        asked = replace(query, via=(*query.via, self._here.node_id))
+        budget = BytesBudget(self._here.settings.max_total_bytes)
+        peers = await self._here.membership.peers(below)
+
+        async def ask(peer: Peer | Outcome) -> _Part:
+            if isinstance(peer, Outcome):
+                return peer
+            exclude = (*query.exclude, *self._repeated.get(peer.address, ()))
+            with span("keyviz.peer", peer=peer.address) as note:
+                part = await self._ask(peer, replace(asked, exclude=exclude), below, budget)
+                note(outcome="ok" if isinstance(part, HotKeysAnswer) else str(part.kind))
+            return part
+
+        calls = [ask(peer) for peer in peers]
+        if self._here.local is not None:
+            calls.insert(0, self._ask_local(self._here.local, asked))
+        parts = list(await asyncio.gather(*calls))
+        await self._ask_again(peers, parts, asked, below, budget=budget)
+        self._here.membership.report([part for part in parts if isinstance(part, Outcome)])
+        return parts
+
+    async def _ask_again(
+        self,
+        peers: Sequence[Peer | Outcome],
+        parts: list[_Part],
+        asked: HotKeysQuery,
+        deadline: Deadline,
+        *,
+        budget: BytesBudget,
+    ) -> None:
+        """Asks aggregators that merged a node which is counted already once more, without that node."""
+        shift = len(parts) - len(peers)
+        for number, repeated in repeated_leaves(parts).items():
+            peer = peers[number - shift] if number >= shift else None
+            if peer is None or isinstance(peer, Outcome):
+                continue
+            self._repeated[peer.address] = tuple(sorted({*self._repeated.get(peer.address, ()), *repeated}))
+            exclude = (*asked.exclude, *self._repeated[peer.address])
+            parts[number] = await self._ask(peer, replace(asked, exclude=exclude), deadline, budget)
+
+    async def _ask(self, peer: Peer, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> _Part:
+        if not isinstance(peer, HotKeysPeer):
+            return Outcome(peer.address, kind=FailureKind.INCOMPATIBLE, detail="it cannot be asked for hot keys")
+        async with self._here.calls:
+            return await peer.hot_keys(query, deadline, budget)
+
+    async def _ask_local(self, source: Source, query: HotKeysQuery) -> _Part:
+        if not isinstance(source, HotKeysSource):
+            return Outcome("self", kind=FailureKind.DISABLED, detail=_words_of(HotKeysDisabled()))
+        began = time.perf_counter()
+        try:
+            answer = await self._here.in_thread(lambda: source.hot_keys(query))
+        except (SamplerDisabled, HotKeysDisabled) as error:
+            return Outcome("self", kind=FailureKind.DISABLED, detail=_words_of(error))
+        latency_ms = (time.perf_counter() - began) * 1000
+        return replace(answer, outcomes=(replace(answer.outcomes[0], address="self", latency_ms=latency_ms),))
+
+
+def _words_of(error: SamplerDisabled | HotKeysDisabled) -> str:
+    return f"hotkeys_disabled: {error}" if isinstance(error, HotKeysDisabled) else str(error)
+
+
+def _check_usable(outcomes: Sequence[Outcome]) -> None:
+    """Raises SamplerDisabled where every sampler is off, HotKeysDisabled where hot keys are, else NoUsablePeers."""
+    if any(outcome.ok for outcome in outcomes):
+        return
+    off = [outcome for outcome in outcomes if outcome.kind is FailureKind.DISABLED]
+    if off and len(off) == len(outcomes):
+        if any("hotkeys_disabled" in outcome.detail for outcome in off):
+            raise HotKeysDisabled("hot keys are off on every node: keyviz-node --hot-keys turns them on")
+        raise SamplerDisabled
+    raise NoUsablePeers(tuple(outcomes))

@@ -1,0 +1,121 @@
+"""What is known of a route's hot keys: one node's own answer, or a merged one. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from keyviz_grpc.errors import InvalidRequest, NoSnapshot, OutOfSnapshotWindow
+from keyviz_grpc.hotkeys.confidence import CONFIDENCE, interval
+from keyviz_grpc.hotkeys.query import HotKeysQuery
+from keyviz_grpc.outcome import Outcome, WarningCode
+
+LARGEST: Final = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class HotKey:
+    """One key. All counts are scaled to true frequency (sampled ones times n).
+
+    sketch_lower and sketch_upper bound what was sampled for certain: they add up over nodes. lower and upper bound the
+    true count, at the answer's confidence. lower <= sketch_lower <= count <= sketch_upper <= upper.
+    """
+
+    key: bytes
+    count: int
+    sketch_lower: int
+    sketch_upper: int
+    lower: int
+    upper: int
+
+
+@dataclass(frozen=True, slots=True)
+class HotKeysAnswer:
+    """Hot keys by count, descending, ties by key.
+
+    sample_rate: n of "1 in n", the coarsest of the nodes; 0 = nobody said. sampled_n: sampled operations in the
+    sketches; dropped_samples and skipped_long_keys: sampled ones that are not. sketch_error: what a key that is not
+    listed may have been sampled at most, scaled; error_bound: what it may really have. snapshot_at_unix_ms: stamp of
+    the newest window in it, 0 = none. oldest_unix_ms, newest_unix_ms: stamps of the windows held, 0 = none.
+    observed: whether any window held has operations of the bucket. slices: of the route, 0 = nobody knows the route.
+    outcomes: one a leaf in configured order.
+    """
+
+    keys: tuple[HotKey, ...]
+    outcomes: tuple[Outcome, ...]
+    sample_rate: int = 0
+    sampled_n: int = 0
+    dropped_samples: int = 0
+    skipped_long_keys: int = 0
+    sketch_error: int = 0
+    error_bound: int = 0
+    snapshot_at_unix_ms: int = 0
+    oldest_unix_ms: int = 0
+    newest_unix_ms: int = 0
+    observed: bool = False
+    slices: int = 0
+    step_ms: int = 0
+    generated_at_unix_ms: int = 0
+    node_id: str = ""
+    incarnation: int = 0
+    merged: bool = False
+
+    @property
+    def confidence(self) -> float:
+        """Of each key's interval and of `error_bound`; 1 where nothing was sampled away."""
+        return CONFIDENCE if self.sample_rate > 1 else 1.0
+
+    @property
+    def degraded(self) -> bool:
+        """Whether operations are missing: dropped, skipped, of a node that failed, or older than a node holds."""
+        return bool(self.dropped_samples or self.skipped_long_keys) or any(
+            not outcome.ok or any(warning.code is WarningCode.SHORT_HISTORY for warning in outcome.warnings)
+            for outcome in self.outcomes
+        )
+
+
+def finished(
+    answer: HotKeysAnswer, found: dict[bytes, tuple[int, int, int]], *, most: int | None = None
+) -> HotKeysAnswer:
+    """The answer with these keys, found[key] = (count, sketch_lower, sketch_upper), and the bounds that follow.
+
+    most: how many keys are kept, the hottest ones; `sketch_error` then covers those left out.
+    """
+    ordered = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
+    error = answer.sketch_error
+    if most is not None and len(ordered) > most:
+        error = max(error, *(upper for _, (_, _, upper) in ordered[most:]))
+        del ordered[most:]
+    keys = tuple(
+        HotKey(key, count, lower, upper, *interval(lower, upper, answer.sample_rate))
+        for key, (count, lower, upper) in ordered
+    )
+    _, bound = interval(0, error, answer.sample_rate)
+    return replace(answer, keys=keys, sketch_error=error, error_bound=bound)
+
+
+def top_of(answer: HotKeysAnswer, top: int) -> HotKeysAnswer:
+    """Its `top` hottest keys, 0 = all; counts above 64 bits read as the largest number."""
+    return replace(answer, keys=answer.keys[:top]) if top else answer
+
+
+def check_asked(answer: HotKeysAnswer, query: HotKeysQuery) -> None:
+    """What only whoever asks first is told; an aggregator between gets the facts and asks on.
+
+    Raises InvalidRequest for a slice that the route does not have, NoSnapshot where no window has anything of the
+    bucket, OutOfSnapshotWindow where the windows held are all outside of what was asked for.
+    """
+    if query.sub_bucket is not None and answer.slices and query.sub_bucket >= answer.slices:
+        problem = f"route {query.route_id} has {answer.slices} slice(s), counted from 0"
+        raise InvalidRequest("sub_bucket", query.sub_bucket, problem)
+    if not answer.newest_unix_ms:
+        raise NoSnapshot("no window has closed yet since hot keys are recorded")
+    window = query.window
+    if window.from_unix_ms > answer.newest_unix_ms or 0 < window.to_unix_ms <= answer.oldest_unix_ms:
+        raise OutOfSnapshotWindow(
+            f"from_unix_ms={window.from_unix_ms}, to_unix_ms={window.to_unix_ms}: "
+            f"hot keys are held of the windows from {answer.oldest_unix_ms} to {answer.newest_unix_ms}"
+        )
+    if not answer.observed:
+        label = f" with label {query.label!r}" if query.label else ""
+        raise NoSnapshot(f"no window held has {query.series.value} of route {query.route_id}{label}")

@@ -1,0 +1,122 @@
+"""Adding up what nodes say of hot keys: a pure function, associative and independent of order.
+
+Every node counts its own operations, under whatever leader, so counts and bounds simply add up. A key that a node does
+not list may still have up to that node's error there, which widens the upper bound alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
+from keyviz_grpc.hotkeys.query import HotKeysQuery
+from keyviz_grpc.merge.warnings import short_history, with_warnings
+from keyviz_grpc.outcome import Outcome, PeerWarning, WarningCode
+
+Part = HotKeysAnswer | Outcome
+LeafKey = tuple[str, int]
+
+
+def added_up(answers: Sequence[HotKeysAnswer]) -> tuple[dict[bytes, tuple[int, int, int]], int]:
+    """(key -> (count, sketch_lower, sketch_upper), sketch_error) of all together."""
+    error = sum(answer.sketch_error for answer in answers)
+    found: dict[bytes, tuple[int, int, int]] = {}
+    for answer in answers:
+        own = answer.sketch_error
+        for item in answer.keys:
+            count, lower, upper = found.get(item.key, (0, 0, error))
+            # A key starts out absent everywhere; where it is listed, what is listed takes the place of the error.
+            found[item.key] = (count + item.count, lower + item.sketch_lower, upper + item.sketch_upper - own)
+    return found, error
+
+
+def merge_hot_keys(
+    parts: Sequence[Part], *, query: HotKeysQuery, now_unix_ms: int, node_id: str = "", incarnation: int = 0
+) -> HotKeysAnswer:
+    """One answer from many, with every candidate: whoever answers last cuts it to `top`.
+
+    parts: one a peer in configured order, the local node first; an Outcome is a peer that failed.
+    """
+    live, outcomes = each_node_once(parts, query.exclude)
+    found, error = added_up(live)
+    marked = tuple(with_warnings(o, short_history(o, query.window, o.step_ms)) for o in outcomes)
+    held = [answer for answer in live if answer.newest_unix_ms]
+    whole = HotKeysAnswer(
+        (),
+        marked,
+        sample_rate=max((answer.sample_rate for answer in live), default=0),
+        sampled_n=sum(answer.sampled_n for answer in live),
+        dropped_samples=sum(answer.dropped_samples for answer in live),
+        skipped_long_keys=sum(answer.skipped_long_keys for answer in live),
+        sketch_error=error,
+        snapshot_at_unix_ms=max((answer.snapshot_at_unix_ms for answer in live), default=0),
+        oldest_unix_ms=min((answer.oldest_unix_ms for answer in held), default=0),
+        newest_unix_ms=max((answer.newest_unix_ms for answer in held), default=0),
+        observed=any(answer.observed for answer in live),
+        slices=max((answer.slices for answer in live), default=0),
+        step_ms=max((answer.step_ms for answer in live), default=0),
+        generated_at_unix_ms=now_unix_ms,
+        node_id=node_id,
+        incarnation=incarnation,
+        merged=True,
+    )
+    return finished(whole, found)
+
+
+def repeated_leaves(parts: Sequence[Part]) -> dict[int, tuple[LeafKey, ...]]:
+    """For each merged part that holds leaves which an earlier part holds too: those, to be asked for without."""
+    seen: set[LeafKey] = set()
+    again: dict[int, tuple[LeafKey, ...]] = {}
+    for number, part in enumerate(parts):
+        if isinstance(part, Outcome):
+            continue
+        keys = _keys(part.outcomes)
+        repeated = tuple(key for key in keys if key in seen)
+        if part.merged and repeated:
+            again[number] = repeated
+        seen.update(keys)
+    return again
+
+
+def each_node_once(parts: Sequence[Part], exclude: Iterable[LeafKey]) -> tuple[list[HotKeysAnswer], list[Outcome]]:
+    """(the answers that count, every leaf's outcome): of a node listed twice the first counts, the other is warned of.
+
+    An answer that merged a node which is counted already cannot be mended: all of it is left out.
+    """
+    seen = set(exclude)
+    live: list[HotKeysAnswer] = []
+    outcomes: list[Outcome] = []
+    for part in parts:
+        if isinstance(part, Outcome):
+            outcomes.append(part)
+            continue
+        keys = _keys(part.outcomes)
+        repeated = any(key in seen for key in keys)
+        seen.update(keys)
+        if not repeated:
+            live.append(part)
+            outcomes.extend(part.outcomes)
+        elif part.merged:
+            outcomes.extend(_unseparable(outcome) for outcome in part.outcomes)
+        else:
+            outcomes.append(with_warnings(part.outcomes[0], [_duplicate(part.outcomes[0])]))
+    return live, outcomes
+
+
+def _keys(outcomes: Iterable[Outcome]) -> list[LeafKey]:
+    return [(o.node_id, o.incarnation) for o in outcomes if o.contributes and o.node_id]
+
+
+def _duplicate(outcome: Outcome) -> PeerWarning:
+    return PeerWarning(
+        WarningCode.DUPLICATE_NODE, "", f"node {outcome.node_id!r} is listed twice and counted once, where listed first"
+    )
+
+
+def _unseparable(outcome: Outcome) -> Outcome:
+    if not outcome.ok:
+        return outcome
+    detail = "its aggregator merged a node that is listed elsewhere too and did not leave it out when asked to"
+    return replace(outcome, kind=FailureKind.INCOMPATIBLE, detail=detail)

@@ -1,0 +1,39 @@
+"""What a caller asks about hot keys, validated once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.model import EVERYTHING, Series, Window
+
+
+@dataclass(frozen=True, slots=True)
+class HotKeysQuery:
+    """One request for the hot keys of a route, or of one of its labels; hashable, so that equal ones share a fan-out.
+
+    series: READS or WRITES. window: stamps of windows, as for a matrix. sub_bucket: only keys of this slice of the
+    route, None = all. top: how many keys at most, 0 = every candidate. via, node_id, exclude: as in `MatrixQuery`.
+    Raises InvalidRequest naming field and value.
+    """
+
+    route_id: int
+    label: str = ""
+    series: Series = Series.WRITES
+    window: Window = EVERYTHING
+    sub_bucket: int | None = None
+    top: int = 0
+    via: tuple[str, ...] = ()
+    node_id: str = ""
+    exclude: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.route_id < 2**64:
+            raise InvalidRequest("route_id", self.route_id, "must be a positive 64-bit number")
+        if self.series not in (Series.READS, Series.WRITES):
+            problem = "must be reads or writes: hot keys are counted in operations, not in bytes"
+            raise InvalidRequest("series", self.series.value, problem)
+        if self.top < 0:
+            raise InvalidRequest("top", self.top, "must not be negative")
+        if self.sub_bucket is not None and self.sub_bucket < 0:
+            raise InvalidRequest("sub_bucket", self.sub_bucket, "must not be negative")

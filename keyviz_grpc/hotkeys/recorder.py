@@ -1,0 +1,258 @@
+"""The recorder: takes keys off the hot path, and answers from closed windows."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
+from keyviz_grpc.hotkeys.held import ClosedWindow, HeldWindows
+from keyviz_grpc.hotkeys.query import HotKeysQuery
+from keyviz_grpc.hotkeys.settings import HotKeysSettings
+from keyviz_grpc.hotkeys.summary import Sum
+from keyviz_grpc.hotkeys.window import Bucket, OpenSketches, SketchMemory
+from keyviz_grpc.model import Series
+
+Operation: TypeAlias = tuple[int, str, bool, bytes]
+"""(route id, label, whether it is a write, key)"""
+
+Note: TypeAlias = Callable[[int, str, bool, bytes], None]
+
+MAX_CANDIDATES: Final = 1 << 14
+"""How many keys one node's answer has at most; its error covers those left out."""
+
+KeyRange: TypeAlias = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Operations of the window of that stamp."""
+
+    stamp: int
+    operations: Sequence[Operation]
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """Operations of the window of that stamp of which no key is taken."""
+
+    stamp: int
+    dropped: dict[Bucket, int]
+    skipped: dict[Bucket, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Close:
+    """Nothing more comes for this window, unless the clock goes back."""
+
+    stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Restart:
+    """From here on these route ids mean other ranges."""
+
+    route_ids: tuple[int, ...]
+
+
+class HotKeyRecorder:
+    """Sketches of every open window, and the closed windows that are held; see docs/hotkeys.md.
+
+    `note` is for the hot path, from any thread: it appends to a list. `claim`, `note_many`, `close_window` and
+    `restart` are called in the order of events, under the caller's lock; they only queue. `work` takes in what is
+    queued: a thread calls it regularly, and so does every question. What does not fit into the queue is dropped and
+    counted; nothing waits.
+    """
+
+    def __init__(self, settings: HotKeysSettings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()  # windows, sketches
+        self._counting = threading.Lock()  # what was dropped and skipped, never held for long
+        self._buffer: list[Operation] = []
+        self._queue: deque[_Batch | _Missing | _Close | _Restart] = deque()
+        self._queued = 0
+        self._dropped: Counter[Bucket] = Counter()
+        self._skipped: Counter[Bucket] = Counter()
+        self._memory = SketchMemory(settings.memory_bytes // 2)
+        self._open: dict[int, OpenSketches] = {}
+        self._held = HeldWindows(limit=settings.windows, limit_bytes=settings.memory_bytes // 2)
+        self._lives: dict[int, int] = {}
+        self.note: Note = self._make_note()
+
+    # --- taking operations
+
+    def _make_note(self) -> Note:
+        """One function with everything at hand: attributes looked up at every call would be most of its time."""
+        buffer, most, longest = self._buffer, self.settings.max_pending, self.settings.max_key_bytes
+        append, draw, one_in, count = buffer.append, random.random, self.settings.sample_one_in, self._count
+
+        def note(route_id: int, label: str, write: bool, key: bytes) -> None:
+            if len(key) > longest:
+                count(self._skipped, route_id, label, write)
+            elif len(buffer) < most:
+                append((route_id, label, write, key if key.__class__ is bytes else bytes(key)))
+            else:
+                count(self._dropped, route_id, label, write)
+
+        def note_some(route_id: int, label: str, write: bool, key: bytes) -> None:
+            if draw() * one_in < 1.0:
+                note(route_id, label, write, key)
+
+        return note if one_in == 1 else note_some
+
+    def _count(self, counts: Counter[Bucket], route_id: int, label: str, write: bool) -> None:
+        with self._counting:
+            counts[Bucket(route_id, label, write)] += 1
+
+    def note_many(self, stamp: int, operations: Iterable[Operation], *, wait: bool) -> None:
+        """Operations of the window of that stamp. wait: rather than drop any, take in what is queued here and now."""
+        batch: list[Operation] = []
+        skipped: Counter[Bucket] = Counter()
+        one_in, longest, draw = self.settings.sample_one_in, self.settings.max_key_bytes, random.random
+        for operation in operations:
+            if one_in > 1 and draw() * one_in >= 1.0:
+                continue
+            if len(operation[3]) > longest:
+                skipped[Bucket(*operation[:3])] += 1
+            else:
+                batch.append(operation)
+        if skipped:
+            self._queue.append(_Missing(stamp, {}, skipped))
+        if wait and self._queued + len(batch) > self.settings.max_pending:
+            self.work()
+            with self._lock:
+                self._take(stamp, batch)
+            return
+        self._enqueue(stamp, batch)
+
+    def claim(self, stamp: int) -> None:
+        """States that whatever was noted until now belongs to the window of that stamp."""
+        size = len(self._buffer)
+        if size:
+            taken = self._buffer[:size]
+            del self._buffer[:size]
+            self._enqueue(stamp, taken)
+        self._attribute(stamp)
+
+    def _enqueue(self, stamp: int, operations: list[Operation]) -> None:
+        with self._counting:
+            room = max(0, self.settings.max_pending - self._queued)
+            self._queued += min(room, len(operations))
+        if len(operations) > room:
+            dropped = Counter(Bucket(*operation[:3]) for operation in operations[room:])
+            self._queue.append(_Missing(stamp, dropped, {}))
+            del operations[room:]
+        if operations:
+            self._queue.append(_Batch(stamp, operations))
+
+    def _attribute(self, stamp: int) -> None:
+        """Counts of dropped and skipped operations belong to a window too."""
+        if not self._dropped and not self._skipped:
+            return
+        with self._counting:
+            dropped, skipped = dict(self._dropped), dict(self._skipped)
+            self._dropped.clear()
+            self._skipped.clear()
+        self._queue.append(_Missing(stamp, dropped, skipped))
+
+    def close_window(self, stamp: int) -> None:
+        """The window is over; idle ones too."""
+        self._queue.append(_Close(stamp))
+
+    def restart(self, route_ids: Iterable[int]) -> None:
+        """From here on these routes have other ranges: what was recorded before is not theirs any more."""
+        self._queue.append(_Restart(tuple(route_ids)))
+
+    # --- taking them in
+
+    def work(self) -> None:
+        """Takes in what is queued; from any thread."""
+        with self._lock:
+            while self._queue:
+                event = self._queue.popleft()
+                if isinstance(event, _Batch):
+                    self._take(event.stamp, event.operations)
+                    with self._counting:
+                        self._queued -= len(event.operations)
+                elif isinstance(event, _Missing):
+                    self._miss(event)
+                elif isinstance(event, _Close):
+                    self._close(event.stamp)
+                else:
+                    for route_id in event.route_ids:
+                        self._lives[route_id] = self._lives.get(route_id, 0) + 1
+
+    def _window(self, stamp: int) -> OpenSketches:
+        window = self._open.get(stamp)
+        if window is None:
+            window = self._open[stamp] = OpenSketches(self.settings.counters, self._memory)
+        return window
+
+    def _take(self, stamp: int, operations: Iterable[Operation]) -> None:
+        grouped: dict[tuple[int, str, bool], list[bytes]] = {}
+        for route_id, label, write, key in operations:
+            bucket = (route_id, label, write)
+            if bucket in grouped:
+                grouped[bucket].append(key)
+            else:
+                grouped[bucket] = [key]
+        self._window(stamp).take({self._bucket(*bucket): keys for bucket, keys in grouped.items()})
+
+    def _miss(self, event: _Missing) -> None:
+        window = self._window(event.stamp)
+        for bucket, times in event.dropped.items():
+            window.miss(self._bucket(*bucket[:3]), times)
+        for bucket, times in event.skipped.items():
+            window.skip(self._bucket(*bucket[:3]), times)
+
+    def _bucket(self, route_id: int, label: str, write: bool) -> Bucket:
+        return Bucket(route_id, label, write, self._lives.get(route_id, 0))
+
+    def _close(self, stamp: int) -> None:
+        window = self._open.pop(stamp, None)
+        closed = {} if window is None else window.close()
+        self._held.put(stamp, ClosedWindow(closed, 0 if window is None else window.lost))
+
+    # --- answering
+
+    def answer(self, query: HotKeysQuery, key_range: KeyRange | None) -> HotKeysAnswer:
+        """What closed windows know, without outcomes and identity; `query.top` is not applied.
+
+        key_range: only keys of [start, end), empty end = unbounded; None = all.
+        """
+        self.work()
+        with self._lock:
+            every = self._held.between(0, 0)
+            inside = self._held.between(query.window.from_unix_ms, query.window.to_unix_ms)
+            bucket = self._bucket(query.route_id, query.label, query.series is Series.WRITES)
+        scale = self.settings.sample_one_in
+        total = Sum.of(window.buckets[bucket] for _, window in inside if bucket in window.buckets)
+        # Operations of buckets that were not told apart may have been this one's.
+        error = total.error + sum(window.lost for _, window in inside if bucket not in window.buckets)
+        found = {
+            key: (scale * (lower + total.spare[key]), scale * lower, scale * (lower + error))
+            for key, lower in total.lowers.items()
+            if key_range is None or _inside(key, *key_range)
+        }
+        whole = HotKeysAnswer(
+            (),
+            (),
+            sample_rate=scale,
+            sampled_n=total.taken,
+            dropped_samples=total.missed,
+            skipped_long_keys=total.skipped,
+            sketch_error=scale * error,
+            snapshot_at_unix_ms=inside[-1][0] if inside else 0,
+            oldest_unix_ms=every[0][0] if every else 0,
+            newest_unix_ms=every[-1][0] if every else 0,
+            observed=any(bucket in window.buckets for _, window in every),
+        )
+        return finished(whole, found, most=MAX_CANDIDATES)
+
+
+def _inside(key: bytes, start: bytes, end: bytes) -> bool:
+    return start <= key and (not end or key < end)

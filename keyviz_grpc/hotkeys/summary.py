@@ -1,0 +1,96 @@
+"""What a closed window knows of one bucket's keys, packed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+OWN_BYTES: Final = 512
+"""What a summary takes besides its keys; half of it where it has none."""
+
+_NO_LENGTHS: Final = np.empty(0, np.uint32)
+_NO_LOWERS: Final = np.empty(0, np.uint64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """Of key i at least lowers[i] operations were taken, of any key at most `error` more.
+
+    data: the keys, one after the other; lengths: uint32[n], of each; lowers: uint64[n], all positive. error covers what
+    the sketch may have missed and `missed`. taken: operations in the sketch; missed: those of which no key is known;
+    skipped: those with too long a key.
+    """
+
+    data: bytes
+    lengths: NDArray[np.uint32]
+    lowers: NDArray[np.uint64]
+    error: int
+    taken: int
+    missed: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def of(cls, counts: Mapping[bytes, int], *, error: int, taken: int, missed: int = 0, skipped: int = 0) -> Self:
+        """counts: lower bound by key; error without what was missed."""
+        return cls(
+            b"".join(counts),
+            np.fromiter(map(len, counts), np.uint32, len(counts)) if counts else _NO_LENGTHS,
+            np.fromiter(counts.values(), np.uint64, len(counts)) if counts else _NO_LOWERS,
+            error + missed,
+            taken,
+            missed,
+            skipped,
+        )
+
+    @property
+    def own_bytes(self) -> int:
+        """What it takes in memory, about."""
+        return (OWN_BYTES if self.data else OWN_BYTES // 2) + len(self.data) + 12 * len(self.lengths)
+
+    def items(self) -> Iterator[tuple[bytes, int]]:
+        """(key, lower)."""
+        start = 0
+        for length, lower in zip(self.lengths.tolist(), self.lowers.tolist(), strict=True):
+            yield self.data[start : start + length], lower
+            start += length
+
+
+@dataclass(slots=True)
+class Sum:
+    """Summaries added up: of different windows, or of one window at different times."""
+
+    lowers: Counter[bytes]
+    spare: Counter[bytes]
+    error: int = 0
+    taken: int = 0
+    missed: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def of(cls, summaries: Iterable[Summary]) -> Self:
+        """spare[key]: what the sketches that list the key may have missed of it; only where that is not 0."""
+        total = cls(Counter(), Counter())
+        for summary in summaries:
+            total._add(summary)
+        return total
+
+    def _add(self, summary: Summary) -> None:
+        lowers, spare, own = self.lowers, self.spare, summary.error - summary.missed
+        for key, lower in summary.items():
+            lowers[key] += lower
+            if own:
+                spare[key] += own
+        self.error += summary.error
+        self.taken += summary.taken
+        self.missed += summary.missed
+        self.skipped += summary.skipped
+
+    def summary(self) -> Summary:
+        """The sum as one summary."""
+        own = self.error - self.missed
+        return Summary.of(self.lowers, error=own, taken=self.taken, missed=self.missed, skipped=self.skipped)

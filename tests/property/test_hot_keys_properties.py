@@ -1,0 +1,202 @@
+"""Hot keys of random streams on random nodes: every interval holds the truth, however the answers are put together."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keyviz_grpc.codec import decode_hot_keys, encode_hot_keys
+from keyviz_grpc.errors import FailureKind, MalformedAnswer
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
+from keyviz_grpc.hotkeys.confidence import CONFIDENCE, interval
+from keyviz_grpc.hotkeys.merge import merge_hot_keys
+from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
+from keyviz_grpc.outcome import Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+QUERY = HotKeysQuery(1)
+keys = st.one_of(st.integers(0, 6).map(lambda n: b"%d" % n), st.binary(max_size=3))
+streams = st.lists(st.tuples(keys, st.integers(1, 40)), max_size=60)
+
+
+def answer_of(stream: Sequence[tuple[bytes, int]], number: int, *, windows: int = 2, **changes: int) -> HotKeysAnswer:
+    """What a node says that counted this stream in so many windows, with the smallest sketches there are."""
+    made = HotKeyRecorder(HotKeysSettings(**{"counters": 8, "max_pending": 400, **changes}))
+    for window in range(windows):
+        for key, times in stream[window::windows]:
+            for _ in range(times):
+                made.note(1, "", True, key)
+        made.claim(1000 * (window + 1))
+        made.work()
+        made.close_window(1000 * (window + 1))
+    outcome = Outcome(f"peer{number}", f"n{number}", incarnation=7, oldest_unix_ms=1000)
+    return replace(made.answer(QUERY, None), outcomes=(outcome,), node_id=f"n{number}", incarnation=7)
+
+
+def truth_of(streams_: Sequence[Sequence[tuple[bytes, int]]]) -> Counter[bytes]:
+    """How often each key really occurs."""
+    truth: Counter[bytes] = Counter()
+    for stream in streams_:
+        for key, times in stream:
+            truth[key] += times
+    return truth
+
+
+def merged(parts: Sequence[HotKeysAnswer | Outcome], name: str = "agg") -> HotKeysAnswer:
+    """By an aggregator of that name."""
+    return merge_hot_keys(parts, query=QUERY, now_unix_ms=5, node_id=name)
+
+
+def check_sound(answer: HotKeysAnswer, truth: Counter[bytes]) -> None:
+    """Intervals hold, unlisted keys are below the bound, the order is the order."""
+    listed = {item.key for item in answer.keys}
+    assert len(listed) == len(answer.keys)
+    for item in answer.keys:
+        assert item.lower <= item.sketch_lower <= item.count <= item.sketch_upper <= item.upper
+        assert item.lower <= truth[item.key] <= item.upper, item
+    assert all(times <= answer.error_bound for key, times in truth.items() if key not in listed)
+    assert [(-item.count, item.key) for item in answer.keys] == sorted((-i.count, i.key) for i in answer.keys)
+
+
+@given(st.lists(streams, min_size=1, max_size=4))
+def test_every_interval_holds_the_truth(parts: list[list[tuple[bytes, int]]]) -> None:
+    """On each node and merged; sketches that overflow, buffers that drop, several windows."""
+    answers = [answer_of(stream, number) for number, stream in enumerate(parts)]
+    for stream, answer in zip(parts, answers, strict=True):
+        check_sound(answer, truth_of([stream]))
+    check_sound(merged(answers), truth_of(parts))
+
+
+@given(st.lists(streams, min_size=2, max_size=5), st.randoms(use_true_random=False))
+def test_merging_is_independent_of_order_and_of_trees(parts: list[list[tuple[bytes, int]]], rng: random.Random) -> None:
+    """Any order, any tree over the wire: the same keys, bounds and numbers."""
+    answers: list[HotKeysAnswer | Outcome] = [answer_of(stream, number) for number, stream in enumerate(parts)]
+    flat = merged(answers)
+    shuffled = list(answers)
+    rng.shuffle(shuffled)
+    assert replace(merged(shuffled), outcomes=()) == replace(flat, outcomes=())
+    while len(shuffled) > 1:
+        at = rng.randrange(len(shuffled) - 1)
+        below = merged(shuffled[at : at + 2], name=f"agg{len(shuffled)}")
+        message = pb.GetHotKeysResponse.FromString(encode_hot_keys(below).SerializeToString())
+        shuffled[at : at + 2] = [decode_hot_keys(message, outcome=Outcome("below"))]
+    [tree] = shuffled
+    assert replace(merged([tree]), outcomes=()) == replace(flat, outcomes=())
+    assert {o.node_id for o in merged([tree]).outcomes} == {o.node_id for o in flat.outcomes}
+
+
+@given(st.lists(streams, min_size=1, max_size=3))
+def test_nothing_added_changes_nothing(parts: list[list[tuple[bytes, int]]]) -> None:
+    """A node without traffic, and one that failed, which alone makes the answer degraded."""
+    answers = [answer_of(stream, number) for number, stream in enumerate(parts)]
+    dead = Outcome("dead", kind=FailureKind.UNREACHABLE)
+    idle = replace(answer_of([], 99), sketch_error=0)
+    alone, more = merged(answers), merged([*answers, idle, dead])
+    assert (more.keys, more.error_bound, more.sampled_n) == (alone.keys, alone.error_bound, alone.sampled_n)
+    assert more.degraded
+
+
+@given(streams, st.sampled_from([1, 3]))
+def test_an_answer_survives_the_wire(stream: list[tuple[bytes, int]], one_in: int) -> None:
+    """Every field, also those that tell a merge how to go on."""
+    answer = answer_of(stream, 1, sample_one_in=one_in)
+    message = pb.GetHotKeysResponse.FromString(encode_hot_keys(answer).SerializeToString())
+    assert decode_hot_keys(message, outcome=Outcome("peer1")) == answer
+
+
+def spoil(message: pb.GetHotKeysResponse, field: str, number: int) -> None:
+    """Any number anywhere."""
+    if message.keys and field in ("count", "lower", "upper", "sketch_lower", "sketch_upper"):
+        setattr(message.keys[number % len(message.keys)], field, abs(number))
+    elif field == "keys":
+        message.keys.extend(message.keys[: number % 3])
+    elif field in message.DESCRIPTOR.fields_by_name:
+        setattr(message, field, number if "unix_ms" in field else abs(number) % 2**32)
+
+
+@given(
+    streams,
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [
+                    *("count", "sketch_lower", "sketch_upper", "keys", "sample_rate", "oldest_unix_ms"),
+                    *("newest_unix_ms", "sampled_n", "sketch_error", "slices", "snapshot_at_unix_ms"),
+                ]
+            ),
+            st.integers(-(2**63), 2**63 - 1),
+        ),
+        max_size=4,
+    ),
+)
+def test_a_hostile_answer_is_refused_or_merged_and_never_breaks_anything(
+    stream: list[tuple[bytes, int]], changes: list[tuple[str, int]]
+) -> None:
+    """Only MalformedAnswer is raised, and what is accepted can be merged and sent on."""
+    message = encode_hot_keys(answer_of(stream, 1))
+    for field, number in changes:
+        spoil(message, field, number)
+    try:
+        answer = decode_hot_keys(message, outcome=Outcome("peer1"))
+    except MalformedAnswer:
+        return
+    encode_hot_keys(merged([answer, replace(answer, outcomes=(Outcome("peer2", "n2"),))]))
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**30), st.integers(0, 1000), st.sampled_from([2, 3, 16, 1000]))
+def test_an_interval_grows_with_what_it_is_about(kept: int, more: int, one_in: int) -> None:
+    """It holds the estimate, and more seen is never less counted."""
+    lower, upper = interval(kept * one_in, (kept + more) * one_in, one_in)
+    assert kept <= lower <= kept * one_in <= (kept + more) * one_in <= upper
+    next_lower, next_upper = interval((kept + 1) * one_in, (kept + more + 1) * one_in, one_in)
+    assert next_lower >= lower
+    assert next_upper >= upper
+    assert interval(kept, kept + more, 1) == (kept, kept + more)
+
+
+def sampled_node(truth: Counter[bytes], one_in: int, number: int) -> HotKeysAnswer:
+    """A node that looks at one in n operations."""
+    return answer_of(list(truth.items()), number, windows=1, sample_one_in=one_in, counters=64, max_pending=1 << 16)
+
+
+def test_sampling_keeps_the_stated_interval_at_the_stated_confidence_over_many_seeds() -> None:
+    """Of each key, and of the bound on unlisted ones; nodes with one rate, and with rates that differ."""
+    truth = Counter({b"hot": 2000, b"warm": 300, b"cool": 40, b"cold": 5, b"once": 1})
+    held: Counter[bytes] = Counter()
+    seeds = 400
+    for seed in range(seeds):
+        random.seed(seed)
+        rates = (8, 8) if seed % 2 else (16, 2)
+        whole = merged([sampled_node(truth, rate, n) for n, rate in enumerate(rates)])
+        assert whole.confidence == CONFIDENCE
+        assert whole.sample_rate == max(rates)
+        listed = {item.key: item for item in whole.keys}
+        for key, times in truth.items():
+            item = listed.get(key)
+            low, high = (item.lower, item.upper) if item else (0, whole.error_bound)
+            held[key] += low <= 2 * times <= high
+    assert {key: times / seeds for key, times in held.items() if times / seeds < CONFIDENCE} == {}
+
+
+def test_the_recorder_samples_one_in_n_on_both_ways_in() -> None:
+    """The interval of a real recorder's own dice holds as often as it says, and no more than sampled is kept."""
+    held = 0
+    runs = 150
+    for run in range(runs):
+        random.seed(run)
+        made = HotKeyRecorder(HotKeysSettings(sample_one_in=16))
+        for _ in range(500):
+            made.note(1, "", True, b"k")
+        made.claim(1000)
+        made.note_many(1000, [(1, "", True, b"k")] * 500, wait=False)
+        made.close_window(1000)
+        answer = made.answer(QUERY, None)
+        assert 20 < answer.sampled_n < 120
+        held += answer.keys[0].lower <= 1000 <= answer.keys[0].upper
+    assert held / runs >= CONFIDENCE
