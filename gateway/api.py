@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from gateway import encodings
 from gateway.endpoints import while_connected
 from gateway.gate import Gate
+from gateway.hot_keys import read_hot_keys_request, render_hot_keys
 from gateway.limits import InFlight
 from gateway.metrics import Metrics
 from gateway.params import MatrixRequest, read_cell_request, read_matrix_request
@@ -25,8 +26,8 @@ from keyviz_grpc.aggregator.flights import Flights
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import InvalidRequest
-from keyviz_grpc.outcome import Answer
-from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.hotkeys.answer import check_asked, top_of
+from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.tracing import span
 from keyviz_grpc.version import VERSION
 
@@ -79,7 +80,7 @@ class Api:
     async def _matrix_body(self, wanted: _Wanted) -> _Body:
         with span("keyviz.matrix", series=wanted.asked.query.series.value):
             answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
-            _check_node(answer, wanted.asked.query)
+            _check_known(answer.outcomes, wanted.asked.query.node_id)
             loop = asyncio.get_running_loop()
             with span("keyviz.encode", encoding=wanted.encoding or "identity") as note:
                 body = await loop.run_in_executor(self._threads, self._render, answer, wanted)
@@ -115,6 +116,19 @@ class Api:
             cell = await while_connected(request, work)
         return self._small(request, render_cell(cell))
 
+    async def hot_keys(self, request: Request) -> Response:
+        """GET …/keyviz/hotkeys, for those who may see user keys."""
+        session = self._gate.admit_full(request)
+        query = read_hot_keys_request(request.query_params)
+        with self._in_flight.slot():
+            answer = await while_connected(request, self._cluster.hot_keys(query, self._deadline()))
+        _check_known(answer.outcomes, query.node_id)
+        check_asked(answer, query)
+        shown = top_of(answer, query.top)
+        told = {"route_id": query.route_id, "label": query.label, "series": query.series.value, "keys": len(shown.keys)}
+        self._gate.note_look(request, session, "hot keys", told)
+        return self._small(request, render_hot_keys(shown, query))
+
     async def cluster(self, request: Request) -> Response:
         """GET …/cluster."""
         self._gate.admit(request)
@@ -142,11 +156,11 @@ class Api:
         return Deadline.after(self._settings.timeout_s)
 
 
-def _check_node(answer: Answer, query: MatrixQuery) -> None:
+def _check_known(outcomes: Sequence[Outcome], node_id: str) -> None:
     """Raises InvalidRequest when one node's view is asked for and it is certain that no such node exists."""
-    known = {outcome.node_id for outcome in answer.outcomes if outcome.node_id}
-    if query.node_id and not answer.degraded and query.node_id not in known:
-        raise InvalidRequest("node", query.node_id, f"no node of the cluster has this id, known are {sorted(known)}")
+    known = {outcome.node_id for outcome in outcomes if outcome.node_id}
+    if node_id and all(outcome.ok for outcome in outcomes) and node_id not in known:
+        raise InvalidRequest("node", node_id, f"no node of the cluster has this id, known are {sorted(known)}")
 
 
 def _response(body: _Body) -> Response:

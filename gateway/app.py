@@ -73,6 +73,7 @@ def _api_routes(api: Api, gate: Gate) -> list[Route]:
         Route("/admin/readyz", Endpoint("readyz", get=api.readyz)),
         Route(f"{API}/keyviz/matrix", Endpoint("matrix", get=api.matrix)),
         Route(f"{API}/keyviz/cell", Endpoint("cell", get=api.cell)),
+        Route(f"{API}/keyviz/hotkeys", Endpoint("hotkeys", get=api.hot_keys)),
         Route(f"{API}/cluster", Endpoint("cluster", get=api.cluster)),
         Route(f"{API}/auth/login", Endpoint("login", post=gate.login)),
         Route(f"{API}/auth/logout", Endpoint("logout", post=gate.logout)),

@@ -7,6 +7,7 @@ import hmac
 import logging
 import math
 import secrets
+from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
@@ -48,6 +49,18 @@ class Gate:
             self._note(request, "look", "unauthenticated")
             raise Refused("unauthenticated", "sign in first: there is no valid session")
         return session
+
+    def admit_full(self, request: Request) -> Session | None:
+        """As `admit`, for what holds user keys. Raises Refused (403) too, for a session without the full role."""
+        session = self.admit(request)
+        if session is not None and self._sessions.required and session.role is not Role.FULL:
+            self._note(request, "look", "forbidden", who=session.subject)
+            raise Refused("forbidden", "this holds user keys: the role full is needed")
+        return session
+
+    def note_look(self, request: Request, session: Session | None, what: str, told: Mapping[str, object]) -> None:
+        """One audit line for a look that went well; told: what was looked at, without what was seen."""
+        self._note(request, what, "ok", who="" if session is None else session.subject, told=told)
 
     async def login(self, request: Request) -> Response:
         """POST …/auth/login: two keys for two cookies."""
@@ -114,11 +127,13 @@ class Gate:
                 samesite="strict",
             )
 
-    def _note(self, request: Request, what: str, outcome: str, *, who: str = "") -> None:
+    def _note(
+        self, request: Request, what: str, outcome: str, *, who: str = "", told: Mapping[str, object] | None = None
+    ) -> None:
         shown = who[:MAX_SHOWN_CHARS]
         address = self._client(request).address
-        told: dict[str, Any] = {"who": shown, "client": address, "path": request.url.path[:200], "outcome": outcome}
-        audit.log(logging.INFO if outcome == "ok" else logging.WARNING, what, extra=told)
+        line: dict[str, Any] = {"who": shown, "client": address, "path": request.url.path[:200], "outcome": outcome}
+        audit.log(logging.INFO if outcome == "ok" else logging.WARNING, what, extra={**line, **(told or {})})
 
 
 def _cookies(request: Request) -> dict[str, str]:

@@ -40,32 +40,34 @@ class CellRequest:
 
 def read_matrix_request(params: QueryParams) -> MatrixRequest:
     """Raises InvalidRequest naming the parameter and its value."""
-    window = Window(_moment(params, "from_unix_ms"), _moment(params, "to_unix_ms"))
-    rows, node_id = _rows(params), _text(params, "node")
+    window = Window(moment_of(params, "from_unix_ms"), moment_of(params, "to_unix_ms"))
+    rows, node_id = _rows(params), text_of(params, "node")
     keys = KeyRange(_key(params, "start"), _key(params, "end"))
-    query = MatrixQuery(_series(params), window, rows=rows, node_id=node_id, keys=keys, for_display=True)
+    query = MatrixQuery(series_of(params), window, rows=rows, node_id=node_id, keys=keys, for_display=True)
     return MatrixRequest(query, identity=_switch(params, "identity"))
 
 
 def read_cell_request(params: QueryParams) -> CellRequest:
     """Raises InvalidRequest naming the parameter and its value."""
-    bucket_id = _text(params, "bucket_id")
+    bucket_id = text_of(params, "bucket_id")
     if not bucket_id:
         raise InvalidRequest("bucket_id", "", "is required, such as route:42")
-    column_unix_ms = _moment(params, "column_unix_ms")
+    column_unix_ms = moment_of(params, "column_unix_ms")
     if not column_unix_ms:
         problem = "is required: the stamp of a column, a positive unix time in milliseconds"
-        raise InvalidRequest("column_unix_ms", _first(params, "column_unix_ms"), problem)
-    return CellRequest(bucket_id, column_unix_ms, _series(params))
+        raise InvalidRequest("column_unix_ms", first_of(params, "column_unix_ms"), problem)
+    return CellRequest(bucket_id, column_unix_ms, series_of(params))
 
 
-def _first(params: QueryParams, name: str) -> str:
+def first_of(params: QueryParams, name: str) -> str:
+    """The first value of a parameter, "" when it is absent."""
     values = params.getlist(name)
     return values[0] if values else ""
 
 
-def _series(params: QueryParams) -> Series:
-    text = _first(params, "series")
+def series_of(params: QueryParams) -> Series:
+    """The series asked for; writes by default."""
+    text = first_of(params, "series")
     if not text:
         return Series.WRITES
     try:
@@ -74,9 +76,10 @@ def _series(params: QueryParams) -> Series:
         raise InvalidRequest("series", text, f"must be one of {', '.join(Series)}") from None
 
 
-def _moment(params: QueryParams, name: str) -> int:
-    text = _first(params, name)
-    value = _integer(name, text) if text else 0
+def moment_of(params: QueryParams, name: str) -> int:
+    """Unix milliseconds, 0 when absent."""
+    text = first_of(params, name)
+    value = integer_of(name, text) if text else 0
     if value < 0:
         raise InvalidRequest(name, text, "must not be negative")
     if value > _INT64_MAX:
@@ -85,12 +88,12 @@ def _moment(params: QueryParams, name: str) -> int:
 
 
 def _rows(params: QueryParams) -> int:
-    text = _first(params, "rows")
-    value = _integer("rows", text) if text else 0
+    text = first_of(params, "rows")
+    value = integer_of("rows", text) if text else 0
     return value if 0 < value <= MAX_ROWS else MAX_ROWS
 
 
-def _integer(name: str, text: str) -> int:
+def integer_of(name: str, text: str) -> int:
     """The number; one of more digits than anything here may have becomes 2**64 with its sign."""
     if not _INTEGER.fullmatch(text):
         raise InvalidRequest(name, text, "must be a whole number")
@@ -99,8 +102,9 @@ def _integer(name: str, text: str) -> int:
     return -value if negative else value
 
 
-def _text(params: QueryParams, name: str) -> str:
-    text = _first(params, name)
+def text_of(params: QueryParams, name: str) -> str:
+    """A text without control characters, "" when absent."""
+    text = first_of(params, name)
     if len(text) > MAX_TEXT_CHARS:
         raise InvalidRequest(name, text, f"must have at most {MAX_TEXT_CHARS} characters")
     if _CONTROL.search(text):
@@ -110,7 +114,7 @@ def _text(params: QueryParams, name: str) -> str:
 
 def _key(params: QueryParams, name: str) -> bytes:
     """A key in base64, as rows have it; the alphabet for addresses counts as well, and padding may be left out."""
-    text = _first(params, name)
+    text = first_of(params, name)
     if len(text) > MAX_KEY_CHARS:
         raise InvalidRequest(name, text, f"must have at most {MAX_KEY_CHARS} characters")
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
@@ -121,7 +125,7 @@ def _key(params: QueryParams, name: str) -> bytes:
 
 
 def _switch(params: QueryParams, name: str) -> bool:
-    text = _first(params, name)
+    text = first_of(params, name)
     if text not in ("", "0", "1"):
         raise InvalidRequest(name, text, "must be 0 or 1")
     return text != "0"

@@ -57,9 +57,13 @@ def hot_answer_of(**changes: Any) -> HotKeysAnswer:
         HotKey(b"a", 40, 40, 48, 20, 90),
         HotKey(b"\xff\x00", 40, 40, 48, 20, 90),
     )
-    held = {"snapshot_at_unix_ms": 120_000, "oldest_unix_ms": 60_000, "newest_unix_ms": 120_000}
+    held: dict[str, Any] = {"keys": keys, "outcomes": (OK,)} | {
+        "snapshot_at_unix_ms": 120_000,
+        "oldest_unix_ms": 60_000,
+        "newest_unix_ms": 120_000,
+    }
     told = {"sample_rate": 4, "sampled_n": 150, "sketch_error": 8, "error_bound": 40, "observed": True, "slices": 2}
-    return HotKeysAnswer(keys, (OK,), merged=True, **{**held, **told, **changes})
+    return HotKeysAnswer(merged=True, **{**held, **told, **changes})
 
 
 @dataclass

@@ -1,0 +1,90 @@
+"""The hot keys of a row: from the query string to a typed request, and from the answer to JSON."""
+
+from __future__ import annotations
+
+import base64
+
+import orjson
+from starlette.datastructures import QueryParams
+
+from gateway.params import first_of, integer_of, moment_of, series_of, text_of
+from gateway.render import render_fanout, rfc3339
+from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
+from keyviz_grpc.model import Window
+
+DEFAULT_TOP = 20
+MAX_TOP = 1024
+
+
+def read_hot_keys_request(params: QueryParams) -> HotKeysQuery:
+    """Raises InvalidRequest naming the parameter and its value."""
+    if not first_of(params, "route_id"):
+        raise InvalidRequest("route_id", "", "is required: the number in a row's bucket id, such as 42 of route:42")
+    return HotKeysQuery(
+        integer_of("route_id", first_of(params, "route_id")),
+        label=text_of(params, "label"),
+        series=series_of(params),
+        window=Window(moment_of(params, "from_unix_ms"), moment_of(params, "to_unix_ms")),
+        sub_bucket=_sub_bucket(params),
+        top=_top(params),
+        node_id=text_of(params, "node"),
+    )
+
+
+def _sub_bucket(params: QueryParams) -> int | None:
+    text = first_of(params, "sub_bucket")
+    if not text:
+        return None
+    value = integer_of("sub_bucket", text)
+    if value >= 2**32:
+        raise InvalidRequest("sub_bucket", text, f"must be below {2**32}")
+    return value
+
+
+def _top(params: QueryParams) -> int:
+    text = first_of(params, "top")
+    value = integer_of("top", text) if text else DEFAULT_TOP
+    if value <= 0:
+        raise InvalidRequest("top", text, "must be a positive number")
+    return min(value, MAX_TOP)
+
+
+def render_hot_keys(answer: HotKeysAnswer, query: HotKeysQuery) -> bytes:
+    """The body of the hot keys endpoint. `fanout` is absent where a local node alone was asked."""
+    body: dict[str, object] = {"route_id": query.route_id}
+    if query.label:
+        body["label"] = query.label
+    if query.sub_bucket is not None:
+        body["sub_bucket"] = query.sub_bucket
+    body["series"] = query.series.value
+    body["keys"] = [
+        {
+            "key_b64": base64.b64encode(item.key).decode(),
+            "count": _number(item.count),
+            "lower": _number(item.lower),
+            "upper": _number(item.upper),
+        }
+        for item in answer.keys
+    ]
+    body |= {
+        "approximate": True,
+        "sample_rate": answer.sample_rate,
+        "sampled_n": _number(answer.sampled_n),
+        "dropped_samples": _number(answer.dropped_samples),
+        "skipped_long_keys": _number(answer.skipped_long_keys),
+        "degraded": answer.degraded,
+        "error_bound": _number(answer.error_bound),
+        "confidence": answer.confidence,
+        "snapshot_at": rfc3339(answer.snapshot_at_unix_ms),
+        "oldest_unix_ms": answer.oldest_unix_ms,
+        "newest_unix_ms": answer.newest_unix_ms,
+    }
+    if answer.merged and [outcome.address for outcome in answer.outcomes] != ["self"]:
+        body["fanout"] = orjson.Fragment(render_fanout(answer.outcomes))
+    return orjson.dumps(body)
+
+
+def _number(value: int) -> int:
+    """Sums beyond 64 bits read as the largest number."""
+    return min(value, 2**64 - 1)
