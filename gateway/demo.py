@@ -120,7 +120,7 @@ async def _start(settings: DemoSettings, children: list[Child]) -> None:
     shared = ["--log-format", settings.log_format, "--until-stdin-closes"]
     for index in range(settings.nodes):
         own = ["--listen", "127.0.0.1:0", "--node-index", str(index), "--nodes", str(settings.nodes)]
-        arguments = [*own, "--step", _written(settings.step_s), *traffic, *shared]
+        arguments = [*own, "--step", _written(settings.step_s), "--hot-keys", *traffic, *shared]
         children.append(await Child.start(f"n{index + 1}", "keyviz_grpc.cli.node", arguments, forward=forward))
     nodes = list(children)
     await asyncio.gather(*(node.wait_ready() for node in nodes))

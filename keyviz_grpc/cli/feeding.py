@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.replay import Feed, plan_replay, read_leadership, read_trace
 from keyviz_grpc.sampler import Sampler
 from keyviz_grpc.version import VERSION
@@ -24,12 +25,13 @@ _SUSPENDED_MS: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class SamplerSettings:
-    """The sampler's size and name; `node_id` is also this node's name as a leader."""
+    """The sampler's size and name; `node_id` is also this node's name as a leader. hot_keys None: not recorded."""
 
     node_id: str
     step_ms: int
     columns: int
     max_tracked_routes: int
+    hot_keys: HotKeysSettings | None = None
 
     def sampler(self, *, clock: Callable[[], float] = time.time, stall_s: float = 1.0) -> Sampler:
         """A sampler of this size that goes by this clock."""
@@ -41,6 +43,7 @@ class SamplerSettings:
             clock=clock,
             stall_s=stall_s,
             version=VERSION,
+            hot_keys=self.hot_keys,
         )
 
 

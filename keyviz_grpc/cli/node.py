@@ -21,12 +21,15 @@ from keyviz_grpc.cli.options import (
     FILE,
     SPEED,
     Duration,
+    Size,
     check_otlp,
     log_format_option,
     option,
     until_stdin_closes_option,
 )
 from keyviz_grpc.cli.running import announce_ready, run, stop_requested
+from keyviz_grpc.errors import SettingError
+from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.server import ServerSettings, check_exposure, serve_node
 from keyviz_grpc.tracing import start_tracing
 
@@ -40,6 +43,22 @@ log = logging.getLogger(__name__)
 @option("--columns", type=click.IntRange(1, 1_000_000), default=1440, help="How many closed columns are held.")
 @option("--max-routes", type=click.IntRange(1), default=10_000, help="Routes counted one by one; more are aggregated.")
 @option("--sampler/--no-sampler", default=True, help="Without a sampler a node says that it has none.")
+@option("--hot-keys", is_flag=True, default=False, help="Record hot keys; answers then hold user keys.")
+@option("--hot-keys-sample", type=click.IntRange(1, 1 << 20), default=1, help="Look at one in so many operations.")
+@option(
+    "--hot-keys-max-key",
+    type=Size(at_most=64 << 10),
+    default="1KiB",
+    help="Keys longer than this are counted as skipped.",
+)
+@option("--hot-keys-memory", type=Size(at_least=1 << 20), default="128MiB", help="What hot keys may take in memory.")
+@option("--hot-keys-windows", type=click.IntRange(1, 1_000_000), default=1440, help="Closed windows held, if they fit.")
+@option(
+    "--hot-keys-counters",
+    type=click.IntRange(8, 1 << 16),
+    default=1024,
+    help="Size of a sketch, a power of two: it is off by at most 3.5 / this of the operations.",
+)
 @option("--workload", type=click.Choice(["demo", "none"]), default="none", help="Synthetic traffic, or none.")
 @option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, help="Seed of --workload demo, the same on all nodes.")
 @option(
@@ -78,6 +97,12 @@ def command(  # noqa: PLR0913 - one parameter an option
     columns: int,
     max_routes: int,
     sampler: bool,
+    hot_keys: bool,
+    hot_keys_sample: int,
+    hot_keys_max_key: int,
+    hot_keys_memory: int,
+    hot_keys_windows: int,
+    hot_keys_counters: int,
     workload: Literal["demo", "none"],
     seed: int,
     rate: int,
@@ -101,6 +126,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     log_format: LogFormat,
 ) -> None:
     """One node of a cluster as a process: counts its share of some traffic and serves what it counted over gRPC."""
+    recorded = _hot_keys(
+        hot_keys,
+        sample=hot_keys_sample,
+        max_key_bytes=hot_keys_max_key,
+        counters=hot_keys_counters,
+        memory_bytes=hot_keys_memory,
+        windows=hot_keys_windows,
+    )
+    if recorded is not None and not sampler:
+        raise click.UsageError("--hot-keys and --no-sampler exclude each other")
     if node_index >= nodes:
         raise click.UsageError(f"--node-index {node_index} is not below --nodes {nodes}")
     if {trace is None, leadership is None, trace_start is None} == {True, False}:
@@ -119,7 +154,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     feeder = None
     if sampler:
         feeder = feeder_of(
-            SamplerSettings(own_id, round(step * 1000), columns, max_routes),
+            SamplerSettings(own_id, round(step * 1000), columns, max_routes, recorded),
             Place(node_index, nodes, ids),
             TrafficSettings(workload, seed, rate, history, trace, leadership, speed, trace_start),
         )
@@ -127,6 +162,17 @@ def command(  # noqa: PLR0913 - one parameter an option
     verifier = _verifier(key_file, previous_key_file, token_file)
     plan = _Plan(listen, server, verifier, metrics, otlp, until_stdin_closes=until_stdin_closes)
     asyncio.run(_serve(feeder, plan))
+
+
+def _hot_keys(
+    wanted: bool, *, sample: int, max_key_bytes: int, counters: int, memory_bytes: int, windows: int
+) -> HotKeysSettings | None:
+    if not wanted:
+        return None
+    try:
+        return HotKeysSettings(sample, max_key_bytes, counters, memory_bytes, windows)
+    except SettingError as error:
+        raise click.UsageError(f"--hot-keys-counters, --hot-keys-memory and --hot-keys-max-key: {error}") from None
 
 
 def _verifier(key_file: Path | None, previous: Path | None, token_file: Path | None) -> Verifier | None:

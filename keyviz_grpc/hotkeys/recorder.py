@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.held import ClosedWindow, HeldWindows
 from keyviz_grpc.hotkeys.query import HotKeysQuery
@@ -63,7 +66,7 @@ class HotKeyRecorder:
     """Sketches of every open window, and the closed windows that are held; see docs/hotkeys.md.
 
     `note` is for the hot path, from any thread: it appends to a list. `claim`, `note_many`, `close_window` and
-    `restart` are called in the order of events, under the caller's lock; they only queue. `work` takes in what is
+    `restart` are called in the order of events, under the caller's lock; they only queue. `tick` takes in what is
     queued: a thread calls it regularly, and so does every question. What does not fit into the queue is dropped and
     counted; nothing waits.
     """
@@ -81,6 +84,7 @@ class HotKeyRecorder:
         self._open: dict[int, OpenSketches] = {}
         self._held = HeldWindows(limit=settings.windows, limit_bytes=settings.memory_bytes // 2)
         self._lives: dict[int, int] = {}
+        self._dice = np.random.default_rng()
         self.note: Note = self._make_note()
 
     # --- taking operations
@@ -108,14 +112,18 @@ class HotKeyRecorder:
         with self._counting:
             counts[Bucket(route_id, label, write)] += 1
 
+    def choose(self, size: int) -> NDArray[np.int64] | None:
+        """Which of so many operations are looked at, ascending; None = all. `note_many` takes all that it gets."""
+        if self.settings.sample_one_in == 1:
+            return None
+        return np.flatnonzero(self._dice.random(size) * self.settings.sample_one_in < 1.0)
+
     def note_many(self, stamp: int, operations: Iterable[Operation], *, wait: bool) -> None:
-        """Operations of the window of that stamp. wait: rather than drop any, take in what is queued here and now."""
+        """Chosen operations of the window of that stamp. wait: rather than drop any, take in all here and now."""
         batch: list[Operation] = []
         skipped: Counter[Bucket] = Counter()
-        one_in, longest, draw = self.settings.sample_one_in, self.settings.max_key_bytes, random.random
+        longest = self.settings.max_key_bytes
         for operation in operations:
-            if one_in > 1 and draw() * one_in >= 1.0:
-                continue
             if len(operation[3]) > longest:
                 skipped[Bucket(*operation[:3])] += 1
             else:
@@ -123,7 +131,7 @@ class HotKeyRecorder:
         if skipped:
             self._queue.append(_Missing(stamp, {}, skipped))
         if wait and self._queued + len(batch) > self.settings.max_pending:
-            self.work()
+            self.tick()
             with self._lock:
                 self._take(stamp, batch)
             return
@@ -169,7 +177,7 @@ class HotKeyRecorder:
 
     # --- taking them in
 
-    def work(self) -> None:
+    def tick(self) -> None:
         """Takes in what is queued; from any thread."""
         with self._lock:
             while self._queue:
@@ -224,7 +232,7 @@ class HotKeyRecorder:
 
         key_range: only keys of [start, end), empty end = unbounded; None = all.
         """
-        self.work()
+        self.tick()
         with self._lock:
             every = self._held.between(0, 0)
             inside = self._held.between(query.window.from_unix_ms, query.window.to_unix_ms)

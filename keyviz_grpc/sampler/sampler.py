@@ -14,7 +14,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.errors import HotKeysDisabled, InvalidRequest
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.merge import fold
 from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.merge.parts import select_rows
@@ -25,6 +26,7 @@ from keyviz_grpc.sampler.batch import Batch, batch_of
 from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.drainer import Drainer
 from keyviz_grpc.sampler.history import Held, HistoryNumber, ShownRows, what_is_left
+from keyviz_grpc.sampler.hot_keys import HotKeys
 from keyviz_grpc.sampler.picture import matrix_of
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.stats import SamplerStats
@@ -49,12 +51,13 @@ class Sampler:
     When the clock goes back, the window of that moment is opened again and later added to the column that is there.
     A window in which the process did not run (the clock advanced by more than `stall_s` between two signs of life) is
     absent; an idle one is a column of zeros. wall_clock: unix seconds, for `generated_at_unix_ms` alone.
-    incarnation: unix milliseconds of this life's start, now by default.
+    incarnation: unix milliseconds of this life's start, now by default. hot_keys: how hot keys are recorded, None (the
+    default, for they show user keys) = not at all.
 
     Raises InvalidRequest for settings that make no sense, naming them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings, each with its default
         self,
         *,
         node_id: str,
@@ -69,6 +72,7 @@ class Sampler:
         stall_s: float = 1.0,
         drain_interval_s: float = 0.05,
         version: str = "",
+        hot_keys: HotKeysSettings | None = None,
     ) -> None:
         if not node_id:
             raise InvalidRequest("node_id", node_id, "must not be empty")
@@ -106,6 +110,8 @@ class Sampler:
         self._history = HistoryNumber()
         self._matrix_cache: dict[tuple[object, ...], Matrix] = {}
         self._open: dict[int, OpenWindow] = {}
+        self._hot = None if hot_keys is None else HotKeys(hot_keys, interval_s=drain_interval_s)
+        self._note = None if self._hot is None else self._hot.note
         self._beat_ms = clock() * 1000
         self._enter(self._beat_ms)
         self._drainer = Drainer(self, drain_interval_s)
@@ -133,6 +139,9 @@ class Sampler:
         size = len(key) + value_size
         if value_size < 0 or size >= SIZE_LIMIT or key.__class__ is not bytes:
             self._check(key, value_size)
+        note = self._note
+        if note is not None:
+            note(route_id, label, op is _WRITE, key)
         if self._one_in > 1 and random.random() * self._one_in >= 1.0:  # noqa: S311 - sampling is not cryptography
             return
         self._append(base + size)
@@ -154,6 +163,7 @@ class Sampler:
         Raises as `observe`, naming the first bad entry, and InvalidRequest when lengths differ.
         """
         batch = batch_of(route_ids, keys, ops, value_sizes, labels=labels, at_unix_ms=at_unix_ms)
+        whole = batch
         if self._one_in > 1:
             batch = batch.sampled(self._one_in)
         with self._lock:
@@ -161,6 +171,10 @@ class Sampler:
             self._drain()
             slots = self._slots_of(batch)
             self._grow()
+            if self._hot is not None:
+                at = whole.at_unix_ms
+                stamps = self._stamp_now if at is None else (at // self.step_ms + 1) * self.step_ms
+                self._hot.note_batch(whole, keys, stamps, wait=at is not None)
             if batch.at_unix_ms is None:
                 self._count(self._current, slots * 2 + batch.writes, batch.sizes)
                 return
@@ -231,7 +245,10 @@ class Sampler:
         with self._lock:
             self._settle()
             self._recycle()
-            moved = self._buckets.change(remove, add)
+            added = list(add)
+            moved = self._buckets.change(remove, added)
+            if self._hot is not None:
+                self._hot.registered(added)
             self._reads.clear()
             self._writes.clear()
             self._labelled.clear()
@@ -313,6 +330,8 @@ class Sampler:
         """Ends the drainer's thread. What was counted stays and can be asked for."""
         self._drainer.stop()
         self.tick()
+        if self._hot is not None:
+            self._hot.close()
 
     def __enter__(self) -> Self:
         return self
@@ -335,6 +354,9 @@ class Sampler:
             packed = np.array(taken, np.uint64)
             sizes = packed & np.uint64(SIZE_LIMIT - 1)
             self._count(self._current, (packed >> np.uint64(SIZE_BITS)).astype(np.int64), sizes)
+
+        if self._hot is not None:
+            self._hot.recorder.claim(self._stamp_now)
 
     def _advance(self, now_ms: float) -> None:
         if now_ms >= self._beat_ms:
@@ -361,7 +383,7 @@ class Sampler:
 
     def _enter(self, now_ms: float) -> None:
         stamp = self._stamp_of(now_ms)
-        self._current = self._window(stamp)
+        self._current, self._stamp_now = self._window(stamp), stamp
         self._from_s, self._until_s = (stamp - self.step_ms) / 1000, stamp / 1000
 
     def _window(self, stamp: int) -> OpenWindow:
@@ -377,6 +399,8 @@ class Sampler:
         for kind, series in enumerate((Series.READS, Series.WRITES)):
             self._buckets.mark_active(np.flatnonzero(column.counts[series]), kind, stamp)
         self._ring.put(stamp, column)
+        if self._hot is not None:
+            self._hot.recorder.close_window(stamp)
         self._closed += 1
 
     # --- the node's answers
@@ -468,6 +492,21 @@ class Sampler:
         leader = self._leaders.get(raft_group_id)
         own = leader is not None and leader.leader_node_id == self.node_id
         return SampleRole.LEADER_READ if own else SampleRole.FOLLOWER_READ
+
+    def hot_keys(self, query: HotKeysQuery) -> HotKeysAnswer:
+        """See `HotKeysSource`. What was observed in windows that are closed is all in it."""
+        hot = self._hot
+        if hot is None:
+            raise HotKeysDisabled
+        with self._lock:
+            self._settle()
+            route = self._buckets.routes.get(query.route_id)
+        slices = [] if route is None else [(route.start, route.end)]
+        now = int(self._wall_clock() * 1000)
+        own = Outcome(
+            "", node_id=self.node_id, incarnation=self.incarnation, step_ms=self.step_ms, generated_at_unix_ms=now
+        )
+        return hot.answer(query, slices, own, generated_at_unix_ms=now)
 
     def overview(self) -> Overview:
         """Identity, members without this node, and the leaders that `set_leader` told, by group."""

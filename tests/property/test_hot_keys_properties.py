@@ -32,7 +32,7 @@ def answer_of(stream: Sequence[tuple[bytes, int]], number: int, *, windows: int 
             for _ in range(times):
                 made.note(1, "", True, key)
         made.claim(1000 * (window + 1))
-        made.work()
+        made.tick()
         made.close_window(1000 * (window + 1))
     outcome = Outcome(f"peer{number}", f"n{number}", incarnation=7, oldest_unix_ms=1000)
     return replace(made.answer(QUERY, None), outcomes=(outcome,), node_id=f"n{number}", incarnation=7)
@@ -194,7 +194,9 @@ def test_the_recorder_samples_one_in_n_on_both_ways_in() -> None:
         for _ in range(500):
             made.note(1, "", True, b"k")
         made.claim(1000)
-        made.note_many(1000, [(1, "", True, b"k")] * 500, wait=False)
+        chosen = made.choose(500)
+        assert chosen is not None
+        made.note_many(1000, [(1, "", True, b"k")] * len(chosen), wait=False)
         made.close_window(1000)
         answer = made.answer(QUERY, None)
         assert 20 < answer.sampled_n < 120

@@ -196,7 +196,7 @@ def test_memory_goes_to_the_hottest_routes_and_a_route_that_becomes_hot_takes_it
         for key in keys:
             made.note(route, "", True, key)
     made.claim(W1)
-    made.work()
+    made.tick()
     for _ in range(3000):
         made.note(99, "", True, b"late")
     made.claim(W1)
@@ -221,7 +221,7 @@ def test_a_route_that_becomes_hot_after_others_took_all_memory_counts_what_it_mi
             made.note(route, "", True, b"%05d" % number)
     made.note(1000, "", True, b"key")
     made.claim(W1)
-    made.work()
+    made.tick()
     for _ in range(5000):
         made.note(1000, "", True, b"key")
     made.claim(W1)
