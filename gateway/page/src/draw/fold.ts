@@ -18,9 +18,9 @@ export function binsOf(from: number, to: number, cells: number, pixels: number):
     const edges = Int32Array.from({ length: last - first + 1 }, (_, index) => first + index);
     return { edges, count: last - first, from: first, to: last };
   }
-  const size = (to - from) / pixels;
   const edges = new Int32Array(pixels + 1);
-  for (let pixel = 1; pixel < pixels; pixel += 1) edges[pixel] = Math.ceil(from + pixel * size);
+  // Multiplied first: a cell that begins exactly on a pixel must not slip into the one before by a rounding error.
+  for (let pixel = 1; pixel < pixels; pixel += 1) edges[pixel] = Math.ceil(from + (pixel * (to - from)) / pixels);
   edges[0] = first;
   edges[pixels] = last;
   return { edges, count: pixels, from, to };

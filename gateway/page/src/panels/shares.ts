@@ -42,19 +42,19 @@ export interface NodeShare {
   readonly node: string;
   readonly share: number;
   readonly total: number;
-  /** Windows that it has no data for, of those that any node was asked about. */
+  /** Windows that it has no data for, the newest that any node holds aside. */
   readonly unknown: number;
 }
 
 /** Each node's part of everything in view, in the order of the nodes. */
 export function overall(shares: Shares): readonly NodeShare[] {
   const all = shares.totals.reduce((sum, total) => sum + total, 0);
-  // Windows that closed after the nodes were asked are news to all of them.
+  // Nodes close a window moments apart, so the newest that any of them has says nothing of the others.
   const newest = shares.stamps.map((_, at) => shares.shares.some((own) => own[at] !== undefined)).lastIndexOf(true);
   return shares.nodes.map((node, number) => {
     const own = shares.shares[number] ?? [];
     const total = own.reduce<number>((sum, share, at) => sum + (share ?? 0) * (shares.totals[at] ?? 0), 0);
-    return { node, total, share: all > 0 ? total / all : 0, unknown: own.slice(0, newest + 1).filter((share) => share === undefined).length };
+    return { node, total, share: all > 0 ? total / all : 0, unknown: own.slice(0, Math.max(0, newest)).filter((share) => share === undefined).length };
   });
 }
 

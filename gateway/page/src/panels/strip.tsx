@@ -12,15 +12,21 @@ import { compactly } from "./units";
 const MOST_NODES = 32;
 const AT_ONCE = 4;
 const AGAIN_MS = 10_000;
-const HEIGHT = 44;
+const HEIGHT = 28;
+/** Shown from the start where it takes little room and few questions; otherwise on demand. */
+const FEW_NODES = 8;
+const TALL_ENOUGH = "(min-height: 620px) and (min-width: 701px)";
 
 /** Colours of nodes in order: distinct in hue and in lightness, so that neighbours differ without hue too. */
 export const NODE_COLOURS = ["#4e79c4", "#f2b134", "#3f9c8f", "#d1605e", "#8cc26a", "#8a63b8", "#e8956a", "#7a7f8c"] as const;
 
 export function ShareStrip() {
-  const [open, toggle] = useState(false);
+  const [chosen, choose] = useState<boolean | null>(null);
+  const many = nodes.value?.nodes.length ?? 0;
+  const open = chosen ?? (many > 1 && many <= FEW_NODES && window.matchMedia(TALL_ENOUGH).matches);
+  const toggled = (now: boolean) => now !== open && choose(now);
   return (
-    <details id="shares" data-testid="shares" onToggle={(event) => toggle(event.currentTarget.open)}>
+    <details id="shares" data-testid="shares" open={open} onToggle={(event) => toggled(event.currentTarget.open)}>
       <summary>Each node's share of the traffic</summary>
       {open && <Strip />}
     </details>
@@ -44,19 +50,21 @@ function Strip() {
   return (
     <>
       <Bars shares={shares} />
-      <p data-testid="imbalance">
-        {imbalanceText(shares)}
-        {ids.length > asked.length && ` The first ${asked.length} of ${ids.length} nodes are shown.`}
-      </p>
-      <ul class="share-legend">
-        {overall(shares).map((part, number) => (
-          <li key={part.node} data-node={part.node}>
-            <span class="swatch" style={{ background: colourOf(number) }} aria-hidden="true" />
-            <bdi>{part.node}</bdi> {Math.round(part.share * 100)} % · {compactly(part.total)} {counted.value}
-            {part.unknown > 0 && ` · no data for ${part.unknown} windows`}
-          </li>
-        ))}
-      </ul>
+      <div class="share-line">
+        <ul class="share-legend">
+          {overall(shares).map((part, number) => (
+            <li key={part.node} data-node={part.node} title={`${compactly(part.total)} ${counted.value}`}>
+              <span class="swatch" style={{ background: colourOf(number) }} aria-hidden="true" />
+              <bdi>{part.node}</bdi> {Math.round(part.share * 100)} %
+              {part.unknown > 0 && ` (no data for ${part.unknown} window${part.unknown === 1 ? "" : "s"})`}
+            </li>
+          ))}
+        </ul>
+        <span data-testid="imbalance">
+          {imbalanceText(shares)}
+          {ids.length > asked.length && ` The first ${asked.length} of ${ids.length} nodes are shown.`}
+        </span>
+      </div>
     </>
   );
 }

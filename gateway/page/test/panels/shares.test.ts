@@ -15,9 +15,11 @@ describe("each node's share", () => {
     expect(shares.shares[1]).toEqual([undefined, undefined, 0.5]);
     expect(overall(shares)[1]).toMatchObject({ node: "b", unknown: 2, total: 1, share: 0.25 });
   });
-  test("windows newer than any answer are not held against a node", () => {
-    const shares = nodeShares([part("a", [1, 1], [1000, 2000]), part("b", [1], [2000])], STAMPS, 1000);
-    expect(overall(shares).map((one) => one.unknown)).toEqual([0, 1]);
+  test("the newest window of any node and what is newer is not held against the others", () => {
+    const shares = nodeShares([part("a", [1, 1], [1000, 2000]), part("b", [1], [1000])], STAMPS, 1000);
+    expect(overall(shares).map((one) => one.unknown)).toEqual([0, 0]);
+    const late = nodeShares([part("a", [1, 1], [1000, 2000]), part("b", [1], [2000])], STAMPS, 1000);
+    expect(overall(late).map((one) => one.unknown)).toEqual([0, 1]);
   });
   test("stamps within half a step fall into the picture's column, those outside of it into none", () => {
     const shares = nodeShares([part("a", [5, 7, 9], [1400, 2600, 9000])], STAMPS, 1000);
