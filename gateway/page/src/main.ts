@@ -2,6 +2,8 @@ import { effect } from "@preact/signals";
 import { h, render } from "preact";
 import { keepAddress } from "./data/history";
 import { keepFresh } from "./data/polling";
+import { listenForShortcuts } from "./interact/shortcuts";
+import { watchShift } from "./interact/tool";
 import { Page } from "./page";
 import { theme } from "./state";
 
@@ -10,4 +12,6 @@ effect(() => {
   document.documentElement.dataset["theme"] = theme.value;
 });
 render(h(Page, null), document.body);
+listenForShortcuts();
+watchShift();
 keepFresh();

@@ -1,6 +1,9 @@
 import { Legend } from "./draw/legend";
-import { Picture, Tooltip } from "./interact/picture";
+import { Help } from "./interact/help";
+import { Picture } from "./interact/picture";
 import { Toolbar } from "./interact/toolbar";
+import { Tooltip } from "./interact/tooltip";
+import { Whereabouts } from "./interact/whereabouts";
 import { BelowPicture, Dialogs, OverPicture, SidePanel, ToolbarEnd, TopBanner } from "./panels/slots";
 
 /** The regions of the page; what they hold is each room's own. */
@@ -21,13 +24,17 @@ export function Page() {
             <Picture />
             <OverPicture />
           </div>
-          <Legend />
+          <div class="footer">
+            <Legend />
+            <Whereabouts />
+          </div>
           <BelowPicture />
         </section>
         <SidePanel />
       </main>
       <Tooltip />
       <Dialogs />
+      <Help />
     </>
   );
 }

@@ -1,90 +1,133 @@
 import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { drawFrames, type Framed } from "../draw/cross";
 import { Stage } from "../draw/stage";
 import { hovered, matrix, theme, view, viewport } from "../state";
-import { cellAt, describe } from "./pointing";
+import { brushing } from "./brushing";
+import { byKey, pin } from "./cross";
+import { gestures } from "./gestures";
+import { back } from "./moves";
+import { cellAt, placeOfCell } from "./pointing";
+import { pointer } from "./tooltip";
+import { armed } from "./tool";
+
+/** Longer than a double click takes; only waited for where a double click would go back. */
+const DOUBLE_CLICK_MS = 260;
 
 /** The heatmap. Draws at most once a frame, whatever changes. */
 export function Picture() {
   const frame = useRef<HTMLDivElement>(null);
-  const heatmap = useRef<HTMLCanvasElement>(null);
-  const above = useRef<HTMLCanvasElement>(null);
-  const beside = useRef<HTMLCanvasElement>(null);
-  const axes = useRef<SVGSVGElement>(null);
-  const stage = useRef<Stage | null>(null);
-
-  useEffect(() => {
-    const on = [frame.current, heatmap.current, above.current, beside.current, axes.current] as const;
-    if (on.some((part) => part === null)) return undefined;
-    const [holder, cells, top, side, svg] = on as [HTMLDivElement, HTMLCanvasElement, HTMLCanvasElement, HTMLCanvasElement, SVGSVGElement];
-    const own = new Stage({ frame: holder, heatmap: cells, above: top, beside: side, axes: svg });
-    stage.current = own;
-    let asked = 0;
-    const size = signal(0);
-    const watch = new ResizeObserver(() => (size.value += 1));
-    watch.observe(holder);
-    const stop = effect(() => {
-      const [shown, port] = [matrix.value, viewport.value];
-      const { scale, brightness, utc } = view.value;
-      void [theme.value, size.value];
-      cancelAnimationFrame(asked);
-      if (shown === null || port === null) return;
-      holder.dataset["pending"] = "";
-      asked = requestAnimationFrame(() => {
-        own.draw({ matrix: shown, port, utc, shading: { scale, brightness, top: shown.top } });
-        holder.dataset["port"] = [port.x0, port.x1, port.y0, port.y1].join();
-        delete holder.dataset["pending"];
-      });
-    });
-    return () => {
-      stop();
-      watch.disconnect();
-      cancelAnimationFrame(asked);
-    };
-  }, []);
-
-  const point = (event: PointerEvent) => {
-    const [shown, port, own] = [matrix.peek(), viewport.peek(), stage.current];
-    if (shown === null || port === null || own === null) return;
-    hovered.value = cellAt(event.offsetX, event.offsetY, own.layout.plot, shown, port);
-    pointer.value = { x: event.clientX, y: event.clientY };
-  };
+  useEffect(() => (frame.current === null ? undefined : bring(frame.current)), []);
   return (
-    <div id="frame" ref={frame}>
-      <canvas ref={above} class="above" aria-hidden="true" />
-      <canvas ref={beside} class="beside" aria-hidden="true" />
+    <div id="frame" ref={frame} class={armed.value ? "selecting" : ""}>
+      <canvas class="above" aria-hidden="true" />
+      <canvas class="beside" aria-hidden="true" />
       <canvas
         id="heatmap"
         data-testid="heatmap"
-        ref={heatmap}
         tabIndex={0}
         role="img"
-        aria-label="Heatmap: key ranges down, time across, brightness is traffic"
-        onPointerMove={point}
-        onPointerLeave={() => (hovered.value = null)}
+        aria-label="Heatmap: key ranges down, time across, brightness is traffic. Arrow keys move a cross over its cells; question mark lists all keys."
       />
-      <svg id="axes" ref={axes} aria-hidden="true" />
+      <svg id="axes" aria-hidden="true" />
+      <svg id="rectangle" aria-hidden="true" />
     </div>
   );
 }
 
-const pointer = signal({ x: 0, y: 0 });
+/** Brings a frame to life; the result ends it. */
+function bring(frame: HTMLDivElement): () => void {
+  const part = <Kind extends Element>(selector: string) => frame.querySelector(selector) as Kind;
+  const axes = part<SVGSVGElement>("#axes");
+  const heatmap = part<HTMLCanvasElement>("#heatmap");
+  const stage = new Stage({ frame, heatmap, above: part(".above"), beside: part(".beside"), axes });
+  const rectangle = brushing(part("#rectangle"));
+  const size = signal(0);
+  const watch = new ResizeObserver(() => (size.value += 1));
+  watch.observe(frame);
+  const ends = [
+    redraws(frame, stage, size, () => rectangle.place(stage.layout.plot)),
+    frames(axes, stage, size),
+    gestures(frame, () => stage.layout.plot),
+    pointing(frame, heatmap, stage),
+    rectangle.stop,
+    () => watch.disconnect(),
+  ];
+  return () => ends.forEach((end) => end());
+}
 
-/** What the cell under the pointer is and holds. */
-export function Tooltip() {
-  const [shown, cell] = [matrix.value, hovered.value];
-  const text = shown === null || cell === null ? "" : describe(cell, shown, view.value.utc);
-  const holder = useRef<HTMLDivElement>(null);
-  const { x, y } = pointer.value;
-  useEffect(() => {
-    const own = holder.current;
-    if (own === null || text === "") return;
-    own.style.left = `${Math.max(0, Math.min(x + 14, window.innerWidth - own.offsetWidth - 8))}px`;
-    own.style.top = `${Math.max(0, Math.min(y + 14, window.innerHeight - own.offsetHeight - 8))}px`;
+function redraws(frame: HTMLElement, stage: Stage, size: { readonly value: number }, drawn: () => void): () => void {
+  let asked = 0;
+  const stop = effect(() => {
+    const [shown, port] = [matrix.value, viewport.value];
+    const { scale, brightness, utc } = view.value;
+    void [theme.value, size.value];
+    cancelAnimationFrame(asked);
+    if (shown === null || port === null) return;
+    frame.dataset["pending"] = "";
+    asked = requestAnimationFrame(() => {
+      stage.draw({ matrix: shown, port, utc, shading: { scale, brightness, top: shown.top } });
+      drawn();
+      frame.dataset["port"] = [port.x0, port.x1, port.y0, port.y1].join();
+      delete frame.dataset["pending"];
+    });
   });
-  return (
-    <div id="tooltip" data-testid="tooltip" role="tooltip" ref={holder} hidden={text === ""}>
-      {text}
-    </div>
-  );
+  return () => {
+    stop();
+    cancelAnimationFrame(asked);
+  };
+}
+
+function frames(axes: SVGSVGElement, stage: Stage, size: { readonly value: number }): () => void {
+  return effect(() => {
+    const [shown, port, under, pinned] = [matrix.value, viewport.value, hovered.value, view.value.cell];
+    void size.value;
+    if (shown === null || port === null) return;
+    const framed: Framed[] = [];
+    for (const [name, cell] of [["pinned", pinned], ["hovered", under]] as const) {
+      const place = cell === null ? undefined : placeOfCell(shown, cell);
+      if (place !== undefined) framed.push({ name, ...place });
+    }
+    // After the picture itself, which may have another layout by then.
+    requestAnimationFrame(() => drawFrames(axes, stage.layout.plot, port, framed));
+  });
+}
+
+function pointing(frame: HTMLElement, heatmap: HTMLElement, stage: Stage): () => void {
+  let waiting = 0;
+  const under = (event: MouseEvent) => {
+    const [shown, port] = [matrix.peek(), viewport.peek()];
+    if (shown === null || port === null) return null;
+    const area = heatmap.getBoundingClientRect();
+    return cellAt(event.clientX - area.left, event.clientY - area.top, stage.layout.plot, shown, port);
+  };
+  const listeners: readonly (readonly [string, (event: MouseEvent) => void])[] = [
+    [
+      "pointermove",
+      (event) => {
+        byKey.value = false;
+        hovered.value = under(event);
+        pointer.value = { x: event.clientX, y: event.clientY };
+      },
+    ],
+    ["pointerleave", () => (hovered.value = null)],
+    [
+      "click",
+      (event) => {
+        const cell = under(event);
+        window.clearTimeout(waiting);
+        if (cell === null || armed.peek() || event.detail > 1) return;
+        waiting = window.setTimeout(() => pin(cell), view.peek().zoom === null ? 0 : DOUBLE_CLICK_MS);
+      },
+    ],
+    [
+      "dblclick",
+      () => {
+        window.clearTimeout(waiting);
+        back();
+      },
+    ],
+  ];
+  for (const [name, listener] of listeners) frame.addEventListener(name, listener as EventListener);
+  return () => listeners.forEach(([name, listener]) => frame.removeEventListener(name, listener as EventListener));
 }

@@ -1,6 +1,9 @@
-import { change, view } from "../state";
-import type { Scale } from "../data/view";
 import type { Series } from "../data/wire";
+import { change, view } from "../state";
+import { Display } from "./display";
+import { goLive } from "./moves";
+import { TimeRange } from "./ranges";
+import { Search } from "./search";
 
 const NAMES: readonly (readonly [Series, string])[] = [
   ["writes", "writes"],
@@ -9,17 +12,18 @@ const NAMES: readonly (readonly [Series, string])[] = [
   ["read_bytes", "read bytes"],
 ];
 
-/** What is asked and how it is painted. */
+/** What is asked, and whether it moves on. */
 export function Toolbar() {
-  const { series, scale, paused } = view.value;
+  const { series, paused, live, zoom, range } = view.value;
+  const following = live && !paused && range.kind !== "between";
   return (
     <>
-      <label>
-        Series
+      <label class="field">
+        <span>Series</span>
         <select
           data-testid="series"
           value={series}
-          onChange={(event) => change({ series: event.currentTarget.value as Series, cell: null })}
+          onChange={(event) => change({ series: event.currentTarget.value as Series })}
         >
           {NAMES.map(([value, name]) => (
             <option key={value} value={value}>
@@ -28,20 +32,30 @@ export function Toolbar() {
           ))}
         </select>
       </label>
-      <label>
-        Scale
-        <select
-          data-testid="scale"
-          value={scale}
-          onChange={(event) => change({ scale: event.currentTarget.value as Scale })}
+      <TimeRange />
+      <Search />
+      <div class="together" role="group" aria-label="Refresh">
+        <button
+          type="button"
+          data-testid="live"
+          class={following ? "live" : ""}
+          aria-pressed={following}
+          title="Follow the newest window (l)"
+          onClick={() => (following && zoom !== null ? change({ live: false }) : goLive())}
         >
-          <option value="log">logarithmic</option>
-          <option value="linear">linear</option>
-        </select>
-      </label>
-      <button type="button" data-testid="pause" aria-pressed={paused} onClick={() => change({ paused: !paused }, "replace")}>
-        {paused ? "Resume" : "Pause"}
-      </button>
+          Live
+        </button>
+        <button
+          type="button"
+          data-testid="pause"
+          aria-pressed={paused}
+          title="Stop or go on asking (p)"
+          onClick={() => change({ paused: !paused }, "replace")}
+        >
+          {paused ? "Resume" : "Pause"}
+        </button>
+      </div>
+      <Display />
     </>
   );
 }

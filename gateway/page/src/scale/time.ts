@@ -54,3 +54,15 @@ export function clock(unixMs: number, utc: boolean): string {
 export function zone(utc: boolean): string {
   return utc ? "UTC" : new Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
+
+const FIELD = "%Y-%m-%dT%H:%M:%S";
+
+/** As a datetime-local field has it. */
+export function toField(unixMs: number, utc: boolean): string {
+  return (utc ? utcFormat : timeFormat)(FIELD)(new Date(unixMs));
+}
+
+/** Unix ms of what a datetime-local field holds, NaN for nothing. */
+export function fromField(text: string, utc: boolean): number {
+  return Date.parse(utc && text !== "" ? `${text}Z` : text);
+}
