@@ -11,6 +11,8 @@ export interface Layout {
   readonly plot: Box;
   readonly above: Box;
   readonly beside: Box;
+  /** Left of the upper bars: the whole picture small; null where there is no room. */
+  readonly corner: Box | null;
 }
 
 const NARROW = 560;
@@ -20,7 +22,7 @@ const GAP = 4;
 export function layoutOf(width: number, height: number): Layout {
   const narrow = width < NARROW;
   const left = narrow ? 88 : 168;
-  const aboveHeight = narrow ? 26 : 40;
+  const aboveHeight = narrow ? 26 : 50;
   const besideWidth = narrow ? 28 : 64;
   const top = aboveHeight + GAP;
   const plot = {
@@ -33,6 +35,7 @@ export function layoutOf(width: number, height: number): Layout {
     plot,
     above: { left, top: 0, width: plot.width, height: aboveHeight },
     beside: { left: left + plot.width + GAP, top, width: besideWidth, height: plot.height },
+    corner: narrow ? null : { left: 0, top: 0, width: left - 10, height: aboveHeight - 16 },
   };
 }
 

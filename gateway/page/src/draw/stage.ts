@@ -44,7 +44,7 @@ export class Stage {
     const began = performance.now();
     const { matrix, port } = scene;
     const ratio = window.devicePixelRatio || 1;
-    this.layout = layoutOf(this.#on.frame.clientWidth, this.#on.frame.clientHeight);
+    this.#fit();
     const { plot } = this.layout;
     const cells = fitted(this.#on.heatmap, plot, ratio);
     if (matrix.columns > 0 && matrix.rows.length > 0) {
@@ -61,6 +61,12 @@ export class Stage {
       timeTicks(matrix, port, plot.width, scene.utc),
     );
     performance.measure("keyviz-draw", { start: began, end: performance.now() });
+  }
+
+  // The same object while nothing moves, so that nobody lays out anew for it.
+  #fit(): void {
+    const next = layoutOf(this.#on.frame.clientWidth, this.#on.frame.clientHeight);
+    if (JSON.stringify(next) !== JSON.stringify(this.layout)) this.layout = next;
   }
 
   #bars(matrix: Matrix, port: Viewport, ratio: number): void {

@@ -1,6 +1,7 @@
-import { effect, signal } from "@preact/signals";
+import { effect, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { drawFrames, type Framed } from "../draw/cross";
+import type { Box, Layout } from "../draw/layout";
 import { Stage } from "../draw/stage";
 import { hovered, matrix, theme, view, viewport } from "../state";
 import { brushing } from "./brushing";
@@ -10,14 +11,16 @@ import { back } from "./moves";
 import { cellAt, placeOfCell } from "./pointing";
 import { pointer } from "./tooltip";
 import { armed } from "./tool";
+import { Minimap } from "./whereabouts";
 
 /** Longer than a double click takes; only waited for where a double click would go back. */
 const DOUBLE_CLICK_MS = 260;
 
 /** The heatmap. Draws at most once a frame, whatever changes. */
 export function Picture() {
+  const corner = useSignal<Box | null>(null);
   const frame = useRef<HTMLDivElement>(null);
-  useEffect(() => (frame.current === null ? undefined : bring(frame.current)), []);
+  useEffect(() => (frame.current === null ? undefined : bring(frame.current, (layout) => (corner.value = layout.corner))), []);
   return (
     <div id="frame" ref={frame} class={armed.value ? "selecting" : ""}>
       <canvas class="above" aria-hidden="true" />
@@ -30,13 +33,14 @@ export function Picture() {
         aria-label="Heatmap: key ranges down, time across, brightness is traffic. Arrow keys move a cross over its cells; question mark lists all keys."
       />
       <svg id="axes" aria-hidden="true" />
+      <Minimap box={corner.value} />
       <svg id="rectangle" aria-hidden="true" />
     </div>
   );
 }
 
 /** Brings a frame to life; the result ends it. */
-function bring(frame: HTMLDivElement): () => void {
+function bring(frame: HTMLDivElement, laidOut: (layout: Layout) => void): () => void {
   const part = <Kind extends Element>(selector: string) => frame.querySelector(selector) as Kind;
   const axes = part<SVGSVGElement>("#axes");
   const heatmap = part<HTMLCanvasElement>("#heatmap");
@@ -46,7 +50,10 @@ function bring(frame: HTMLDivElement): () => void {
   const watch = new ResizeObserver(() => (size.value += 1));
   watch.observe(frame);
   const ends = [
-    redraws(frame, stage, size, () => rectangle.place(stage.layout.plot)),
+    redraws(frame, stage, size, () => {
+      rectangle.place(stage.layout.plot);
+      laidOut(stage.layout);
+    }),
     frames(axes, stage, size),
     gestures(frame, () => stage.layout.plot),
     pointing(frame, heatmap, stage),

@@ -36,7 +36,7 @@ export function describe(cell: Selection, matrix: Matrix, utc: boolean): string 
   const value = matrix.values[at] as number;
   const total = matrix.columnTotals[place.column] as number;
   lines.push(`${amount(perSecond(value, matrix.stepMs))} ${unit}/s (${exact(value)} ${unit} in the window)`);
-  if (total > 0) lines.push(`${((value / total) * 100).toFixed(1)} % of all ${matrix.series.replace("_", " ")} in it`);
+  if (value > 0) lines.push(`${((value / total) * 100).toFixed(1)} % of all ${matrix.series.replace("_", " ")} in it`);
   if (matrix.conflicts?.[at] === 1) lines.push("nodes disagree about this cell");
   if (matrix.soft?.[at] === 1) lines.push("an estimate: sub-sampled");
   return lines.join("\n");

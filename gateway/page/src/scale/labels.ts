@@ -16,6 +16,7 @@ export interface KeyTicks {
 
 const PIXELS_A_TICK = 17;
 const SHORTEST_PREFIX = 3;
+const FEWEST_OF_ITS_OWN = 6;
 
 /** First keys of evenly spread rows in view. width: pixels for a label; widthOf measures text. */
 export function keyTicks(
@@ -35,15 +36,19 @@ export function keyTicks(
     }
   }
   const prefix = commonPrefix(chosen.map(({ key }) => key).filter((key) => key !== ""));
-  const ticks = chosen.map(({ row, key, label }) => {
-    const shown = key === "" ? "(first key)" : prefix === "" ? key : `…${key.slice(prefix.length)}`;
-    return { y: (row - port.y0) * perRow, text: elided(label === "" ? shown : `${shown} · ${label}`, width, widthOf) };
+  const ticks = chosen.map(({ row, key, label }, number) => {
+    const whole = key === "" ? "(first key)" : prefix === "" ? key : `…${key.slice(prefix.length)}`;
+    const labelled = (shown: string) => (label === "" ? shown : `${shown} · ${label}`);
+    const above = commonPrefix([chosen[number - 1]?.key ?? "", key], FEWEST_OF_ITS_OWN);
+    // Where it does not fit, what it shares with the tick above goes first.
+    const shown = widthOf(labelled(whole)) > width && above !== "" ? `…${key.slice(above.length)}` : whole;
+    return { y: (row - port.y0) * perRow, text: elided(labelled(shown), width, widthOf) };
   });
   return { prefix, ticks };
 }
 
-/** What all keys begin with, cut back so that each keeps something of its own. */
-export function commonPrefix(keys: readonly string[]): string {
+/** What all keys begin with, cut back so that each keeps `own` characters; "" for less than is worth leaving out. */
+export function commonPrefix(keys: readonly string[], own = 1): string {
   const [first, ...others] = keys;
   if (first === undefined || others.length === 0) return "";
   let length = first.length;
@@ -52,6 +57,6 @@ export function commonPrefix(keys: readonly string[]): string {
     while (same < length && same < key.length && key[same] === first[same]) same += 1;
     length = same;
   }
-  length = Math.min(length, ...keys.map((key) => key.length - 1));
+  length = Math.min(length, ...keys.map((key) => key.length - own));
   return length < SHORTEST_PREFIX ? "" : first.slice(0, length);
 }
