@@ -31,6 +31,7 @@ from keyviz_grpc.cli.options import (
     PEER_ADDRESS,
     SIZE,
     Duration,
+    Size,
     check_otlp,
     log_format_option,
     option,
@@ -39,6 +40,7 @@ from keyviz_grpc.cli.options import (
 from keyviz_grpc.cli.running import as_usage_error, run
 from keyviz_grpc.client import ClientShared, TlsFiles
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.server import ServerSettings, is_loopback
 
 
@@ -108,6 +110,7 @@ class _Secrets:
 @option("--timeout", type=Duration(at_most_s=600), default="2s", help="How long one node may take to answer.")
 @option("--max-message", type=SIZE, default="64MiB", help="Cap on one node's answer; one byte more is not used.")
 @option("--max-total", type=SIZE, default="512MiB", help="What all answers of one request may hold together.")
+@option("--remember", type=Size(at_least=0), default="128MiB", help="Memory for columns that are closed; 0 = off.")
 @option("--max-peers", type=click.IntRange(1), default=256, help="How many nodes are asked at the same moment.")
 @option("--max-fanouts", type=click.IntRange(1), default=32, help="Different questions to the nodes at once.")
 @option("--max-requests", type=click.IntRange(1), default=256, help="HTTP requests to the API at once; more get 503.")
@@ -143,6 +146,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     timeout: float,
     max_message: int,
     max_total: int,
+    remember: int,
     max_peers: int,
     max_fanouts: int,
     max_requests: int,
@@ -199,6 +203,7 @@ def command(  # noqa: PLR0913 - one parameter an option
                 max_message_bytes=max_message,
                 credentials=credentials,
                 tls=None if peer_ca is None else TlsFiles(peer_ca, peer_certificate, peer_key),
+                remembered=Shelf(remember) if remember else None,
             ),
             server=server,
             verifier=verifier,

@@ -37,6 +37,7 @@ class Metrics:
         self._peers = _Peers((self._latency, self._received))
         self._warnings = self._counter("peer_warnings", "Warnings about peers' answers.", ("code",))
         self._merge_seconds = self._histogram("merge_seconds", "Time to merge the answers and fold them.", ())
+        self._remembered = self._gauge("remembered_bytes", "Memory that closed columns take, of --remember at most.")
         self._fan_outs = self._gauge("fan_outs_in_flight", "Different questions that are with the peers.")
         self._coalesced = self._counter(
             "coalesced_requests", "Requests that waited for an identical one: its fan-out or its body.", ("stage",)
@@ -69,6 +70,10 @@ class Metrics:
     def watch_fan_outs(self, count: Callable[[], int]) -> None:
         """Reads the number of fan-outs under way from `count` whenever somebody looks."""
         self._fan_outs.set_function(count)
+
+    def watch_remembered(self, used_bytes: Callable[[], int]) -> None:
+        """Reads what is remembered of closed columns from `used_bytes` whenever somebody looks."""
+        self._remembered.set_function(used_bytes)
 
     def answered(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """A request came to its end."""

@@ -122,9 +122,12 @@ async def _serve(plan: GatewayPlan) -> None:
             node_id=plan.node_id,
             version=VERSION,
             observer=Observers([metrics, FailureLog()]),
+            remembered=plan.shared.remembered,
         )
         stack.push_async_callback(aggregator.close)
         metrics.watch_fan_outs(lambda: aggregator.fan_outs)
+        if (shelf := plan.shared.remembered) is not None:
+            metrics.watch_remembered(lambda: shelf.used_bytes)
         giving_back = asyncio.create_task(give_back_when_idle(lambda: aggregator.fan_outs_begun))
         stack.callback(giving_back.cancel)
         grpc_address = await _serve_grpc(plan, aggregator, metrics, stack)

@@ -24,6 +24,7 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered import NodeColumns, Recalled, Shelf
 from keyviz_grpc.request_id import HEADER, REQUEST_ID
 from keyviz_grpc.slicing import Reply, Slicer
 from keyviz_grpc.tracing import outgoing
@@ -66,12 +67,14 @@ class ClientShared:
     """What the clients of one process share: settings, credentials, and threads that decode.
 
     received: told the address and the bytes of each answer that came in.
+    remembered: where closed columns are kept that need not be sent again; None = nothing is.
     """
 
     max_message_bytes: int = 64 << 20
     credentials: Credentials | None = None
     tls: TlsFiles | None = None
     received: Callable[[str, int], None] | None = None
+    remembered: Shelf | None = None
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="keyviz-decode")
     )
@@ -89,18 +92,19 @@ class PeerClient:
         self._told: tuple[str, int] | None = None
         self._closed = False
         self._slicer = Slicer(shared.max_message_bytes, lambda: int(time.time() * 1000))
+        self._columns = NodeColumns(shared.remembered)
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
         """See `Peer`."""
         began = time.perf_counter()
 
         async def once(part: MatrixQuery) -> Reply:
-            return await self._ask_once(part, deadline, budget, began)
+            return await self._ask_once(self._columns.recall(part), deadline, budget, began)
 
-        return await self._slicer.ask(query, once)
+        return await self._slicer.ask(query, once, self._columns.known_below_unix_ms(query))
 
-    async def _ask_once(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
-        request = encode_query(query, accept=ACCEPT)
+    async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
+        request = encode_query(recalled.query, accept=ACCEPT)
         raw = await self._call("GetKeyVizMatrix", request, deadline)
         latency_ms = (time.perf_counter() - began) * 1000
         if isinstance(raw, Outcome):
@@ -109,20 +113,25 @@ class PeerClient:
         if self._shared.received is not None:
             self._shared.received(self.address, len(raw))
         if not budget.take(len(raw)):
-            detail = f"{len(raw)} bytes more than the {budget.total_bytes} that all answers together may hold"
-            return Reply(self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms))
+            return Reply(self._over_budget(len(raw), budget, latency_ms))
         node_id, incarnation = self._told or ("", 0)
         known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
         loop = asyncio.get_running_loop()
         try:
-            answer = await loop.run_in_executor(self._shared.threads, _decode, raw, query, known)
+            answer, left_out_bytes = await loop.run_in_executor(self._shared.threads, _decode, raw, recalled, known)
         except MalformedAnswer as error:
             return Reply(self._failed(FailureKind.MALFORMED, str(error), latency_ms))
         except TooLarge as error:
             return Reply(self._failed(FailureKind.MESSAGE_TOO_LARGE, str(error), latency_ms), over_cap=True)
+        if not budget.take(left_out_bytes):
+            return Reply(self._over_budget(left_out_bytes, budget, latency_ms))
         if not answer.node_id and self._told is None:
             answer = await self._ask_who(answer, deadline)
-        return Reply(answer, len(raw))
+        return Reply(answer, 0 if left_out_bytes else len(raw))
+
+    def _over_budget(self, size_bytes: int, budget: BytesBudget, latency_ms: float) -> Outcome:
+        detail = f"{size_bytes} bytes more than the {budget.total_bytes} that all answers together may hold"
+        return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
 
     async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
         # An older node does not say who it is with every answer; it is asked once a connection.
@@ -168,6 +177,7 @@ class PeerClient:
     async def close(self) -> None:
         """Lets go of the connection; calls under way fail as `unreachable`."""
         self._closed = True
+        self._columns.forget()
         if self._channel is not None:
             await self._channel.close()
 
@@ -186,6 +196,7 @@ class PeerClient:
             # Whatever listens there next may be another version or another node.
             self._path, self._told = SERVICE_PATHS[0], None
             self._slicer.forget()
+            self._columns.forget()
         return self._outcome_of(result)
 
     async def _call_path(
@@ -284,8 +295,10 @@ def _parse(kind: type[_Reply], raw: bytes) -> _Reply:
     return message
 
 
-def _decode(raw: bytes, query: MatrixQuery, known: Outcome) -> Answer:
-    return decode_answer(_parse(pb.GetKeyVizMatrixResponse, raw), series=query.series, outcome=known)
+def _decode(raw: bytes, recalled: Recalled, known: Outcome) -> tuple[Answer, int]:
+    message = _parse(pb.GetKeyVizMatrixResponse, raw)
+    answer = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
+    return recalled.whole(answer, len(raw))
 
 
 def _decode_hot_keys(raw: bytes, known: Outcome) -> HotKeysAnswer:

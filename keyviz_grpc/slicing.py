@@ -26,7 +26,10 @@ MOST_CALLS = 256
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What one call gave, and how many bytes came; over_cap: a failure that a shorter slice of time may not have."""
+    """What one call gave, and how many bytes came (0: they do not tell what such an answer weighs).
+
+    over_cap: a failure that a shorter slice of time may not have.
+    """
 
     result: Answer | Outcome
     size_bytes: int = 0
@@ -78,12 +81,13 @@ class Slicer:
         """Another node may listen there now."""
         self._memory = _Memory(self._cap_bytes, self._now_unix_ms)
 
-    async def ask(self, query: MatrixQuery, once: Once) -> Answer | Outcome:
+    async def ask(self, query: MatrixQuery, once: Once, known_below_unix_ms: int = 0) -> Answer | Outcome:
         """One answer to `query`, by one call where it fits half the cap, else by one call a slice, oldest first.
 
-        once: makes one call. The first failure of a slice is the peer's failure, for half an answer is none.
+        once: makes one call. known_below_unix_ms: columns below this need not be sent, 0 = all
+        must be. The first failure of a slice is the peer's failure, for half an answer is none.
         """
-        return await self._memory.ask(query, once)
+        return await self._memory.ask(query, once, known_below_unix_ms)
 
 
 @dataclass(slots=True)
@@ -98,9 +102,9 @@ class _Memory:
     whole: tuple[int, int, int] | None = None
     """Of the last complete answer: from when on, how many columns, and when it came."""
 
-    async def ask(self, query: MatrixQuery, once: Once) -> Answer | Outcome:
+    async def ask(self, query: MatrixQuery, once: Once, known_below_unix_ms: int) -> Answer | Outcome:
         """See `Slicer`."""
-        if self._fits(query):
+        if self._fits(query, known_below_unix_ms):
             reply = await once(query)
             self._learn(query, reply)
             if isinstance(reply.result, Answer):
@@ -133,11 +137,12 @@ class _Memory:
         detail = f"its answer is over the cap of {self.cap_bytes} bytes, even in {MOST_CALLS} slices of time"
         return replace(answers[-1].outcomes[0], kind=FailureKind.MESSAGE_TOO_LARGE, detail=detail)
 
-    def _fits(self, query: MatrixQuery) -> bool:
+    def _fits(self, query: MatrixQuery, known_below_unix_ms: int) -> bool:
         sizes = self.sizes.get(query.series)
         if sizes is None or not self.step_ms or query.bucket_ids:
             return True
         start, end = self._span(query.window)
+        start = max(start, known_below_unix_ms)
         columns = max(0, end - start) // self.step_ms + 1
         if self.whole is not None and query.window.from_unix_ms >= self.whole[0]:
             since = max(0, self.now_unix_ms() - self.whole[2])
@@ -191,7 +196,7 @@ class _Memory:
         columns = answer.matrix.columns
         self.step_ms = answer.step_ms or guess_step_ms(columns) or self.step_ms
         self.oldest_unix_ms = answer.oldest_unix_ms
-        if len(columns):
+        if len(columns) and reply.size_bytes:
             self.sizes.setdefault(query.series, Sizes()).learn(len(columns), reply.size_bytes)
 
 

@@ -22,6 +22,7 @@ from keyviz_grpc.model import ALL_KEYS, Series, Window
 from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, NoUsablePeers, Outcome, Overview
 from keyviz_grpc.peers.protocols import Membership, Peer
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered import MergedColumns, Shelf
 from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import span
 
@@ -40,6 +41,7 @@ class Aggregator:
 
     local: a node in this very process, listed first as `self`, asked without a network hop. wall_clock: unix seconds.
     observer: told how each request goes.
+    remembered: where merged columns are kept that need not be merged again; None = nothing is.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Aggregator:
         wall_clock: Callable[[], float] = time.time,
         version: str = "",
         observer: Observer | None = None,
+        remembered: Shelf | None = None,
     ) -> None:
         self.node_id = node_id
         self.version = version
@@ -62,6 +65,7 @@ class Aggregator:
         self._incarnation = int(wall_clock() * 1000) if incarnation is None else incarnation
         self._step_ms = 0
         self._fan_outs_begun = 0
+        self._merged = None if remembered is None else MergedColumns(remembered)
         self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
         self._flights: Flights[MatrixQuery, Answer] = Flights(settings.max_requests, joined=self._observer.joined)
@@ -94,6 +98,8 @@ class Aggregator:
             results = await self._ask_all(query, deadline)
 
         def build() -> Answer:
+            if (known := self._from_memory(results, query)) is not None:
+                return known
             merged = self._merge(results, query)
             tangled = merged.step_ms == 0 and query.via and not query.unmerged and len(merged.outcomes) > 1
             # Without any step the leaves cannot be aligned here; the aggregator above may know one.
@@ -108,6 +114,17 @@ class Aggregator:
         self._observer.merged(answer, time.perf_counter() - began)
         self._step_ms = max([self._step_ms, *(outcome.step_ms for outcome in answer.outcomes if outcome.ok)])
         return answer
+
+    def _from_memory(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer | None:
+        if self._merged is None:
+            return None
+        return self._merged.merge(
+            results,
+            query=query,
+            now_unix_ms=int(self._wall_clock() * 1000),
+            node_id=self.node_id,
+            incarnation=self._incarnation,
+        )
 
     def _merge(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer:
         return merge(
@@ -198,6 +215,8 @@ class Aggregator:
     async def close(self) -> None:
         """Lets go of peers and threads."""
         await self._membership.close()
+        if self._merged is not None:
+            self._merged.forget()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _ask_all(self, query: MatrixQuery, deadline: Deadline) -> list[Answer | Outcome]:

@@ -76,7 +76,7 @@ class Duration(click.ParamType[float]):
 
 
 class Size(click.ParamType[int]):
-    """Text such as `64MiB` to bytes, from `at_least` to `at_most`, both included."""
+    """Text such as `64MiB` to bytes, from `at_least` to `at_most`, both included; a plain 0 where that is allowed."""
 
     name = "size"
 
@@ -89,7 +89,7 @@ class Size(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            size = parse_size(str(value))
+            size = 0 if self._at_least == 0 and str(value).strip() == "0" else parse_size(str(value))
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
         if not self._at_least <= size <= self._at_most:

@@ -22,8 +22,7 @@ def without_recomputed(outcome: Outcome) -> Outcome:
 
 def with_warnings(outcome: Outcome, found: Iterable[PeerWarning]) -> Outcome:
     """The outcome with more warnings: sorted, each one once."""
-    more = tuple(found)
-    united = tuple(sorted({*outcome.warnings, *more})) if more else outcome.warnings
+    united = tuple(sorted({*outcome.warnings, *found}))
     return outcome if united == outcome.warnings else replace(outcome, warnings=united)
 
 

@@ -1,0 +1,145 @@
+"""Stretches of columns over one catalogue: narrow while they are kept, joined to a matrix when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge.identities import unite
+from keyviz_grpc.model import NO_SHARES, Catalogue, Matrix, Series, Shares
+
+
+class Block(Protocol):
+    """What a matrix has besides series and rows; integers of any width."""
+
+    @property
+    def columns(self) -> NDArray[np.int64]: ...
+    @property
+    def values(self) -> NDArray[np.unsignedinteger]: ...
+    @property
+    def identities(self) -> NDArray[np.uint64]: ...
+    @property
+    def codes(self) -> NDArray[np.unsignedinteger] | None: ...
+    @property
+    def shares(self) -> Shares: ...
+    @property
+    def soft(self) -> NDArray[np.bool_] | None: ...
+    @property
+    def conflicts(self) -> NDArray[np.bool_] | None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A block that owns its arrays, in integers as narrow as they allow. wire_bytes: what it took to be sent."""
+
+    columns: NDArray[np.int64]
+    values: NDArray[np.unsignedinteger]
+    identities: NDArray[np.uint64]
+    codes: NDArray[np.unsignedinteger] | None
+    shares: Shares
+    soft: NDArray[np.bool_] | None
+    conflicts: NDArray[np.bool_] | None
+    wire_bytes: int
+
+    @classmethod
+    def of(cls, block: Block, wire_bytes: int) -> Piece:
+        """A copy."""
+        return cls(
+            block.columns.copy(),
+            _narrowed(block.values, int(block.values.max(initial=0))),
+            block.identities.copy(),
+            None if block.codes is None else _narrowed(block.codes, len(block.identities) - 1),
+            block.shares,
+            None if block.soft is None else block.soft.copy(),
+            None if block.conflicts is None else block.conflicts.copy(),
+            wire_bytes,
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its arrays."""
+        return size_bytes_of(self)
+
+
+def size_bytes_of(block: Block) -> int:
+    """Bytes that a block's arrays take."""
+    shares = block.shares
+    arrays = (block.columns, block.values, block.identities, block.codes, block.soft, block.conflicts)
+    listed = (shares.rows, shares.columns, shares.codes, shares.values)
+    return sum(array.nbytes for array in (*arrays, *listed) if array is not None)
+
+
+def _narrowed(values: NDArray[np.unsignedinteger], top: int) -> NDArray[np.unsignedinteger]:
+    return np.array(values, dtype=np.min_scalar_type(top), order="C")
+
+
+def between(block: Block, from_unix_ms: int, to_unix_ms: int) -> slice:
+    """Which of its columns have from <= stamp < to."""
+    first, last = np.searchsorted(block.columns, (from_unix_ms, to_unix_ms)).tolist()
+    return slice(first, max(first, last))
+
+
+def joined(series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, slice]]) -> Matrix:
+    """The matrix of consecutive blocks over the same rows, of each the columns of its slice.
+
+    Cell by cell what the blocks say. Raises MalformedAnswer where columns are not in ascending order.
+    """
+    blocks = [(block, part) for block, part in blocks if part.stop > part.start]
+    columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
+    values = np.empty((len(catalogue), len(columns)), np.uint64)
+    identities, remaps = unite([block.identities for block, _ in blocks])
+    starts = np.cumsum([0, *(part.stop - part.start for _, part in blocks)]).tolist()
+    codes = None if all(block.codes is None for block, _ in blocks) else np.zeros(values.shape, np.uint32)
+    for (block, part), remap, start in zip(blocks, remaps, starts, strict=False):
+        place = (slice(None), slice(start, start + part.stop - part.start))
+        values[place] = block.values[:, part]
+        if codes is not None and block.codes is not None:
+            own = block.codes[:, part]
+            codes[place] = own if remap is None else remap[own]
+    return Matrix(
+        series,
+        columns,
+        catalogue,
+        values,
+        identities,
+        codes if codes is not None and codes.any() else None,
+        _shares(blocks, remaps, starts),
+        soft=_marks([(block.soft, part) for block, part in blocks], values.shape),
+        conflicts=_marks([(block.conflicts, part) for block, part in blocks], values.shape),
+    )
+
+
+def _marks(marks: Sequence[tuple[NDArray[np.bool_] | None, slice]], shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    if all(array is None for array, _ in marks):
+        return None
+    united = np.zeros(shape, np.bool_)
+    start = 0
+    for array, part in marks:
+        width = part.stop - part.start
+        if array is not None:
+            united[:, start : start + width] = array[:, part]
+        start += width
+    return united if united.any() else None
+
+
+def _shares(
+    blocks: Sequence[tuple[Block, slice]], remaps: Sequence[NDArray[np.uint32] | None], starts: Sequence[int]
+) -> Shares:
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64]]] = []
+    for (block, part), remap, start in zip(blocks, remaps, starts, strict=False):
+        shares = block.shares
+        inside = (shares.columns >= part.start) & (shares.columns < part.stop)
+        if not inside.any():
+            continue
+        own = shares.codes[inside]
+        at = shares.columns[inside] - part.start + start
+        parts.append((shares.rows[inside], at, own if remap is None else remap[own], shares.values[inside]))
+    if not parts:
+        return NO_SHARES
+    rows, columns, codes, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    order = np.lexsort((codes, columns, rows))
+    return Shares(rows[order], columns[order], codes[order], values[order])

@@ -1,0 +1,184 @@
+"""The closed columns of one node, as far as it told them, and how an answer that leaves them out becomes whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from keyviz_grpc.errors import MalformedAnswer
+from keyviz_grpc.model import Catalogue, Series
+from keyviz_grpc.outcome import Answer, History
+from keyviz_grpc.query import Known, MatrixQuery
+from keyviz_grpc.remembered.blocks import Block, Piece, between, joined
+from keyviz_grpc.remembered.shelf import Shelf
+
+MOST_PIECES: Final = 16
+"""More than this many are joined to one."""
+
+FAR: Final = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remembered:
+    """Every column with from <= stamp < below that one life of a node held, while its history had this number.
+
+    Of those that the node no longer holds some may still be in `pieces`, which ascend in time.
+    """
+
+    node_id: str
+    incarnation: int
+    number: int
+    from_unix_ms: int
+    below_unix_ms: int
+    catalogue: Catalogue
+    pieces: tuple[Piece, ...]
+
+    @property
+    def life(self) -> tuple[str, int, int]:
+        """What two of these must share to be of the same columns."""
+        return self.node_id, self.incarnation, self.number
+
+    @property
+    def columns(self) -> int:
+        """How many are kept."""
+        return sum(len(piece.columns) for piece in self.pieces)
+
+    def extended(self, tail: Block, below_unix_ms: int, wire_bytes: int, *, series: Series, oldest: int) -> Remembered:
+        """With the columns of `tail` from here on; its other columns are here already."""
+        part = between(tail, self.below_unix_ms, FAR)
+        pieces = tuple(piece for piece in self.pieces if piece.columns[-1] >= oldest)
+        if part.stop > part.start:
+            share = wire_bytes * (part.stop - part.start) // max(1, len(tail.columns))
+            pieces = (*pieces, Piece.of(joined(series, self.catalogue, [(tail, part)]), share))
+        if len(pieces) > MOST_PIECES:
+            whole = joined(series, self.catalogue, [(piece, between(piece, oldest, FAR)) for piece in pieces])
+            pieces = (Piece.of(whole, sum(piece.wire_bytes for piece in pieces)),)
+        return replace(self, below_unix_ms=max(self.below_unix_ms, below_unix_ms), pieces=pieces)
+
+
+class NodeColumns:
+    """What is remembered of whoever listens at one address, by series. Thread-safe, for its entries never change.
+
+    shelf None: nothing is.
+    """
+
+    def __init__(self, shelf: Shelf | None) -> None:
+        self._shelf = shelf
+
+    def recall(self, query: MatrixQuery) -> Recalled:
+        """What this question can build on."""
+        plain = not (query.rows or query.bucket_ids or query.node_id or query.unmerged)
+        if self._shelf is None or not plain:
+            return Recalled(query, None, self, None)
+        held = self._shelf.get(self, query.series)
+        window = query.window
+        if not isinstance(held, Remembered) or not held.from_unix_ms <= window.from_unix_ms < held.below_unix_ms:
+            return Recalled(query, None, self, self._shelf)
+        known = Known(held.node_id, held.incarnation, held.number, held.below_unix_ms)
+        return Recalled(replace(query, known=known), held, self, self._shelf)
+
+    def known_below_unix_ms(self, query: MatrixQuery) -> int:
+        """From which stamp on this question asks for what is not remembered, 0 = everything is asked for."""
+        held = self.recall(query).held
+        return 0 if held is None else held.below_unix_ms
+
+    def forget(self) -> None:
+        """Gives everything back: another node may listen there now."""
+        if self._shelf is not None:
+            self._shelf.drop_all(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recalled:
+    """One question on its way, and what its answer may leave out. It does not change when memory does meanwhile."""
+
+    query: MatrixQuery
+    held: Remembered | None
+    _owner: NodeColumns
+    _shelf: Shelf | None
+
+    @property
+    def rows(self) -> Catalogue | None:
+        """The rows of an answer that leaves out what is known."""
+        return None if self.held is None else self.held.catalogue
+
+    def whole(self, answer: Answer, wire_bytes: int) -> tuple[Answer, int]:
+        """(the answer as it would have been in full, how many bytes the part left out once took), and remembers it.
+
+        Raises MalformedAnswer for an answer that does not fit what it says is known; then all is forgotten.
+        """
+        history = answer.history
+        if history is None or answer.merged or not (answer.node_id and answer.incarnation):
+            self._drop()
+            return answer, 0
+        if not history.left_out_below_unix_ms:
+            self._keep(answer, history, wire_bytes)
+            return answer, 0
+        try:
+            answer, before_bytes = self._completed(answer, history, wire_bytes)
+        except MalformedAnswer:
+            self._drop()
+            raise
+        return answer, before_bytes
+
+    def _completed(self, answer: Answer, history: History, wire_bytes: int) -> tuple[Answer, int]:
+        held, window, tail = self.held, self.query.window, answer.matrix
+        told = (answer.node_id, answer.incarnation, history.number)
+        if held is None or held.life != told or history.left_out_below_unix_ms != held.below_unix_ms:
+            raise MalformedAnswer("history: columns are left out that are known of another node, life or history")
+        first = max(window.from_unix_ms, answer.oldest_unix_ms) if answer.oldest_unix_ms else FAR
+        last = min(window.to_unix_ms or FAR, held.below_unix_ms)
+        parts = [(piece, between(piece, first, last)) for piece in held.pieces]
+        count = sum(part.stop - part.start for _, part in parts)
+        if count != history.left_out_columns:
+            raise MalformedAnswer(f"history: {history.left_out_columns} columns are left out, {count} are known")
+        if len(tail.columns) and int(tail.columns[0]) < held.below_unix_ms:
+            raise MalformedAnswer(f"history: column {int(tail.columns[0])} is told although it is known")
+        matrix = joined(tail.series, held.catalogue, [*parts, (tail, slice(0, len(tail.columns)))])
+        self._extend(held, answer, self._below(history), wire_bytes)
+        before_bytes = sum(
+            piece.wire_bytes * (part.stop - part.start) // max(1, len(piece.columns)) for piece, part in parts
+        )
+        return replace(answer, matrix=matrix), before_bytes
+
+    def _below(self, history: History) -> int:
+        # Whatever closes later is stamped after the newest, or changes the number.
+        newest = history.newest_unix_ms + 1
+        return min(self.query.window.to_unix_ms or newest, newest)
+
+    def _keep(self, answer: Answer, history: History, wire_bytes: int) -> None:
+        """Remembers a full answer, in addition to what is there where that is possible."""
+        if self._shelf is None or not history.newest_unix_ms:
+            self._drop()
+            return
+        below, start = self._below(history), self.query.window.from_unix_ms
+        there = self._shelf.get(self._owner, answer.matrix.series)
+        life = (answer.node_id, answer.incarnation, history.number)
+        if isinstance(there, Remembered) and (there.life != life or there.catalogue != answer.matrix.catalogue):
+            self._drop()
+        elif isinstance(there, Remembered):
+            if there.from_unix_ms <= start <= there.below_unix_ms:
+                self._extend(there, answer, below, wire_bytes)
+                return
+            if below <= there.below_unix_ms and len(answer.matrix.columns) <= there.columns:
+                return
+        if len(answer.matrix.columns) == 0 or below <= start:
+            return
+        pieces = (Piece.of(answer.matrix, wire_bytes),)
+        self._put(Remembered(*life, start, below, answer.matrix.catalogue, pieces), answer.matrix.series)
+
+    def _extend(self, held: Remembered, answer: Answer, below: int, wire_bytes: int) -> None:
+        if below <= held.below_unix_ms:
+            return
+        series = answer.matrix.series
+        self._put(held.extended(answer.matrix, below, wire_bytes, series=series, oldest=answer.oldest_unix_ms), series)
+
+    def _put(self, remembered: Remembered, series: Series) -> None:
+        if self._shelf is None:
+            return
+        size = sum(piece.size_bytes for piece in remembered.pieces)
+        self._shelf.put(self._owner, series, remembered, size_bytes=size, catalogue=remembered.catalogue)
+
+    def _drop(self) -> None:
+        if self._shelf is not None:
+            self._shelf.drop(self._owner, self.query.series)

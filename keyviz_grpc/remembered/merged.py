@@ -1,0 +1,186 @@
+"""The merged picture of columns that no node has altered since, so that only the newest columns are merged anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge import fold, merge, select_range
+from keyviz_grpc.merge.columns import select_columns
+from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Series
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered.blocks import between, joined, size_bytes_of
+from keyviz_grpc.remembered.columns import FAR
+from keyviz_grpc.remembered.shelf import Shelf
+
+Stamps = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """One node's columns in the range asked for, and what they must share with others to be the same columns."""
+
+    answer: Answer
+    life: tuple[str, int, int]
+    columns: Stamps
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.answer.matrix.catalogue
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Merged:
+    """A merged answer to which every node contributed, and of which columns of which lives it was made.
+
+    shown: what the last question for a range of keys and a budget of rows made of it.
+    """
+
+    lives: tuple[tuple[str, int, int], ...]
+    catalogues: tuple[Catalogue, ...]
+    columns: tuple[Stamps, ...]
+    matrix: Matrix
+    column_nodes: NDArray[np.int64]
+    shown: tuple[KeyRange, int, Matrix] | None
+
+    def fresh_from(self, parts: Sequence[_Part], union: Stamps) -> int:
+        """From which stamp on the parts hold what this was not made of; 0: from the first on.
+
+        Merged cells are a function of the nodes' cells in that column, of their catalogues and of their order. A life
+        fixes its cells and rows, so what is left to compare is which node holds which column.
+        """
+        if self.lives != tuple(part.life for part in parts) or not all(
+            known == part.catalogue for known, part in zip(self.catalogues, parts, strict=True)
+        ):
+            return 0
+        if len(union) == 0 or any(len(known) == 0 for known in self.columns):
+            return 0
+        first, end = int(union[0]), min(int(known[-1]) for known in self.columns) + 1
+        for known, part in zip(self.columns, parts, strict=True):
+            if not np.array_equal(_cut(known, first, end), _cut(part.columns, first, end)):
+                return 0
+        return end
+
+
+class MergedColumns:
+    """Merges, selects and folds as the merge room does, byte for byte, and remembers the last picture of each series.
+
+    Only plain answers of single nodes that tell their history are merged here; any doubt, and any node that fails,
+    leaves the whole merge to the caller. Thread-safe.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def merge(
+        self,
+        results: Sequence[Answer | Outcome],
+        *,
+        query: MatrixQuery,
+        now_unix_ms: int,
+        node_id: str,
+        incarnation: int,
+    ) -> Answer | None:
+        """The merged answer with the rows wanted, folded to the budget; None where memory must not be used."""
+        parts = _plain_parts(results, query)
+        if parts is None:
+            return None
+        union = _union([part.columns for part in parts])
+        there = self._shelf.get(self, (query.series, query.for_display))
+        known = there if isinstance(there, _Merged) else None
+        end = 0 if known is None else known.fresh_from(parts, union)
+
+        def merged(answers: Sequence[Answer]) -> Answer:
+            return merge(answers, query=query, now_unix_ms=now_unix_ms, node_id=node_id, incarnation=incarnation)
+
+        if known is None or end == 0:
+            whole = merged([part.answer for part in parts])
+        else:
+            # Every node's last column comes along, for what is said of its clock.
+            start = min(end, *(int(part.columns[-1]) for part in parts if len(part.columns)))
+            whole = _continued(known, merged([_from(part.answer, start) for part in parts]), union, end)
+        if not all(outcome.contributes for outcome in whole.outcomes):
+            return None
+        return self._shown(whole, parts, known, query)
+
+    def _shown(self, whole: Answer, parts: Sequence[_Part], known: _Merged | None, query: MatrixQuery) -> Answer:
+        """The rows asked for, folded to the budget; the same matrix, object by object, while nothing is new."""
+        asked = (query.keys, query.rows)
+        same = known is not None and known.matrix is whole.matrix
+        if same and known is not None and known.shown is not None and known.shown[:2] == asked:
+            return replace(whole, matrix=known.shown[2], leaf_sets=(), row_leaf_set=None, leaf_ranges=())
+        answer = fold(select_range(whole, query.keys), query.rows, shares=not query.for_display)
+        plain = answer.matrix is whole.matrix
+        # Books are not kept: only where there are none is the remembered matrix all of the answer.
+        kept = None if plain or answer.leaf_ranges or answer.row_leaf_set is not None else (*asked, answer.matrix)
+        if whole.column_nodes is not None and not (same and kept is None):
+            merged = _Merged(
+                tuple(part.life for part in parts),
+                tuple(part.catalogue for part in parts),
+                tuple(part.columns for part in parts),
+                whole.matrix,
+                whole.column_nodes,
+                kept,
+            )
+            self._put((query.series, query.for_display), merged)
+        return answer
+
+    def forget(self) -> None:
+        """Gives everything back."""
+        self._shelf.drop_all(self)
+
+    def _put(self, key: tuple[Series, bool], merged: _Merged) -> None:
+        matrices = [merged.matrix, *([merged.shown[2]] if merged.shown else [])]
+        size = sum(map(size_bytes_of, matrices)) + sum(columns.nbytes for columns in merged.columns)
+        self._shelf.put(self, key, merged, size_bytes=size, catalogue=merged.matrix.catalogue)
+
+
+def _plain_parts(results: Sequence[Answer | Outcome], query: MatrixQuery) -> list[_Part] | None:
+    """What single nodes say that are all there, each once, all on one grid already; None for anything else."""
+    if query.unmerged or query.bucket_ids or query.node_id or query.exclude or not results:
+        return None
+    parts: list[_Part] = []
+    for result in results:
+        if not isinstance(result, Answer) or result.merged or result.history is None or not result.node_id:
+            return None
+        columns = result.matrix.columns
+        if result.step_ms <= 0 or bool((columns % result.step_ms).any()):
+            return None
+        life = (result.node_id, result.incarnation, result.history.number)
+        parts.append(_Part(result, life, columns[query.window.bounds(columns)]))
+    alone = len({part.life[0] for part in parts}) == len(parts)
+    one_step = len({part.answer.step_ms for part in parts}) == 1
+    return parts if alone and one_step else None
+
+
+def _continued(known: _Merged, newest: Answer, union: Stamps, end: int) -> Answer:
+    """The remembered columns before `end`, then those merged anew; the rest of the answer is that of the newest."""
+    before, after = known.matrix, newest.matrix
+    old = between(before, int(union[0]), end)
+    new = between(after, end, FAR)
+    nodes = newest.column_nodes
+    if nodes is None:
+        raise ValueError("a merged answer says how many nodes hold each column")
+    if old == slice(0, len(before.columns)) and new.start == new.stop:
+        return replace(newest, matrix=before, column_nodes=known.column_nodes)
+    matrix = joined(before.series, before.catalogue, [(before, old), (after, new)])
+    return replace(newest, matrix=matrix, column_nodes=np.concatenate([known.column_nodes[old], nodes[new]]))
+
+
+def _from(answer: Answer, start: int) -> Answer:
+    return replace(answer, matrix=select_columns(answer.matrix, between(answer.matrix, start, FAR)))
+
+
+def _cut(columns: Stamps, first: int, end: int) -> Stamps:
+    bounds = np.searchsorted(columns, (first, end))
+    return columns[bounds[0] : bounds[1]]
+
+
+def _union(columns: Sequence[Stamps]) -> Stamps:
+    if all(np.array_equal(columns[0], other) for other in columns[1:]):
+        return columns[0]
+    return np.unique(np.concatenate(columns))

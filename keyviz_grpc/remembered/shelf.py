@@ -1,0 +1,112 @@
+"""A bounded place for what can be had again: the longest unused goes first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final
+
+from keyviz_grpc.model import Catalogue
+
+ROW_BYTES: Final = 512
+"""What one row of a catalogue takes in memory besides its keys and route ids, its place in an index included."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    value: object
+    size_bytes: int
+    catalogue: Catalogue | None
+
+
+class Shelf:
+    """Values by key, together at most `max_bytes`, by what their owners say they weigh. Thread-safe.
+
+    A catalogue is weighed once, however many values share it. owner: whoever put a value may take all of its own away.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[Hashable, Hashable], _Kept] = OrderedDict()
+        self._catalogues: dict[int, tuple[int, int]] = {}
+        self._used_bytes = 0
+
+    @property
+    def used_bytes(self) -> int:
+        """What is kept now."""
+        return self._used_bytes
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, owner: Hashable, key: Hashable) -> object | None:
+        """The value, which counts as used now."""
+        with self._lock:
+            kept = self._kept.get((owner, key))
+            if kept is None:
+                return None
+            self._kept.move_to_end((owner, key))
+            return kept.value
+
+    def put(
+        self, owner: Hashable, key: Hashable, value: object, *, size_bytes: int, catalogue: Catalogue | None = None
+    ) -> None:
+        """Keeps the value in place of the one before, unless it is larger than everything may be together.
+
+        size_bytes: without the catalogue.
+        """
+        with self._lock:
+            self._take(owner, key)
+            self._kept[owner, key] = _Kept(value, size_bytes, catalogue)
+            self._used_bytes += size_bytes
+            self._share(catalogue)
+            if size_bytes + self._weight_of(catalogue) > self.max_bytes:
+                self._take(owner, key)
+            while self._used_bytes > self.max_bytes:
+                self._take(*next(iter(self._kept)))
+
+    def drop(self, owner: Hashable, key: Hashable) -> None:
+        """Gives one value back, if it is there."""
+        with self._lock:
+            self._take(owner, key)
+
+    def drop_all(self, owner: Hashable) -> None:
+        """Gives back whatever this owner put."""
+        with self._lock:
+            for name in [name for name in self._kept if name[0] == owner]:
+                self._take(*name)
+
+    def _take(self, owner: Hashable, key: Hashable) -> None:
+        kept = self._kept.pop((owner, key), None)
+        if kept is None:
+            return
+        self._used_bytes -= kept.size_bytes
+        if kept.catalogue is None:
+            return
+        users, size = self._catalogues[id(kept.catalogue)]
+        if users > 1:
+            self._catalogues[id(kept.catalogue)] = (users - 1, size)
+        else:
+            del self._catalogues[id(kept.catalogue)]
+            self._used_bytes -= size
+
+    def _share(self, catalogue: Catalogue | None) -> None:
+        if catalogue is None:
+            return
+        known = self._catalogues.get(id(catalogue))
+        if known is None:
+            known = (0, weight_of(catalogue))
+            self._used_bytes += known[1]
+        self._catalogues[id(catalogue)] = (known[0] + 1, known[1])
+
+    def _weight_of(self, catalogue: Catalogue | None) -> int:
+        return 0 if catalogue is None else self._catalogues[id(catalogue)][1]
+
+
+def weight_of(catalogue: Catalogue) -> int:
+    """About how many bytes of memory a catalogue takes."""
+    keys = sum(len(row.start) + len(row.end) + 40 * len(row.route_ids) for row in catalogue.rows)
+    return keys + ROW_BYTES * len(catalogue)

@@ -1,0 +1,205 @@
+"""Closed columns are remembered: answers are byte for byte what they are without, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import pytest
+
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import SamplerDisabled
+from keyviz_grpc.model import Series
+from keyviz_grpc.outcome import NoUsablePeers
+from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered import Shelf
+from keyviz_grpc.sampler import Op, Route
+from keyviz_grpc.server import serve_cluster, serve_node
+from tests.integration.remembering import STEP_MS, World, answered, seen
+
+EVENTS = (
+    *("write", "write", "read", "label", "late", "late", "flip", "split", "join", "diverge", "lag", "sleep", "back"),
+    *("restart", "swap", "fail"),
+)
+
+EVERYTHING = (9, 9, 9, 12, 27, 63)
+"""Questions for all columns: writes, reads, write bytes, and writes folded to three rows."""
+
+AMPLE = 1 << 26
+
+
+async def plays(seed: int, size_bytes: int, rounds: int = 40) -> None:
+    """Two gateways with memory against one without; one of the two asks now and then only."""
+    world, chance = World(), random.Random(seed)
+    async with world.stack:
+        await world.start()
+        shelf = Shelf(size_bytes)
+        warm, other, cold = world.aggregator(shelf), world.aggregator(Shelf(AMPLE)), world.aggregator(None)
+        for aggregator in (warm, other, cold):
+            await seen(aggregator, MatrixQuery(Series.READS))  # the first answer tells the step, and so how wide to ask
+        for number in range(rounds):
+            event, node, byte = chance.choice(EVENTS), chance.randrange(3), chance.randrange(256)
+            world.happens(event, node, byte)
+            if chance.random() < 0.5:
+                world.step(node, byte)
+            query = world.query(node, chance.choice([*EVERYTHING, *EVERYTHING, *EVERYTHING, chance.randrange(256)]))
+            expected = await seen(cold, query)
+            assert await seen(warm, query) == expected, (seed, number, event, query)
+            if node:
+                assert await seen(other, query) == expected, (seed, number, event, query)
+            assert shelf.used_bytes <= size_bytes
+
+
+@pytest.mark.parametrize("seed", range(16))
+async def test_answers_are_the_same_with_and_without(seed: int) -> None:
+    """Under traffic, splits, merges, labels, flips, late operations, restarts, swaps, failures, clocks that go back."""
+    await plays(seed, AMPLE)
+
+
+@pytest.mark.parametrize("size_bytes", [1, 4_000, 8_000, 16_000, 24_000, 32_000])
+async def test_answers_are_the_same_at_every_size_of_memory(size_bytes: int) -> None:
+    """Nothing fits, some of it does, all of it does; the bound holds at every moment."""
+    await plays(100, size_bytes)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+async def test_many_histories() -> None:
+    """As above."""
+    for seed in range(1000, 3000):
+        await plays(seed, random.Random(seed).choice([AMPLE, AMPLE, 8_000, 24_000]))
+
+
+@pytest.mark.parametrize("failure", [SamplerDisabled(), ArithmeticError("a fault in the node")])
+async def test_a_failed_node_is_not_filled_up_from_memory(failure: Exception) -> None:
+    """Its columns are known and still it contributes nothing; once it is back, the picture is whole again."""
+    world = World()
+    async with world.stack:
+        await world.start()
+        warm, cold = world.aggregator(Shelf(AMPLE)), world.aggregator(None)
+        for number in range(3):
+            world.write(number, 104 - number)  # 5, 4 and 3 writes of one route
+        world.step(0, 0)
+        whole = await warm.matrix(MatrixQuery(), Deadline.after(20))
+        world.sockets[0].up, world.sockets[0].failure = False, failure
+        degraded = await warm.matrix(MatrixQuery(), Deadline.after(20))
+        assert world.sockets[0].asked[-1].known is not None
+        assert degraded.responded == 2
+        assert (int(degraded.matrix.values.sum()), int(whole.matrix.values.sum())) == (4, 5)
+        assert await seen(warm, MatrixQuery()) == await seen(cold, MatrixQuery())
+        world.sockets[0].up = True
+        again = await warm.matrix(MatrixQuery(), Deadline.after(20))
+        assert again.matrix.values.tolist() == whole.matrix.values.tolist()
+        # Unavailable may mean that another node listens there soon; a fault says nothing of the kind.
+        assert (world.sockets[0].asked[-1].known is None) == isinstance(failure, SamplerDisabled)
+        for socket in world.sockets:
+            socket.up = False
+        with pytest.raises((NoUsablePeers, SamplerDisabled)):
+            await warm.matrix(MatrixQuery(), Deadline.after(20))
+
+
+async def test_a_server_that_is_another_after_a_restart_is_asked_for_everything() -> None:
+    """The connection is lost, the port is taken by a new life: nothing of the old one is shown."""
+    world = World()
+    async with contextlib.AsyncExitStack() as servers, world.stack:
+        await world.start(2)
+        socket = world.sockets[0]
+        server = await serve_node(socket, listen="127.0.0.1:0")
+        addresses = [server.address, world.addresses[1]]
+        warm, cold = (world.aggregator(shelf, addresses=addresses) for shelf in (Shelf(AMPLE), None))
+        world.write(0, 50)
+        world.step(0, 0)
+        assert await seen(warm, MatrixQuery()) == await seen(cold, MatrixQuery())
+        await server.drain(0)
+        assert await seen(warm, MatrixQuery()) != b""
+        world.restart(0, 1)
+        world.write(0, 7)
+        world.step(0, 0)
+        await servers.enter_async_context(await serve_node(socket, listen=server.address))
+        await answered(warm, 2)
+        await answered(cold, 2)
+        assert await seen(warm, MatrixQuery()) == await seen(cold, MatrixQuery())
+
+
+async def test_trees_of_gateways_with_memory_give_what_a_flat_one_without_gives() -> None:
+    """An aggregator's answer is never remembered above it; its own nodes' are, below."""
+    world = World()
+    async with world.stack:
+        await world.start()
+        below = world.aggregator(Shelf(AMPLE), addresses=world.addresses[:2])
+        server = await world.stack.enter_async_context(await serve_cluster(below, listen="127.0.0.1:0"))
+        shelf = Shelf(AMPLE)
+        addresses = [server.address, world.addresses[2]]
+        top = Aggregator(
+            StaticPeers(addresses, ClientShared(remembered=shelf)),
+            settings=FanoutSettings(timeout_s=20),
+            node_id="top",
+            incarnation=1,
+            wall_clock=world.clock,
+            remembered=shelf,
+        )
+        world.stack.push_async_callback(top.close)
+        flat = world.aggregator(None)
+        chance = random.Random(7)
+        for _ in range(25):
+            world.happens(
+                chance.choice([event for event in EVENTS if event != "fail"]),
+                chance.randrange(3),
+                chance.randrange(256),
+            )
+            world.step(0, chance.randrange(256))
+            expected = await flat.matrix(MatrixQuery(), Deadline.after(20))
+            told = await top.matrix(MatrixQuery(), Deadline.after(20))
+            assert told.matrix.columns.tolist() == expected.matrix.columns.tolist()
+            assert told.matrix.catalogue == expected.matrix.catalogue
+            assert told.matrix.values.tolist() == expected.matrix.values.tolist()
+
+
+@pytest.mark.parametrize("rows", [3, 300])
+async def test_bytes_on_the_wire_grow_with_the_new_columns_only(rows: int) -> None:
+    """While nothing closed a poll takes a hundred bytes; then as many as the new columns, whatever is held."""
+    world = World(routes=routes(rows))
+    received: list[int] = []
+    async with world.stack:
+        await world.start(1, columns=400)
+        warm = world.aggregator(Shelf(AMPLE), received=lambda _, size: received.append(size))
+        sizes: dict[int, list[int]] = {}
+        for held in (20, 380):
+            fill(world, held)
+            await warm.matrix(MatrixQuery(), Deadline.after(20))
+            received.clear()
+            for new in (0, 1, 2):
+                fill(world, new)
+                answer = await warm.matrix(MatrixQuery(), Deadline.after(20))
+            assert len(answer.matrix.columns) >= held
+            sizes[held] = list(received)
+    assert len(sizes[20]) == len(sizes[380]) == 3
+    for few, many in zip(sizes[20], sizes[380], strict=True):
+        assert abs(few - many) <= 8
+    nothing, one, two = sizes[380]
+    assert nothing < 120
+    assert nothing < one < two < nothing + 2.5 * (one - nothing)
+
+
+def routes(count: int) -> list[Route]:
+    """Of equal width, each of a group of its own."""
+    ends = [b"%04d" % number for number in range(1, count)]
+    return [
+        Route(number, start, end, 1 + number % 2)
+        for number, (start, end) in enumerate(zip([b"", *ends], [*ends, b""], strict=True), 1)
+    ]
+
+
+def fill(world: World, columns: int) -> None:
+    """So many windows with a write of every route."""
+    for _ in range(columns):
+        for route in world.routes:
+            for socket in world.sockets:
+                socket.sampler.observe(route.route_id, b"k", Op.WRITE, 10)
+        world.now_ms += STEP_MS
+        for socket in world.sockets:
+            socket.sampler.tick()
