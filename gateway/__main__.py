@@ -124,6 +124,7 @@ class _Secrets:
 @option("--previous-key-file", type=FILE, default=None, help="Key whose tokens still count during a rotation.")
 @option("--token-file", type=FILE, default=None, help="Static bearer token that the nodes expect.")
 @option("--peer-ca", type=FILE, default=None, help="PEM of the authority of the nodes' certificates: TLS to nodes.")
+@option("--peer-tls-name", type=str, default="", show_default="the host", help="Whom the nodes' certificates name.")
 @option("--peer-certificate", type=FILE, default=None, help="PEM that this gateway shows to nodes (mTLS).")
 @option("--peer-key", type=FILE, default=None, help="PEM of the key that goes with --peer-certificate.")
 @option("--tls-certificate", type=FILE, default=None, help="PEM that both listeners show.")
@@ -160,6 +161,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     previous_key_file: Path | None,
     token_file: Path | None,
     peer_ca: Path | None,
+    peer_tls_name: str,
     peer_certificate: Path | None,
     peer_key: Path | None,
     tls_certificate: Path | None,
@@ -177,8 +179,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     check_otlp(otlp)
     if (peer_certificate is None) != (peer_key is None):
         raise click.UsageError("--peer-certificate and --peer-key go together")
-    if peer_certificate is not None and peer_ca is None:
-        raise click.UsageError("--peer-certificate goes with --peer-ca")
+    if peer_ca is None and (peer_certificate is not None or peer_tls_name):
+        raise click.UsageError("--peer-certificate and --peer-tls-name go with --peer-ca")
     configure_logging(log_format)
     name = node_id or f"gateway-{secrets.token_hex(4)}"
     with as_usage_error():
@@ -202,7 +204,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             shared=ClientShared(
                 max_message_bytes=max_message,
                 credentials=credentials,
-                tls=None if peer_ca is None else TlsFiles(peer_ca, peer_certificate, peer_key),
+                tls=None if peer_ca is None else TlsFiles(peer_ca, peer_certificate, peer_key, peer_tls_name),
                 remembered=Shelf(remember) if remember else None,
             ),
             server=server,

@@ -41,11 +41,19 @@ ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files for calls: authorities to trust (None = the system's), and a certificate of one's own for mTLS."""
+    """PEM files for calls: authorities to trust (None = the system's), and a certificate of one's own for mTLS.
+
+    name: whom peers' certificates name, where they do not name the addresses that are called ("" = they do).
+    """
 
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    name: str = ""
+
+    def options(self) -> list[tuple[str, str]]:
+        """What a channel has to know besides."""
+        return [("grpc.ssl_target_name_override", self.name)] if self.name else []
 
     def read(self) -> grpc.ChannelCredentials:
         """Raises SettingError naming a file that cannot be read."""
@@ -236,7 +244,8 @@ class PeerClient:
         if self._shared.tls is None:
             self._channel = grpc.aio.insecure_channel(self.address, options=options)
         else:
-            self._channel = grpc.aio.secure_channel(self.address, self._shared.tls.read(), options=options)
+            tls = self._shared.tls
+            self._channel = grpc.aio.secure_channel(self.address, tls.read(), options=[*options, *tls.options()])
         self._marks = marks
         if old is not None:
             await old.close(grace=5.0)

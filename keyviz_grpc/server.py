@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,16 @@ from types import TracebackType
 from typing import Final, Self
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from keyviz_grpc.auth import Verifier
 from keyviz_grpc.cluster import Cluster
+from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.files import FileMark, mark_of
+from keyviz_grpc.health import Health
 from keyviz_grpc.interceptors import Barrier, Gate
 from keyviz_grpc.metrics import Meter, ServerMetrics
 from keyviz_grpc.proto import admin_pb2, admin_pb2_grpc, keyviz_pb2, keyviz_pb2_grpc
@@ -27,6 +29,8 @@ from keyviz_grpc.service import ClusterServicer, NodeServicer
 from keyviz_grpc.source import Source
 
 log = logging.getLogger(__name__)
+
+READY_S: Final = 5.0
 
 SERVICES: Final = (
     keyviz_pb2.DESCRIPTOR.services_by_name["KeyViz"].full_name,
@@ -75,19 +79,19 @@ class RunningServer:
         self,
         server: grpc.aio.Server,
         address: str,
-        health_service: health.aio.HealthServicer,
+        health: Health,
         threads: ThreadPoolExecutor,
         metrics: ServerMetrics | None = None,
     ) -> None:
         self.address = address
         self._server = server
-        self._health = health_service
+        self._health = health
         self._threads = threads
         self._metrics = metrics
 
     async def drain(self, grace_s: float = 5.0) -> None:
         """Says NOT_SERVING, takes no new calls, lets those under way end for up to `grace_s` seconds."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.drain()
         await self._server.stop(grace_s)
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._metrics is not None:
@@ -110,7 +114,9 @@ async def serve_node(
     verifier: Verifier | None = None,
     registry: CollectorRegistry | None = None,
 ) -> RunningServer:
-    """Serves one node's own view on `listen` (HOST:PORT, port 0 = any free one). source None: the sampler is off.
+    """Serves one node's own view on `listen` (HOST:PORT, port 0 = any free one).
+
+    source None: the sampler is off; health then says NOT_SERVING for the services and SERVING for the process ("").
 
     registry: where the metrics of the server and its sampler are shown until it is drained, such as
     `prometheus_client.REGISTRY`; one server a registry.
@@ -123,7 +129,15 @@ async def serve_node(
     if metrics is not None:
         metrics.watch(source)
     servicer = NodeServicer(source, threads, metrics)
-    return await _serve(servicer, threads, listen=listen, settings=settings, verifier=verifier, metrics=metrics)
+    return await _serve(
+        servicer,
+        threads,
+        listen=listen,
+        settings=settings,
+        verifier=verifier,
+        metrics=metrics,
+        ready=source is not None,
+    )
 
 
 async def serve_cluster(
@@ -134,12 +148,20 @@ async def serve_cluster(
     verifier: Verifier | None = None,
     registry: CollectorRegistry | None = None,
 ) -> RunningServer:
-    """Serves a whole cluster's view, as `serve_node` does one node's."""
+    """Serves a whole cluster's view, as `serve_node` does one node's. Health follows `cluster.ready`."""
     settings = settings or ServerSettings()
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
     metrics = None if registry is None else ServerMetrics(registry, METHODS)
     servicer = ClusterServicer(cluster, threads, metrics)
-    return await _serve(servicer, threads, listen=listen, settings=settings, verifier=verifier, metrics=metrics)
+    return await _serve(
+        servicer,
+        threads,
+        listen=listen,
+        settings=settings,
+        verifier=verifier,
+        metrics=metrics,
+        ready=lambda: cluster.ready(Deadline.after(READY_S)),
+    )
 
 
 async def _serve(
@@ -150,6 +172,7 @@ async def _serve(
     settings: ServerSettings,
     verifier: Verifier | None,
     metrics: ServerMetrics | None,
+    ready: bool | Callable[[], Awaitable[bool]],
 ) -> RunningServer:
     check_exposure(
         listen, tls=settings.certificate is not None, guarded=verifier is not None, insecure=settings.insecure
@@ -170,16 +193,18 @@ async def _serve(
     )
     keyviz_pb2_grpc.add_KeyVizServicer_to_server(servicer, server)
     admin_pb2_grpc.add_AdminServicer_to_server(servicer, server)
-    health_service = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
+    health = Health(SERVICES)
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     reflection.enable_server_reflection(
         [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME], server
     )
     address = _bind(server, listen, settings)
     await server.start()
-    for name in ("", *SERVICES):
-        await health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return RunningServer(server, address, health_service, threads, metrics)
+    if isinstance(ready, bool):
+        await health.start(ready=ready)
+    else:
+        await health.follow(ready)
+    return RunningServer(server, address, health, threads, metrics)
 
 
 def check_exposure(listen: str, *, tls: bool, guarded: bool, insecure: bool) -> None:

@@ -22,10 +22,11 @@ def commands() -> list[click.Command]:
     """All of them, in the order of the page."""
     from gateway.__main__ import command as gateway
     from gateway.demo import command as demo
+    from keyviz_grpc.cli.health import command as health
     from keyviz_grpc.cli.node import command as node
     from keyviz_grpc.cli.token import command as token
 
-    return [demo, gateway, node, token]
+    return [demo, gateway, node, token, health]
 
 
 def section(command: click.Command) -> str:
