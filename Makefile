@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-long check format proto bench bench-full soak ui clean
+.PHONY: help setup run test test-long check format proto bench bench-full soak fuzz ui clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,12 @@ bench-full: setup ## as bench, every case and more samples
 
 soak: setup ## nodes killed, frozen and restarted at random under viewers, ten minutes
 	KEYVIZ_SOAK_S=600 $(BIN)/python -m pytest tests/e2e/test_soak.py $(PYTEST_ARGS)
+
+FUZZ_S ?= 600
+FUZZ ?= answer built query overview trace leadership http
+fuzz: setup ## search for inputs that do harm, FUZZ_S seconds a target; keeps its corpus and what it finds in build/fuzz
+	mkdir -p build/fuzz
+	for target in $(FUZZ); do $(BIN)/python -m tests.fuzz $$target $(FUZZ_S) build/fuzz; done
 
 clean: ## remove everything that was built here
 	rm -rf $(VENV) build dist gateway/static gateway/page/node_modules keyviz_grpc/proto .mypy_cache .ruff_cache .pytest_cache .hypothesis

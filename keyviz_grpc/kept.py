@@ -12,27 +12,34 @@ Value = TypeVar("Value")
 
 
 class Kept(Generic[Key, Value]):
-    """At most `limit` values; the longest unused go first."""
+    """Values that weigh at most `limit` together, 1 each unless said otherwise; the longest unused go first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._weight = 0
         self._lock = threading.Lock()
-        self._values: OrderedDict[Key, Value] = OrderedDict()
+        self._values: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
         """The value of a key, None where none is kept."""
         with self._lock:
-            value = self._values.get(key)
-            if value is not None:
-                self._values.move_to_end(key)
-            return value
+            found = self._values.get(key)
+            if found is None:
+                return None
+            self._values.move_to_end(key)
+            return found[0]
 
-    def put(self, key: Key, value: Value) -> None:
-        """Keeps a value, and lets go of the one that was unused for longest where there are too many."""
+    def put(self, key: Key, value: Value, weight: int = 1) -> None:
+        """Keeps a value, in place of others where it needs their room; one that is heavier than all may be is not."""
+        if weight > self._limit:
+            return
         with self._lock:
-            self._values[key] = value
-            while len(self._values) > self._limit:
-                self._values.popitem(last=False)
+            _, before = self._values.pop(key, (None, 0))
+            self._weight += weight - before
+            self._values[key] = (value, weight)
+            while self._weight > self._limit:
+                _, (_, gone) = self._values.popitem(last=False)
+                self._weight -= gone
 
 
 class KeptByIdentity(Generic[Value]):

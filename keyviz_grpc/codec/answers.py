@@ -19,13 +19,13 @@ from keyviz_grpc.codec.rows import (
     decode_values,
     encode_rows,
 )
+from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, History, LeafRange, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
 MAX_CELLS: Final = 100_000_000
-MAX_STEP_MS: Final = 366 * 86_400_000
 
 
 def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyVizMatrixResponse:
@@ -115,35 +115,41 @@ def decode_answer(
     answer (one that has outcomes) keeps its leaves' own outcomes.
     """
     columns = np.array(response.column_unix_ms, np.int64)
-    if not 0 <= response.step_ms <= MAX_STEP_MS:
-        raise MalformedAnswer(f"step_ms {response.step_ms} is not between 0 and {MAX_STEP_MS}")
+    step = step_ms("step_ms", response.step_ms)
+    generated = moment_ms("generated_at_unix_ms", response.generated_at_unix_ms)
+    oldest = moment_ms("oldest_unix_ms", response.oldest_unix_ms)
+    if len(columns):
+        moment_ms("column_unix_ms", int(columns.max()))
     history = _decode_history(response)
     if history is None or not history.left_out_below_unix_ms:
         rows = None
     elif rows is None:
         raise MalformedAnswer("history: columns are left out, of which nobody said that they are known")
     matrix = _decode_matrix(response, series, columns, max_cells, rows)
+    _check_aggregates(matrix.catalogue, response.node_id)
     stated = replace(
         outcome,
         node_id=response.node_id or outcome.node_id,
         incarnation=response.incarnation or outcome.incarnation,
-        step_ms=response.step_ms,
-        generated_at_unix_ms=response.generated_at_unix_ms,
-        oldest_unix_ms=response.oldest_unix_ms,
+        step_ms=step,
+        generated_at_unix_ms=generated,
+        oldest_unix_ms=oldest,
     )
-    merged = bool(response.outcomes)
+    merged = bool(response.outcomes)  # only an answer of many leaves has books of them
     outcomes = decode_outcomes(response.outcomes) if merged else (stated,)
-    column_nodes, leaf_sets, row_leaf_set, ranges = _decode_books(response, matrix.shape, len(outcomes))
+    column_nodes, leaf_sets, row_leaf_set, ranges = (
+        _decode_books(response, matrix.shape, len(outcomes)) if merged else (None, (), None, ())
+    )
     return Answer(
         matrix,
         outcomes,
         node_id=response.node_id,  # not what the outcome knows from elsewhere: older nodes follow rules of their own
         incarnation=response.incarnation,
-        step_ms=response.step_ms,
-        generated_at_unix_ms=response.generated_at_unix_ms,
-        oldest_unix_ms=response.oldest_unix_ms,
+        step_ms=step,
+        generated_at_unix_ms=generated,
+        oldest_unix_ms=oldest,
         merged=merged,
-        column_nodes=column_nodes if merged else None,
+        column_nodes=column_nodes,
         leaf_sets=leaf_sets,
         row_leaf_set=row_leaf_set,
         leaf_ranges=ranges,
@@ -182,7 +188,6 @@ def _decode_matrix(
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
     values = decode_values(response.rows, shape[1])
     catalogue = decode_catalogue(response.rows)
-    _check_aggregates(response)
     return build_matrix(
         series,
         columns,
@@ -195,11 +200,11 @@ def _decode_matrix(
     )
 
 
-def _check_aggregates(response: pb.GetKeyVizMatrixResponse) -> None:
+def _check_aggregates(catalogue: Catalogue, node_id: str) -> None:
     # An older node's aggregates are told apart by range alone.
-    if response.node_id:
+    if node_id:
         return
-    ranges = [(row.start, row.end) for row in response.rows if row.aggregate]
+    ranges = [(row.start, row.end) for row in catalogue.rows if row.aggregate]
     if len(set(ranges)) != len(ranges):
         start, end = next(item for item in ranges if ranges.count(item) > 1)
         raise MalformedAnswer(f"two aggregates have the range start={start!r}, end={end!r}")
@@ -234,7 +239,7 @@ def _decode_leaf_answers(
 ) -> tuple[tuple[int, Answer], ...]:
     own = []
     for item in response.leaf_answers:
-        if item.leaf >= len(outcomes) or item.answer.leaf_answers:
+        if item.leaf >= len(outcomes) or item.answer.leaf_answers or not response.outcomes:
             raise MalformedAnswer(f"leaf_answers: leaf {item.leaf} of {len(outcomes)}, or an answer inside an answer")
         answer = decode_answer(item.answer, series=series, outcome=outcomes[item.leaf], max_cells=max_cells)
         own.append((item.leaf, replace(answer, outcomes=(outcomes[item.leaf],))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 import numpy as np
@@ -17,13 +16,14 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 
 VERSION: Final = 1
 WIDTHS: Final = (1, 2, 4, 8)
-KEPT_CATALOGUES: Final = 128
-MAX_KEPT_BYTES: Final = 1 << 22
+_IS_WIDTH: Final = np.isin(np.arange(256), (0, *WIDTHS))
+KEPT_BYTES: Final = 32 << 20
+MAX_KEPT_IDENTITIES: Final = 1 << 16
 
-
-# Catalogues change rarely: one side keeps their bytes, the other what the bytes meant, by a digest it computes itself.
+# Catalogues and leaders change rarely: one side keeps the bytes, the other what they meant, found by all of them.
 _encoded: KeptByIdentity[bytes] = KeptByIdentity(16)
-_decoded: Kept[bytes, Catalogue] = Kept(KEPT_CATALOGUES)
+_catalogues: Kept[bytes, Catalogue] = Kept(KEPT_BYTES)
+_tables: Kept[bytes, NDArray[np.uint64]] = Kept(KEPT_BYTES)
 
 
 def encode_columnar(matrix: Matrix) -> pb.KeyVizColumnar:
@@ -115,8 +115,7 @@ def decode_columnar(
 
 
 def _decode_catalogue(packed: bytes) -> Catalogue:
-    digest = hashlib.blake2b(packed, digest_size=16).digest()
-    kept = _decoded.get(digest)
+    kept = _catalogues.get(packed)
     if kept is not None:
         return kept
     message = pb.KeyVizCatalogue()
@@ -125,14 +124,13 @@ def _decode_catalogue(packed: bytes) -> Catalogue:
     except DecodeError as error:
         raise MalformedAnswer("columnar: the catalogue is not a KeyVizCatalogue") from error
     catalogue = decode_catalogue(message.rows)
-    if len(packed) <= MAX_KEPT_BYTES:
-        _decoded.put(digest, catalogue)
+    _catalogues.put(packed, catalogue, len(packed))
     return catalogue
 
 
 def _decode_values(message: pb.KeyVizColumnar, shape: tuple[int, int]) -> NDArray[np.uint64]:
     widths = np.frombuffer(message.widths, np.uint8)
-    if len(widths) != shape[0] or not np.isin(widths, (0, *WIDTHS)).all():
+    if len(widths) != shape[0] or not _IS_WIDTH.take(widths).all():
         raise MalformedAnswer(f"columnar: {len(widths)} widths for {shape[0]} rows, or one that is not 0, 1, 2, 4 or 8")
     expected = int(widths.astype(np.int64).sum()) * shape[1]
     if len(message.values) != expected:
@@ -169,10 +167,17 @@ def _decode_table(message: pb.KeyVizColumnar) -> NDArray[np.uint64]:
     table = np.zeros((len(groups) + 1, 2), np.uint64)
     table[1:, 0] = groups
     table[1:, 1] = terms
+    packed = table.tobytes() if len(table) <= MAX_KEPT_IDENTITIES else b""
+    kept = _tables.get(packed)
+    if kept is not None:
+        return kept
     groups_, terms_ = table[1:, 0], table[1:, 1]
     rising = (groups_[1:] > groups_[:-1]) | ((groups_[1:] == groups_[:-1]) & (terms_[1:] > terms_[:-1]))
     if not table[1:].all() or not rising.all():
         raise MalformedAnswer("columnar: identities must be known, and ascend by group, then term")
+    if packed:
+        table.setflags(write=False)
+        _tables.put(packed, table, len(packed))
     return table
 
 
@@ -181,13 +186,13 @@ def _decode_codes(message: pb.KeyVizColumnar, values: NDArray[np.uint64], identi
         return None
     run_codes = np.array(message.run_codes, np.uint32)
     run_lengths = np.array(message.run_lengths, np.int64)
-    hot = values > 0
-    if len(run_codes) != len(run_lengths) or int(run_lengths.sum()) != int(np.count_nonzero(hot)):
+    hot = np.flatnonzero(values.ravel() != 0)
+    if len(run_codes) != len(run_lengths) or int(run_lengths.sum()) != len(hot):
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
     if int(run_codes.max()) >= identities:
         raise MalformedAnswer(f"columnar: run_codes names identity {int(run_codes.max())} of {identities}")
     codes = np.zeros(values.shape, np.uint32)
-    codes[hot] = np.repeat(run_codes, run_lengths)
+    codes.ravel()[hot] = np.repeat(run_codes, run_lengths)
     return codes
 
 

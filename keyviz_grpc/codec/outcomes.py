@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
+from keyviz_grpc.codec.times import latency_ms, moment_ms, step_ms
 from keyviz_grpc.errors import FailureKind, MalformedAnswer
 from keyviz_grpc.outcome import LeafRange, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -43,7 +45,7 @@ def encode_outcome(outcome: Outcome) -> pb.KeyVizOutcome:
 
 
 def decode_outcomes(messages: Sequence[pb.KeyVizOutcome]) -> tuple[Outcome, ...]:
-    """Raises MalformedAnswer for an unknown kind and for more leaves than any cluster has.
+    """Raises MalformedAnswer for an unknown kind, for a time that is none, and for more leaves than any cluster has.
 
     Warning codes of a newer version are passed over: they do not change what the data means.
     """
@@ -64,28 +66,33 @@ def _outcome(message: pb.KeyVizOutcome) -> Outcome:
         warnings=tuple(
             PeerWarning(WarningCode(w.code), w.bucket_id, w.detail) for w in message.warnings if w.code in known
         ),
-        generated_at_unix_ms=message.generated_at_unix_ms,
-        latency_ms=message.latency_ms,
+        generated_at_unix_ms=moment_ms("outcomes: generated_at_unix_ms", message.generated_at_unix_ms),
+        latency_ms=latency_ms("outcomes: latency_ms", message.latency_ms),
         incarnation=message.incarnation,
-        step_ms=message.step_ms,
-        oldest_unix_ms=message.oldest_unix_ms,
+        step_ms=step_ms("outcomes: step_ms", message.step_ms),
+        oldest_unix_ms=moment_ms("outcomes: oldest_unix_ms", message.oldest_unix_ms),
     )
 
 
 def decode_leaf_sets(messages: Sequence[pb.LeafSet], leaves: int) -> tuple[tuple[int, ...], ...]:
-    """Raises MalformedAnswer for a leaf that does not exist."""
+    """Raises MalformedAnswer for a leaf that does not exist, and for leaves that do not ascend."""
     sets = tuple(tuple(message.leaves) for message in messages)
     for numbers in sets:
         if any(number >= leaves for number in numbers):
             raise MalformedAnswer(f"leaf_sets: leaf {max(numbers)} of {leaves}")
+        if any(left >= right for left, right in pairwise(numbers)):
+            raise MalformedAnswer(f"leaf_sets: leaves {list(numbers)[:8]} do not ascend")
     return sets
 
 
 def decode_leaf_ranges(messages: Sequence[pb.LeafRange], *, rows: int, leaves: int) -> tuple[LeafRange, ...]:
-    """Raises MalformedAnswer for a row or leaf that does not exist and for a range without keys."""
+    """Raises MalformedAnswer for a row or leaf that does not exist, a range without keys, and a wrong order."""
     for item in messages:
         if item.row >= rows or item.leaf >= leaves:
             raise MalformedAnswer(f"leaf_ranges: row {item.row} of {rows}, leaf {item.leaf} of {leaves}")
         if item.end and item.start >= item.end:
             raise MalformedAnswer(f"leaf_ranges: row {item.row}: start={item.start!r} is not below end={item.end!r}")
+    places = [(item.row, item.leaf) for item in messages]
+    if any(left >= right for left, right in pairwise(places)):
+        raise MalformedAnswer("leaf_ranges: not in order of row and leaf, or two of one row and leaf")
     return tuple(LeafRange(item.row, item.leaf, item.start, item.end) for item in messages)

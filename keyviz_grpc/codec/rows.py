@@ -32,7 +32,9 @@ def encode_row(row: Row) -> pb.KeyVizRow:
 
 
 def decode_row(message: pb.KeyVizRow) -> Row:
-    """Raises MalformedAnswer for more route ids than an aggregate may list; unknown roles are passed over."""
+    """Raises MalformedAnswer for more route ids than an aggregate may list; unknown roles are passed over, and so are
+    route ids of a row that is no aggregate.
+    """
     if len(message.route_ids) > MAX_ROUTE_IDS:
         raise MalformedAnswer(f"bucket_id {message.bucket_id!r}: {len(message.route_ids)} route_ids, at most 256")
     roles = tuple(sorted({int(role) for role in message.sample_roles} & KNOWN_ROLES))
@@ -42,7 +44,9 @@ def decode_row(message: pb.KeyVizRow) -> Row:
         message.end,
         label=message.label,
         aggregate=message.aggregate,
-        route_ids=tuple(message.route_ids),
+        route_ids=tuple(message.route_ids)
+        if message.aggregate
+        else (),  # any other row is one route, which its id names
         route_ids_truncated=message.route_ids_truncated,
         route_count=message.route_count or len(message.route_ids) or 1,
         sample_roles=roles,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,80 +58,128 @@ def merge_reads(parts: Sequence[Placed], shape: tuple[int, int]) -> Cells:
 
 
 def merge_writes(parts: Sequence[Placed], shape: tuple[int, int], *, list_shares: bool = True) -> Cells:
-    """The write rule, in two passes: whole arrays where cells are simple, sparse lists of shares where they are not.
+    """The write rule, in two passes: blocks of rows where cells are simple, sparse lists of shares where they are not.
 
     A cell is simple when no part lists its shares and the parts with traffic in it all show one known identity, or
-    when only one part has traffic. `values` of a part stand for F as well: F only matters where it exceeds the known
-    and the unknown shares, and there it is the part's value. list_shares False: the result lists no shares.
+    when only one part has traffic. Only the rows in which a part has any traffic are looked at: a leader counts
+    alone, so with n nodes that is little more than one of n. `values` of a part stand for F as well: F only matters
+    where it exceeds the known and the unknown shares, and there it is the part's value. list_shares False: the result
+    lists no shares.
     """
     identities, remaps = unite([part.matrix.identities for part in parts])
-    placed = [_place(part, remap, shape) for part, remap in zip(parts, remaps, strict=True)]
-    state = _simple_pass(placed, shape)
+    state = _State.of(shape)
+    for part, remap in zip(parts, remaps, strict=True):
+        state.add(_block(part, remap, shape[1]))
     lists = [_place_shares(part, remap) for part, remap in zip(parts, remaps, strict=True)]
     for shares in lists:
         if len(shares):
-            state.tangled[shares.rows, shares.columns] = True
-    conflicts = state.conflicts & ~state.tangled
-    shares = _sparse_pass(state, placed, lists, identities=identities, conflicts=conflicts)
-    if not list_shares:
-        shares = NO_SHARES
+            state.tangle(shares.rows * shape[1] + shares.columns)
+    listed_shares = NO_SHARES
+    if state.any_tangled:
+        state.conflicts &= ~state.tangled
+        listed_shares = _sparse_pass(state, list(zip(parts, remaps, strict=True)), lists, identities=identities)
     for part in parts:
         if part.matrix.conflicts is not None:
-            conflicts[_region(part)] |= part.matrix.conflicts
+            state.conflicts[_region(part)] |= part.matrix.conflicts
     return Cells(
         state.values,
         identities,
         state.codes if state.codes.any() else None,
-        shares,
+        listed_shares if list_shares else NO_SHARES,
         _soft(parts, shape),
-        conflicts if conflicts.any() else None,
+        state.conflicts if state.conflicts.any() else None,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """The rows of a part that have traffic: values, codes [B, C] of the union's rows `rows` (int64[B], each once)."""
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.uint64]
+    codes: NDArray[np.uint32]
+
+    def take(self, chosen: NDArray[np.bool_]) -> _Block:
+        """Some of its rows."""
+        at = np.flatnonzero(chosen)
+        return _Block(self.rows[at], self.values.take(at, axis=0), self.codes.take(at, axis=0))
+
+
+def _block(part: Placed, remap: NDArray[np.uint32] | None, width: int) -> _Block:
+    matrix = part.matrix
+    busy = np.flatnonzero(np.bitwise_or.reduce(matrix.values, axis=1))
+    values = matrix.values.take(busy, axis=0)
+    codes = np.zeros(values.shape, np.uint32) if matrix.codes is None else matrix.codes.take(busy, axis=0)
+    if remap is not None and matrix.codes is not None:
+        codes = remap.take(codes)
+    if part.columns is not None:
+        own_values, own_codes = values, codes
+        values, codes = np.zeros((len(busy), width), np.uint64), np.zeros((len(busy), width), np.uint32)
+        values[:, part.columns], codes[:, part.columns] = own_values, own_codes
+    return _Block(busy if part.rows is None else part.rows[busy], values, codes)
 
 
 @dataclass(slots=True, eq=False)
 class _State:
+    """The union so far. A cell without traffic has code 0 here as in every matrix, so larger means known.
+
+    seen[i]: some part had traffic in row i. tangled: cells that the sparse pass decides.
+    """
+
     values: NDArray[np.uint64]
     codes: NDArray[np.uint32]
     conflicts: NDArray[np.bool_]
     tangled: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
+    any_tangled: bool = False
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> _State:
+        """Nothing counted yet."""
+        marks = (np.zeros(shape, np.bool_), np.zeros(shape, np.bool_), np.zeros(shape[0], np.bool_))
+        return cls(np.zeros(shape, np.uint64), np.zeros(shape, np.uint32), *marks)
+
+    def tangle(self, cells: NDArray[np.int64]) -> None:
+        """Leaves cells to the sparse pass."""
+        self.tangled.ravel()[cells] = True
+        self.any_tangled = self.any_tangled or len(cells) > 0
+
+    def add(self, block: _Block) -> None:
+        """One more part."""
+        contested = self.seen[block.rows]
+        if contested.any():
+            self._contest(block.take(contested))
+            block = block.take(~contested)
+        self.values[block.rows] = block.values
+        self.codes[block.rows] = block.codes
+        self.seen[block.rows] = True
+
+    def _contest(self, block: _Block) -> None:
+        """The rows in which an earlier part has traffic too."""
+        values, codes = self.values.take(block.rows, axis=0), self.codes.take(block.rows, axis=0)
+        both = np.flatnonzero((values != 0) & (block.values != 0))
+        if len(both):
+            mine, yours = codes.ravel()[both], block.codes.ravel()[both]
+            one = (mine == yours) & (mine != 0)
+            differ = values.ravel()[both] != block.values.ravel()[both]
+            width = values.shape[1]
+            cells = block.rows[both // width] * width + both % width
+            self.tangle(cells[~one])
+            self.conflicts.ravel()[cells[one & differ]] = True
+        self.values[block.rows] = np.maximum(values, block.values, out=values)
+        self.codes[block.rows] = np.maximum(codes, block.codes, out=codes)
 
 
-def _simple_pass(placed: Sequence[tuple[NDArray[np.uint64], NDArray[np.uint32]]], shape: tuple[int, int]) -> _State:
-    state = _State(
-        np.zeros(shape, np.uint64), np.zeros(shape, np.uint32), np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-    )
-    for number, (values, codes) in enumerate(placed):
-        if number == 0:
-            np.copyto(state.values, values)
-            np.copyto(state.codes, codes)
-            continue
-        new = state.values == 0
-        both = (values > 0) & ~new
-        np.copyto(state.codes, codes, where=new)
-        if both.any():
-            # Few cells, as a rule: leaders count alone.
-            cells = np.flatnonzero(both)
-            mine, yours = state.values.ravel()[cells], values.ravel()[cells]
-            one = (state.codes.ravel()[cells] == codes.ravel()[cells]) & (codes.ravel()[cells] != 0)
-            state.tangled.ravel()[cells[~one]] = True
-            state.conflicts.ravel()[cells[one & (mine != yours)]] = True
-        np.maximum(state.values, values, out=state.values)
-    return state
+_Recoded: TypeAlias = tuple[Placed, "NDArray[np.uint32] | None"]
+"""A part, and the united codes of its own codes (None: the same)."""
 
 
 def _sparse_pass(
-    state: _State,
-    placed: Sequence[tuple[NDArray[np.uint64], NDArray[np.uint32]]],
-    lists: Sequence[Shares],
-    *,
-    identities: NDArray[np.uint64],
-    conflicts: NDArray[np.bool_],
+    state: _State, parts: Sequence[_Recoded], lists: Sequence[Shares], *, identities: NDArray[np.uint64]
 ) -> Shares:
     tangled = np.flatnonzero(state.tangled)
-    if len(tangled) == 0:
-        return NO_SHARES
     width = state.values.shape[1]
-    cells, codes, values, nonzero_parts = _gather(tangled, placed, lists, width)
+    cells, codes, values, nonzero_parts = _gather(tangled, parts, lists, state.values.shape)
     order = np.lexsort((codes, cells))
     cells, codes, values = cells[order], codes[order], values[order]
     fresh = np.ones(len(cells), np.bool_)
@@ -149,29 +198,42 @@ def _sparse_pass(
     uncertain = (unknown > 0) & (nonzero_parts[np.searchsorted(tangled, each)] > 1)
     state.values.ravel()[each] = np.maximum(np.maximum(known, unknown), full)
     state.codes.ravel()[each] = winners
-    conflicts.ravel()[each] = differing | uncertain
+    state.conflicts.ravel()[each] = differing | uncertain
     return listed(cells, codes, largest, values=state.values, width=width)
 
 
 def _gather(
-    tangled: NDArray[np.int64],
-    placed: Sequence[tuple[NDArray[np.uint64], NDArray[np.uint32]]],
-    lists: Sequence[Shares],
-    width: int,
+    tangled: NDArray[np.int64], parts: Sequence[_Recoded], lists: Sequence[Shares], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64], NDArray[np.int64]]:
     """Every share of every part in the tangled cells, and how many parts have traffic in each of them."""
     all_cells, all_codes, all_values = [], [], []
     nonzero_parts = np.zeros(len(tangled), np.int64)
-    for (values, codes), shares in zip(placed, lists, strict=True):
-        here = values.ravel()[tangled]
-        nonzero_parts += here > 0
-        plain = here > 0
-        own = shares.rows * width + shares.columns
-        plain[np.searchsorted(tangled, own)] = False
-        all_cells += [tangled[plain], own]
-        all_codes += [codes.ravel()[tangled[plain]], shares.codes]
-        all_values += [here[plain], shares.values]
+    rows, columns = np.divmod(tangled, shape[1])
+    for (part, remap), shares in zip(parts, lists, strict=True):
+        matrix = part.matrix
+        own_rows, own_columns = _own(part.rows, rows, shape[0]), _own(part.columns, columns, shape[1])
+        there = np.flatnonzero((own_rows >= 0) & (own_columns >= 0))
+        own_rows, own_columns = own_rows[there], own_columns[there]
+        here = matrix.values[own_rows, own_columns]
+        hot = here > 0
+        nonzero_parts[there[hot]] += 1
+        listed_cells = shares.rows * shape[1] + shares.columns
+        if len(listed_cells):
+            hot[np.searchsorted(there, np.searchsorted(tangled, listed_cells))] = False
+        codes = np.zeros(len(here), np.uint32) if matrix.codes is None else matrix.codes[own_rows, own_columns]
+        all_cells += [tangled[there[hot]], listed_cells]
+        all_codes += [(codes if remap is None else remap.take(codes))[hot], shares.codes]
+        all_values += [here[hot], shares.values]
     return np.concatenate(all_cells), np.concatenate(all_codes), np.concatenate(all_values), nonzero_parts
+
+
+def _own(places: NDArray[np.int64] | None, numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """A part's numbers of rows or columns of the union, -1 where it has none; places: the union's of the part's."""
+    if places is None:
+        return numbers
+    inverse = np.full(count, -1, np.int64)
+    inverse[places] = np.arange(len(places))
+    return inverse[numbers]
 
 
 def _region(part: Placed) -> tuple[NDArray[np.int64] | slice, NDArray[np.int64] | slice]:
@@ -181,22 +243,6 @@ def _region(part: Placed) -> tuple[NDArray[np.int64] | slice, NDArray[np.int64] 
         return part.rows, slice(None)
     rows, columns = np.ix_(part.rows, part.columns)
     return rows, columns
-
-
-def _place(
-    part: Placed, remap: NDArray[np.uint32] | None, shape: tuple[int, int]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-    matrix = part.matrix
-    codes = np.zeros(matrix.shape, np.uint32) if matrix.codes is None else matrix.codes
-    if remap is not None and matrix.codes is not None:
-        codes = remap[codes]
-    if part.rows is None and part.columns is None:
-        return np.ascontiguousarray(matrix.values), np.ascontiguousarray(codes)
-    region = _region(part)
-    values, placed_codes = np.zeros(shape, np.uint64), np.zeros(shape, np.uint32)
-    values[region] = matrix.values
-    placed_codes[region] = codes
-    return values, placed_codes
 
 
 def _place_shares(part: Placed, remap: NDArray[np.uint32] | None) -> Shares:
@@ -209,8 +255,10 @@ def _place_shares(part: Placed, remap: NDArray[np.uint32] | None) -> Shares:
 
 
 def _soft(parts: Sequence[Placed], shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    marked = [(_region(part), part.matrix.soft) for part in parts if part.matrix.soft is not None]
+    if not marked:
+        return None
     soft = np.zeros(shape, np.bool_)
-    for part in parts:
-        if part.matrix.soft is not None:
-            soft[_region(part)] |= part.matrix.soft
+    for region, marks in marked:
+        soft[region] |= marks
     return soft if soft.any() else None

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES
 
+United: TypeAlias = "tuple[NDArray[np.uint64], list[NDArray[np.uint32] | None]]"
 
-def unite(tables: Sequence[NDArray[np.uint64]]) -> tuple[NDArray[np.uint64], list[NDArray[np.uint32] | None]]:
+# Leaders change rarely, and what decodes answers hands out the same table for the same bytes.
+_united: KeptByIdentity[United] = KeptByIdentity(8)
+
+
+def unite(tables: Sequence[NDArray[np.uint64]]) -> United:
     """(the united table, for each table the new code of its codes, or None where codes stay).
 
     The united table is sorted by (group, term), so that ascending codes are ascending identities; half-known
-    identities become (0, 0), which is code 0.
+    identities become (0, 0), which is code 0. Tables must not be written to once they were given here.
     """
+    return _united.get(tuple(tables), lambda: _unite(tables))
+
+
+def _unite(tables: Sequence[NDArray[np.uint64]]) -> United:
     first = tables[0] if tables else NO_IDENTITIES
     if all(table is first or np.array_equal(table, first) for table in tables) and _is_canonical(first):
         return first, [None] * len(tables)

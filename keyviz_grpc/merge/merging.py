@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.merge.cells import Placed, merge_reads, merge_writes
 from keyviz_grpc.merge.parts import Part, flatten, prepare
-from keyviz_grpc.merge.rows import NO_BOOKS, holders, join, leaf_ranges
+from keyviz_grpc.merge.rows import NO_BOOKS, Joined, contributing, holders, join, leaf_ranges
 from keyviz_grpc.merge.warnings import divergences, short_history, with_warnings
 from keyviz_grpc.model import Matrix, Series
-from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning
 from keyviz_grpc.query import MatrixQuery
 
 
@@ -53,8 +55,7 @@ def merge(
     else:
         cells = merge_reads(placed, shape)
     held = NO_BOOKS if query.for_display else holders(answers, firsts, joined)
-    ranges = leaf_ranges(answers, firsts, joined)
-    diverging = divergences(ranges, joined.catalogue)
+    ranges, diverging = _divergences(answers, firsts, joined)
     outcomes = [
         with_warnings(outcome, [*diverging.get(leaf, ()), *short_history(outcome, query.window, grid)])
         for leaf, outcome in enumerate(outcomes)
@@ -85,6 +86,29 @@ def merge(
         leaf_ranges=() if query.for_display else ranges,
         revision=sum(answer.revision for answer in answers),
     )
+
+
+_Diverging: TypeAlias = tuple[tuple[LeafRange, ...], dict[int, list[PeerWarning]]]
+
+_diverging: KeptByIdentity[dict[tuple[tuple[int, ...], ...], _Diverging]] = KeptByIdentity(16)
+
+
+def _divergences(answers: Sequence[Answer], firsts: Sequence[int], joined: Joined) -> _Diverging:
+    """Leaves' own ranges, and the warnings about them by leaf; found once where catalogues are all that tells them."""
+
+    def find() -> _Diverging:
+        ranges = leaf_ranges(answers, firsts, joined)
+        return ranges, divergences(ranges, joined.catalogue)
+
+    if any(answer.leaf_ranges or answer.row_leaf_set is not None for answer in answers):
+        return find()
+    known = _diverging.get((joined,), dict)
+    leaves = tuple((first, *contributing(answer)) for answer, first in zip(answers, firsts, strict=True))
+    found = known.get(leaves)
+    if found is None:
+        known.clear()
+        found = known[leaves] = find()
+    return found
 
 
 def _unmerged(

@@ -154,17 +154,19 @@ def _fit(part: Part, answer: Answer, *, step: int, grid: int, query: MatrixQuery
     if column_nodes is not None:
         column_nodes = column_nodes[bounds]
     matrix = select_columns(matrix, bounds)
-    answer = replace(answer, matrix=matrix, column_nodes=column_nodes)
     if not answer.node_id and not answer.merged:
-        answer = replace(answer, matrix=replace(matrix, catalogue=with_range_ids(matrix.catalogue)))
-    part.answer = replace(select_rows(answer, query.bucket_ids), outcomes=part.outcomes)
+        catalogue = with_range_ids(matrix.catalogue)
+        matrix = matrix if catalogue is matrix.catalogue else replace(matrix, catalogue=catalogue)
+    if matrix is not answer.matrix or part.outcomes != answer.outcomes:
+        answer = replace(answer, matrix=matrix, column_nodes=column_nodes, outcomes=part.outcomes)
+    part.answer = select_rows(answer, query.bucket_ids)
 
 
 def _filled_up(outcome: Outcome, answer: Answer, step: int, now_unix_ms: int) -> Outcome:
     oldest = outcome.oldest_unix_ms or answer.oldest_unix_ms
     if not oldest and not answer.node_id and len(answer.matrix.columns):
         oldest = int(answer.matrix.columns[0])  # an older node does not say; what it sent is all that is known
-    filled = replace(outcome, oldest_unix_ms=oldest)
+    filled = outcome if oldest == outcome.oldest_unix_ms else replace(outcome, oldest_unix_ms=oldest)
     return with_warnings(filled, of_leaf(answer, step_ms=step, now_unix_ms=now_unix_ms))
 
 

@@ -22,7 +22,8 @@ def without_recomputed(outcome: Outcome) -> Outcome:
 
 def with_warnings(outcome: Outcome, found: Iterable[PeerWarning]) -> Outcome:
     """The outcome with more warnings: sorted, each one once."""
-    united = tuple(sorted({*outcome.warnings, *found}))
+    more = tuple(found)
+    united = tuple(sorted({*outcome.warnings, *more})) if more else outcome.warnings
     return outcome if united == outcome.warnings else replace(outcome, warnings=united)
 
 

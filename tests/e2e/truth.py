@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SERIES = ("reads", "writes", "read_bytes", "write_bytes")
 
@@ -28,13 +29,27 @@ class Truth:
         return [self.cells[series][route, window] for window in range(self.windows)]
 
 
-def truth_of(trace: Path, *, routes: int, step_s: int) -> Truth:
-    """Counts every line of the trace."""
+class Line(NamedTuple):
+    """One operation of a trace."""
+
+    time_s: int
+    op: str
+    key: bytes
+    value_bytes: int
+
+
+def lines_of(trace: Path) -> list[Line]:
+    """Every line, in the file's order."""
     with gzip.open(trace, "rt", encoding="utf-8", newline="") as file:
-        lines = [
-            (int(line["time_s"]), line["op"], bytes.fromhex(line["key"][2:]), int(line["value_bytes"]))
+        return [
+            Line(int(line["time_s"]), line["op"], bytes.fromhex(line["key"][2:]), int(line["value_bytes"]))
             for line in csv.DictReader(file)
         ]
+
+
+def truth_of(trace: Path, *, routes: int, step_s: int) -> Truth:
+    """Counts every line of the trace."""
+    lines = lines_of(trace)
     keys = sorted(key for _, _, key, _ in lines)
     starts = [b"", *(keys[number * len(keys) // routes] for number in range(1, routes))]
     cells: dict[str, Counter[tuple[int, int]]] = {series: Counter() for series in SERIES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -83,6 +84,11 @@ def row(**changes: object) -> pb.KeyVizRow:
     return pb.KeyVizRow(**whole)  # type: ignore[arg-type]
 
 
+def told(**changes: object) -> pb.KeyVizOutcome:
+    """A leaf that is well."""
+    return pb.KeyVizOutcome(kind=pb.OUTCOME_KIND_OK, address="leaf:1", **changes)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
@@ -98,12 +104,22 @@ def row(**changes: object) -> pb.KeyVizRow:
         (response(column_unix_ms=[0, 1000]), "positive"),
         (response(step_ms=-5), "step_ms"),
         (response(step_ms=2**60), "step_ms"),
+        (response(column_unix_ms=[1000, 2**63 - 1]), "column_unix_ms"),
+        (response(generated_at_unix_ms=-1), "generated_at_unix_ms"),
+        (response(oldest_unix_ms=2**62), "oldest_unix_ms"),
+        (response(outcomes=[told(latency_ms=math.nan)]), "latency_ms nan"),
+        (response(outcomes=[told(latency_ms=-1.0)]), "latency_ms -1"),
+        (response(outcomes=[told(generated_at_unix_ms=2**63 - 1)]), "generated_at_unix_ms"),
+        (response(outcomes=[told(step_ms=-1)]), "outcomes: step_ms"),
+        (response(outcomes=[told()] * 3, leaf_sets=[pb.LeafSet(leaves=[2, 1])]), "do not ascend"),
+        (response(outcomes=[told()], leaf_ranges=[pb.LeafRange(), pb.LeafRange()]), "leaf_ranges: not in order"),
+        (response(leaf_answers=[pb.LeafAnswer(answer=response())]), "leaf_answers"),
         (response(shares=[pb.KeyVizShare(row=9, value=1)]), "shares"),
         (response(shares=[pb.KeyVizShare(row=0, value=0)]), "value 0"),
         (response(shares=[pb.KeyVizShare(row=0, value=99)]), "larger than its cell"),
         (response(conflicts=[pb.KeyVizConflicts(row=0, columns=[7])]), "conflicts"),
         (response(outcomes=[pb.KeyVizOutcome(kind=77)]), "kind 77"),  # type: ignore[arg-type]
-        (response(leaf_sets=[pb.LeafSet(leaves=[3])]), "leaf"),
+        (response(outcomes=[told()], leaf_sets=[pb.LeafSet(leaves=[3])]), "leaf"),
         (response(columnar=pb.KeyVizColumnar(version=1)), "both"),
         (response(rows=[], columnar=pb.KeyVizColumnar(version=9)), "version 9"),
         (

@@ -14,8 +14,13 @@ export function Modal({ title, name, onClose, children }: Parts) {
   const holder = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const own = holder.current;
+    const before = document.activeElement;
     own?.showModal();
-    return () => own?.close();
+    return () => {
+      own?.close();
+      // The dialog is gone by now, so the browser does not know whom to give the focus back to.
+      window.requestAnimationFrame(() => before instanceof HTMLElement && before.focus());
+    };
   }, []);
   return (
     <dialog

@@ -1,0 +1,165 @@
+"""Hot keys of the real trace, from three node processes through the gateway, against a count of the trace's lines."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from keyviz_grpc.cli.children import Child
+from tests.e2e.conftest import Processes, ask
+from tests.e2e.test_grpcurl import call
+from tests.e2e.truth import lines_of, truth_of
+
+pytestmark = pytest.mark.e2e
+
+START_MS = 1_767_225_600_000
+ROUTES, NODES, TOP, EVERY = 57, 3, 20, 1024
+ROUGH = ("--hot-keys-counters", "32")
+"""Sketches so small that they overflow in most windows."""
+
+
+class KeyTruth:
+    """counts[series, route number from 0][key] is the exact number of operations."""
+
+    def __init__(self, trace: Path) -> None:
+        starts = truth_of(trace, routes=ROUTES, step_s=60).starts
+        self.counts: dict[tuple[str, int], Counter[bytes]] = {}
+        for line in lines_of(trace):
+            route = sum(start <= line.key for start in starts) - 1
+            self.counts.setdefault((line.op + "s", route), Counter())[line.key] += 1
+
+
+@pytest.fixture(scope="module")
+def truth(shared_trace: tuple[Path, Path]) -> KeyTruth:
+    """Counted by code of its own."""
+    return KeyTruth(shared_trace[0])
+
+
+async def cluster(processes: Processes, shared_trace: tuple[Path, Path], *options: str) -> tuple[list[Child], Child]:
+    """Three nodes that have taken the whole trace in with hot keys on, and a gateway."""
+    trace, leadership = map(str, shared_trace)
+    replay = ["--trace", trace, "--leadership", leadership, "--trace-start", str(START_MS), "--speed", "max"]
+    shared = [*replay, "--step", "60s", "--nodes", str(NODES), "--hot-keys", *options]
+    started = [processes.node("--node-index", str(index), *shared) for index in range(NODES)]
+    nodes = list(await asyncio.gather(*started))
+    return nodes, await processes.gateway([node.ready["grpc"] for node in nodes])
+
+
+def listed(body: dict[str, Any]) -> Iterator[tuple[bytes, int, int, int]]:
+    """(key, count, lower, upper) in the answer's order."""
+    for item in body["keys"]:
+        yield base64.b64decode(item["key_b64"]), item["count"], item["lower"], item["upper"]
+
+
+def check_bounds(body: dict[str, Any], true: Counter[bytes]) -> None:
+    """Every stated interval holds the true count, and keys come by count, then by key."""
+    found = list(listed(body))
+    for key, count, lower, upper in found:
+        assert lower <= true[key] <= upper, (body["route_id"], key)
+        assert lower <= count <= upper
+    assert [(-count, key) for key, count, *_ in found] == sorted((-count, key) for key, count, *_ in found)
+
+
+def check_nothing_is_missing(body: dict[str, Any], true: Counter[bytes]) -> None:
+    """What is not among the top is not above the guarantee, or there are more than so many that are."""
+    found = {key: count for key, count, *_ in listed(body)}
+    least = min(found.values()) if len(found) == TOP else 0
+    hidden = {key: times for key, times in true.items() if key not in found}
+    assert all(times <= least + body["error_bound"] for times in hidden.values())
+    above = {key for key, times in true.items() if times > max(body["error_bound"], body["sampled_n"] * 3.5 / 1024)}
+    if len(above) <= TOP:
+        assert above <= set(found), body["route_id"]
+
+
+@pytest.mark.parametrize("options", [(), ROUGH], ids=["default sketches", "sketches that overflow"])
+async def test_the_hot_keys_of_every_route_are_those_of_the_trace(
+    processes: Processes, shared_trace: tuple[Path, Path], truth: KeyTruth, options: tuple[str, ...]
+) -> None:
+    """Over HTTP, merged, reads and writes of all 57 routes: the top, its bounds, and nothing missing."""
+    _, gateway = await cluster(processes, shared_trace, *options)
+    rough = 0
+    for (series, route), true in truth.counts.items():
+        body = await ask(gateway, "hotkeys", route_id=route + 1, series=series)
+        assert (body["sampled_n"], body["dropped_samples"], body["degraded"]) == (true.total(), 0, False)
+        assert (body["fanout"]["responded"], body["confidence"]) == (NODES, 1.0)
+        check_bounds(body, true)
+        if options:
+            rough += body["error_bound"] > 0
+            assert body["error_bound"] <= true.total() * 3.5 / 32
+            least = list(listed(body))[-1][1] if len(body["keys"]) == TOP else 0
+            shown = {key for key, *_ in listed(body)}
+            assert all(times <= least + body["error_bound"] for key, times in true.items() if key not in shown)
+        else:
+            assert [(key, count) for key, count, *_ in listed(body)] == in_order(true)[:TOP]
+            check_nothing_is_missing(body, true)
+    assert len(truth.counts) > ROUTES
+    assert bool(rough) == bool(options)
+
+
+def in_order(true: Counter[bytes]) -> list[tuple[bytes, int]]:
+    """By count, descending; ties by key."""
+    return sorted(true.items(), key=lambda item: (-item[1], item[0]))
+
+
+async def test_sampled_hot_keys_keep_their_intervals(
+    processes: Processes, shared_trace: tuple[Path, Path], truth: KeyTruth
+) -> None:
+    """One in 4 operations: at least the stated share of all intervals holds, over 57 routes, both kinds, every key."""
+    _, gateway = await cluster(processes, shared_trace, "--hot-keys-sample", "4")
+    held = total = 0
+    seen_for_sure = {place: true for place, true in truth.counts.items() if true.total() >= 100}
+    for (series, route), true in seen_for_sure.items():
+        body = await ask(gateway, "hotkeys", route_id=route + 1, series=series, top=EVERY)
+        assert (body["sample_rate"], body["confidence"]) == (4, 0.95)
+        shown = {key: (lower, upper) for key, _, lower, upper in listed(body)}
+        for key, times in true.items():
+            low, high = shown.get(key, (0, body["error_bound"] if len(shown) < EVERY else times))
+            held += low <= times <= high
+            total += 1
+    assert total > 10_000
+    assert held / total >= 0.95
+
+
+async def test_grpcurl_asks_a_node_and_the_cluster(
+    processes: Processes, shared_trace: tuple[Path, Path], truth: KeyTruth, grpcurl: str
+) -> None:
+    """Without any proto file at hand; the cluster's count is the sum of the nodes'."""
+    nodes, gateway = await cluster(processes, shared_trace)
+    asked = {"route_id": 1, "series": "KEYVIZ_SERIES_READS", "top": 1}
+    [(hottest, times)] = in_order(truth.counts["reads", 0])[:1]
+    answers = {
+        path: json.loads(call(grpcurl, gateway.ready["grpc"], path, data=asked).stdout)
+        for path in ("keyviz.v1.KeyViz/GetHotKeys", "Admin/GetHotKeys")
+    }
+    for answer in answers.values():
+        [item] = answer["keys"]
+        assert (base64.b64decode(item["key"]), int(item["count"])) == (hottest, times)
+        assert [outcome["kind"] for outcome in answer["outcomes"]] == ["OUTCOME_KIND_OK"] * NODES
+    told = 0
+    for node in nodes:
+        everything = json.loads(
+            call(grpcurl, node.ready["grpc"], "keyviz.v1.KeyViz/GetHotKeys", data=asked | {"top": 0}).stdout
+        )
+        told += sum(int(i["count"]) for i in everything["keys"] if base64.b64decode(i["key"]) == hottest)
+    assert told == times
+    refused = call(grpcurl, nodes[0].ready["grpc"], "keyviz.v1.KeyViz/GetHotKeys", data={"route_id": 58})
+    assert "NotFound" in refused.stderr
+    assert "no_snapshot" in refused.stderr
+
+
+async def test_a_node_records_no_keys_unless_told_to(processes: Processes) -> None:
+    """Off by default, and the whole way up says so."""
+    node = await processes.node("--workload", "demo", "--step", "1s", "--history", "5s")
+    gateway = await processes.gateway([node.ready["grpc"]])
+    url = f"http://{gateway.ready['http']}/admin/api/v1/keyviz/hotkeys"
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        answer = await client.get(url, params={"route_id": 1})
+    assert (answer.status_code, answer.json()["error"]) == (503, "hotkeys_disabled")

@@ -1,0 +1,39 @@
+"""Bounded memories."""
+
+from __future__ import annotations
+
+from keyviz_grpc.kept import Kept, KeptByIdentity
+
+
+def test_the_longest_unused_goes_first() -> None:
+    """Looking at a value is using it."""
+    kept: Kept[str, int] = Kept(2)
+    kept.put("a", 1)
+    kept.put("b", 2)
+    assert kept.get("a") == 1
+    kept.put("c", 3)
+    assert (kept.get("a"), kept.get("b"), kept.get("c")) == (1, None, 3)
+
+
+def test_weights_add_up_and_are_given_back() -> None:
+    """A heavy value takes the room of several; one put anew counts once; one that never fits is not kept."""
+    kept: Kept[str, int] = Kept(10)
+    for name, weight in (("a", 4), ("a", 5), ("b", 5), ("c", 11)):
+        kept.put(name, weight, weight)
+    assert (kept.get("a"), kept.get("b"), kept.get("c")) == (5, 5, None)
+    kept.put("d", 6, 6)
+    assert (kept.get("a"), kept.get("b"), kept.get("d")) == (None, None, 6)
+
+
+def test_results_are_found_by_the_objects_themselves() -> None:
+    """Equal objects are not the same; the objects stay alive, so their place in memory stays theirs."""
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(1)
+        return len(made)
+
+    kept: KeptByIdentity[int] = KeptByIdentity(8)
+    one, other = [1], [1]
+    assert [kept.get((one,), make), kept.get((one,), make), kept.get((other,), make)] == [1, 1, 2]
+    assert kept.get((one, other), make) == 3
