@@ -51,12 +51,12 @@ class KeptByIdentity(Generic[Value]):
     def __init__(self, limit: int) -> None:
         self._kept: Kept[tuple[int, ...], tuple[tuple[object, ...], Value]] = Kept(limit)
 
-    def get(self, objects: tuple[object, ...], make: Callable[[], Value]) -> Value:
-        """The result for these objects, made now where it is not known."""
+    def get(self, objects: tuple[object, ...], make: Callable[[], Value], weight: int = 1) -> Value:
+        """The result for these objects, made now where it is not known; `weight` as for `Kept`."""
         key = tuple(map(id, objects))
         found = self._kept.get(key)
         if found is not None:
             return found[1]
         value = make()
-        self._kept.put(key, (objects, value))
+        self._kept.put(key, (objects, value), weight)
         return value

@@ -18,6 +18,7 @@ VERSION: Final = 1
 WIDTHS: Final = (1, 2, 4, 8)
 _IS_WIDTH: Final = np.isin(np.arange(256), (0, *WIDTHS))
 KEPT_BYTES: Final = 32 << 20
+KEPT_CELLS: Final = 1 << 21
 MAX_KEPT_IDENTITIES: Final = 1 << 16
 
 # Catalogues and leaders change rarely: one side keeps the bytes, the other what they meant, found by all of them.
@@ -26,8 +27,16 @@ _catalogues: Kept[bytes, Catalogue] = Kept(KEPT_BYTES)
 _tables: Kept[bytes, NDArray[np.uint64]] = Kept(KEPT_BYTES)
 
 
+# A node hands out the same matrix until its next window closes, however many ask.
+_packed: KeptByIdentity[pb.KeyVizColumnar] = KeptByIdentity(KEPT_CELLS)
+
+
 def encode_columnar(matrix: Matrix) -> pb.KeyVizColumnar:
-    """The packed form of a matrix."""
+    """The packed form of a matrix; copy it, for the next caller may get the same message."""
+    return _packed.get((matrix,), lambda: _encode(matrix), matrix.values.size + 1)
+
+
+def _encode(matrix: Matrix) -> pb.KeyVizColumnar:
     tops = matrix.values.max(axis=1, initial=0)
     widths = np.zeros(len(tops), np.uint8)
     for width, floor in ((1, 0), (2, 0xFF), (4, 0xFFFF), (8, 0xFFFFFFFF)):
@@ -48,21 +57,29 @@ def encode_columnar(matrix: Matrix) -> pb.KeyVizColumnar:
 
 def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:
     shares = matrix.shares
-    codes = np.zeros(0, np.uint32) if matrix.codes is None else matrix.codes[matrix.values > 0]
-    used, renumbered = np.unique(np.concatenate([np.zeros(1, np.uint32), codes, shares.codes]), return_inverse=True)
-    cell_count = len(codes)
-    codes = renumbered[1 : 1 + cell_count].astype(np.uint32)
-    share_codes = renumbered[1 + cell_count :]
+    run_codes, run_lengths = _runs(matrix)
+    used, renumbered = np.unique(np.concatenate([np.zeros(1, np.uint32), run_codes, shares.codes]), return_inverse=True)
     message.identity_groups.extend(matrix.identities[used[1:], 0].tolist())
     message.identity_terms.extend(matrix.identities[used[1:], 1].tolist())
-    if codes.any():
-        starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), codes[1:] != codes[:-1]]))
-        message.run_codes.extend(codes[starts].tolist())
-        message.run_lengths.extend(np.diff(np.append(starts, len(codes))).tolist())
+    share_codes = renumbered[1 + len(run_codes) :]
+    if run_codes.any():
+        message.run_codes.extend(renumbered[1 : 1 + len(run_codes)].tolist())
+        message.run_lengths.extend(run_lengths.tolist())
     cells = shares.rows * len(matrix.columns) + shares.columns
     message.share_cell_deltas.extend(np.diff(cells, prepend=0).tolist())
     message.share_codes.extend(share_codes.tolist())
     message.share_values.extend(shares.values.tolist())
+
+
+def _runs(matrix: Matrix) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Codes of the cells with traffic, in cell order, as (codes, lengths) of runs."""
+    if matrix.codes is None:
+        return np.zeros(0, np.uint32), np.zeros(0, np.int64)
+    codes = matrix.codes.ravel().take(np.flatnonzero(matrix.values.ravel() != 0))
+    if len(codes) == 0:
+        return codes, np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), codes[1:] != codes[:-1]]))
+    return codes[starts], np.diff(np.append(starts, len(codes)))
 
 
 def _catalogue_bytes(catalogue: Catalogue) -> bytes:
