@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.measure import as_table, write_json
 from benchmarks.parts import single_parts
 from benchmarks.request import whole_requests
+from benchmarks.ring import full_ring
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer cases and samples, within two minutes")
     quick: bool = parser.parse_args().quick
-    results = [*single_parts(quick=quick), *whole_requests(quick=quick)]
+    results = [*single_parts(quick=quick), *full_ring(quick=quick), *whole_requests(quick=quick)]
     print(as_table(results))
     write_json(results, Path("build/bench.json"))
 

@@ -42,20 +42,25 @@ def keep_freed_memory() -> bool:
     return all(results)
 
 
+def give_back() -> bool:
+    """Returns freed memory to the system now; False where the C library cannot be told so. Takes milliseconds."""
+    library = _glibc()
+    return library is not None and bool(library.malloc_trim(0))
+
+
 async def give_back_when_idle(work_done: Callable[[], int], *, idle_s: float = IDLE_S) -> None:
     """Returns freed memory to the system whenever nothing was done for `idle_s` after something was; never ends.
 
     work_done: a number that grows with every piece of work.
     """
-    library = _glibc()
-    if library is None:
+    if _glibc() is None:
         return
     given_back_at = seen = work_done()
     while True:
         await asyncio.sleep(idle_s)
         now = work_done()
         if now == seen and now != given_back_at:
-            await asyncio.to_thread(library.malloc_trim, 0)
+            await asyncio.to_thread(give_back)
             given_back_at = now
             log.debug("freed memory given back to the system")
         seen = now

@@ -41,7 +41,7 @@ class Column:
     """
 
     counts: dict[Series, NDArray[np.unsignedinteger]]
-    codes: NDArray[np.uint32]
+    codes: NDArray[np.unsignedinteger]
     frozen: FrozenShares
     soft: dict[Series, NDArray[np.bool_]] | None = None
 
@@ -51,7 +51,7 @@ class Column:
         return np.flatnonzero((reads > 0) | (writes > 0))
 
 
-def narrow(values: NDArray[np.uint64]) -> NDArray[np.unsignedinteger]:
+def narrow(values: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
     """A copy in the narrowest of uint8, 16, 32, 64 that holds every value."""
     top = int(values.max()) if len(values) else 0
     return values.astype(np.min_scalar_type(top))
@@ -70,7 +70,8 @@ def added(old: Column, new: Column) -> Column:
     slots, codes = slots[order], codes[order]
     writes = np.concatenate([shares.writes for shares in lists])[order]
     write_bytes = np.concatenate([shares.write_bytes for shares in lists])[order]
-    return Column(counts, *settle(slots, codes, writes, write_bytes, size=size), soft=_either(old.soft, new.soft, size))
+    shown, frozen = settle(slots, codes, writes, write_bytes, size=size)
+    return Column(counts, narrow(shown), frozen, _either(old.soft, new.soft, size))
 
 
 def settle(

@@ -5,26 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from typing import Protocol
+from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
 
-class Ticking(Protocol):
-    """Something to be woken regularly."""
-
-    def tick(self) -> None:
-        """Does what is due; called from the drainer's thread."""
-        ...
-
-
 class Drainer:
-    """Calls `target.tick()` about every `interval_s` seconds until stopped, or until the target is gone."""
+    """Calls a bound method about every `interval_s` seconds until stopped, or until the method's owner is gone."""
 
-    def __init__(self, target: Ticking, interval_s: float) -> None:
+    def __init__(self, work: Callable[[], None], interval_s: float) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=_run, args=(weakref.ref(target), self._stop, interval_s), name="keyviz-drainer", daemon=True
+            target=_run, args=(weakref.WeakMethod(work), self._stop, interval_s), name="keyviz-drainer", daemon=True
         )
         self._thread.start()
 
@@ -35,13 +27,13 @@ class Drainer:
             self._thread.join()
 
 
-def _run(target: weakref.ref[Ticking], stop: threading.Event, interval_s: float) -> None:
+def _run(work: weakref.WeakMethod[Callable[[], None]], stop: threading.Event, interval_s: float) -> None:
     while not stop.wait(interval_s):
-        alive = target()
+        alive = work()
         if alive is None:
             return
         try:
-            alive.tick()
+            alive()
         except Exception:
             # The counters are still there; a store must not lose its statistics for ever to one bad tick.
             log.exception("folding observed operations failed, trying again at the next tick")

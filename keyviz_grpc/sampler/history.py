@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.outcome import History
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.sampler.column import Column
+from keyviz_grpc.sampler.ring import Held
 
 # Two lives must not share numbers, not even when a clock that went back gave both one incarnation.
 START_BITS: Final = 62
 
-Held = Sequence[tuple[int, Column]]
+Columns = Sequence[tuple[int, Held]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +59,8 @@ class HistoryNumber:
 
 
 def what_is_left(
-    held: Held, query: MatrixQuery, *, node_id: str, incarnation: int, number: int, newest_unix_ms: int
-) -> tuple[Held, History | None]:
+    held: Columns, query: MatrixQuery, *, node_id: str, incarnation: int, number: int, newest_unix_ms: int
+) -> tuple[Columns, History | None]:
     """Of the columns asked for those that the caller lacks, and what the answer says of its history.
 
     None where the answer is not of every row: such an answer cannot be remembered.

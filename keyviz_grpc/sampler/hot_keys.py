@@ -23,7 +23,7 @@ class HotKeys:
         self.recorder = HotKeyRecorder(settings)
         self.note = self.recorder.note
         self._ranges: dict[int, KeyRange] = {}
-        self._drainer = Drainer(self.recorder, interval_s)
+        self._drainer = Drainer(self.recorder.tick, interval_s)
 
     def registered(self, routes: Iterable[Route]) -> None:
         """Routes have these ranges from now on; what was noted before was claimed before."""

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.budget import fold_runs
 from keyviz_grpc.merge.shares import dominant
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
-from keyviz_grpc.sampler.column import Column
+from keyviz_grpc.sampler.column import FrozenShares
+from keyviz_grpc.sampler.ring import Held
+from keyviz_grpc.sampler.stretch import stretches
 
 
 def matrix_of(
     series: Series,
-    columns: Sequence[tuple[int, Column]],
+    columns: Sequence[tuple[int, Held]],
     *,
     slots: NDArray[np.int64],
     starts: NDArray[np.int64],
@@ -28,20 +30,26 @@ def matrix_of(
     recode maps the columns' identity codes to rows of `identities`, uint64[I, 2], sorted by (group, term).
     """
     stamps = np.array([stamp for stamp, _ in columns], np.int64)
-    values = np.zeros((len(slots), len(columns)), np.uint64)
-    codes = np.zeros(values.shape, np.uint32)
-    soft = np.zeros(values.shape, np.bool_)
-    for at, (_, column) in enumerate(columns):
-        size = len(column.codes)
-        inside = slots < size
-        where = slots[inside]
-        values[inside, at] = column.counts[series][where]
-        if series.is_write:
-            codes[inside, at] = recode[column.codes[where]]
-        if column.soft is not None:
-            soft[inside, at] = column.soft[series][where]
-    codes[values == 0] = 0
-    shares = _shares(series, columns, slots, recode) if series.is_write else Shares.none()
+    shape = (len(slots), len(columns))
+    values, codes = np.zeros(shape, np.uint64), np.zeros(shape, np.uint32)
+    soft: NDArray[np.bool_] | None = None
+    listed: list[FrozenShares] = []
+    # Routes that were registered in key order have their slots in that order, and need no gathering.
+    in_order = bool((slots == np.arange(len(slots))).all())
+    for first, stretch in stretches(series, [held for _, held in columns]):
+        size, width = stretch.values.shape
+        rows: slice | NDArray[np.bool_] = slice(min(size, len(slots))) if in_order else slots < size
+        own = rows if in_order else slots[rows]
+        ats = slice(first, first + width)
+        values[rows, ats] = stretch.values[own]
+        if stretch.codes is not None:
+            codes[rows, ats] = recode[stretch.codes[own]]
+        if stretch.soft is not None:
+            soft = np.zeros(shape, np.bool_) if soft is None else soft
+            soft[rows, ats] = stretch.soft[own]
+        listed += stretch.frozen
+    codes *= values > 0
+    shares = _shares(series, listed, slots, recode) if series.is_write else Shares.none()
     if len(shares):
         cells = shares.rows * len(columns) + shares.columns
         firsts, winners = dominant(cells, shares.codes, shares.values, identities)
@@ -55,7 +63,7 @@ def matrix_of(
         identities,
         codes if codes.any() else None,
         shares,
-        soft=soft if soft.any() else None,
+        soft=soft if soft is not None and soft.any() else None,
     )
     return matrix if single else fold_runs(matrix, starts, catalogue)
 
@@ -65,9 +73,9 @@ def _one_a_slot(count: int) -> Catalogue:
 
 
 def _shares(
-    series: Series, columns: Sequence[tuple[int, Column]], slots: NDArray[np.int64], recode: NDArray[np.uint32]
+    series: Series, columns: Sequence[FrozenShares], slots: NDArray[np.int64], recode: NDArray[np.uint32]
 ) -> Shares:
-    listed = [(at, column.frozen) for at, (_, column) in enumerate(columns) if len(column.frozen.slots)]
+    listed = [(at, frozen) for at, frozen in enumerate(columns) if len(frozen.slots)]
     if not listed:
         return Shares.none()
     row_of = np.full(int(slots.max(initial=-1)) + 1, -1, np.int64)

@@ -23,9 +23,10 @@ from keyviz_grpc.model import Catalogue, Matrix, SampleRole, Series
 from keyviz_grpc.outcome import Answer, GroupLeader, Member, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler.batch import Batch, batch_of
+from keyviz_grpc.sampler.block import Block
 from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.drainer import Drainer
-from keyviz_grpc.sampler.history import Held, HistoryNumber, ShownRows, what_is_left
+from keyviz_grpc.sampler.history import Columns, HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.hot_keys import HotKeys
 from keyviz_grpc.sampler.picture import matrix_of
 from keyviz_grpc.sampler.ring import Ring
@@ -36,6 +37,8 @@ from keyviz_grpc.sampler.window import OpenWindow
 SIZE_BITS: Final = 34
 SIZE_LIMIT: Final = 1 << SIZE_BITS
 CHUNK: Final = 1 << 19  # CHUNK * SIZE_LIMIT = 2^53: sums of one chunk are exact in floating point
+KEPT_MATRICES: Final = 4
+LARGEST_KEPT_BYTES: Final = 8 << 20
 _READ, _WRITE = Op.READ, Op.WRITE
 
 
@@ -114,7 +117,7 @@ class Sampler:
         self._note = None if self._hot is None else self._hot.note
         self._beat_ms = clock() * 1000
         self._enter(self._beat_ms)
-        self._drainer = Drainer(self, drain_interval_s)
+        self._drainer = Drainer(self._beat, drain_interval_s)
 
     # --- the hot path
 
@@ -316,6 +319,24 @@ class Sampler:
         with self._lock:
             self._settle()
 
+    def _beat(self) -> None:
+        self.tick()
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Packs columns that are past change; called by the drainer, harmless elsewhere.
+
+        The work is done without the lock, so that nobody who counts or asks waits for it.
+        """
+        while True:
+            with self._lock:
+                due = self._ring.due()
+            if not due:
+                return
+            block = Block.of([column for _, column in due])
+            with self._lock:
+                self._ring.pack(due, block)
+
     def advance_to(self, unix_ms: int) -> None:
         """States that the process ran until `unix_ms`: closes every window that ends by then, idle ones as zeros.
 
@@ -325,6 +346,7 @@ class Sampler:
             self._drain()
             if unix_ms > self._beat_ms:
                 self._pass(float(unix_ms), ran=True)
+        self.tidy()
 
     def close(self) -> None:
         """Ends the drainer's thread. What was counted stays and can be asked for."""
@@ -451,7 +473,7 @@ class Sampler:
     def _assemble(
         self,
         series: Series,
-        held: Held,
+        held: Columns,
         shown: ShownRows,
         table: NDArray[np.uint64],
     ) -> Matrix:
@@ -469,8 +491,11 @@ class Sampler:
         )
 
     def _remember(self, key: tuple[object, ...], matrix: Matrix) -> None:
+        size_bytes = matrix.values.nbytes + (0 if matrix.codes is None else matrix.codes.nbytes)
+        if size_bytes > LARGEST_KEPT_BYTES:
+            return
         with self._lock:
-            while len(self._matrix_cache) >= 4:
+            while len(self._matrix_cache) >= KEPT_MATRICES:
                 del self._matrix_cache[next(iter(self._matrix_cache))]
             self._matrix_cache[key] = matrix
 

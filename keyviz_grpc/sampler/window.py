@@ -92,7 +92,7 @@ class OpenWindow:
             Series.WRITES: narrow(totals[0]),
             Series.WRITE_BYTES: narrow(totals[1]),
         }
-        return Column(counts, shown, frozen, self._soft(totals))
+        return Column(counts, narrow(shown), frozen, self._soft(totals))
 
     def _soft(self, writes: NDArray[np.uint64]) -> dict[Series, NDArray[np.bool_]] | None:
         """Which estimates are outside +-5 % at 95 % confidence.
