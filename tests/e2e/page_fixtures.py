@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import time
@@ -12,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
 from gateway.app import create_app
 from gateway.serving import http_server
@@ -205,11 +206,21 @@ class Opened:
         """Waits until the picture shows everything that the page knows."""
         await expect(self.page.locator("#frame[data-port]:not([data-pending])")).to_have_count(1, timeout=15_000)
 
+    async def port(self) -> tuple[float, float, float, float]:
+        """First and last column, first and last row in view, as fractions."""
+        await self.drawn()
+        x0, x1, y0, y1 = (await self.page.locator("#frame").get_attribute("data-port") or "").split(",")
+        return float(x0), float(x1), float(y0), float(y1)
+
+    async def until(self, holds: Callable[[float, float, float, float], bool], *, within_s: float = 10) -> None:
+        """Waits until what is in view is as wanted."""
+        async with asyncio.timeout(within_s):
+            while not holds(*await self.port()):  # noqa: ASYNC110 - the page announces nothing
+                await asyncio.sleep(0.02)
+
     async def cell(self, row: int, column: int) -> tuple[float, float, float, float]:
         """Left, top, width and height of a cell in CSS pixels of the heatmap; rows and columns as drawn, from 0."""
-        await self.drawn()
-        port = await self.page.locator("#frame").get_attribute("data-port")
-        x0, x1, y0, y1 = (float(number) for number in (port or "").split(","))
+        x0, x1, y0, y1 = await self.port()
         area = await self.get("heatmap").bounding_box()
         assert area is not None
         assert x0 <= column < x1, f"column {column} is not in view"
@@ -244,6 +255,11 @@ class Opened:
         return dict(parse_qsl(urlsplit(self.page.url).query))
 
 
+def _is_complaint(message: ConsoleMessage) -> bool:
+    # The browser itself notes every answer that is not 2xx, such as that a node has its hot keys off.
+    return message.type == "error" and not message.text.startswith("Failed to load resource")
+
+
 @contextlib.asynccontextmanager
 async def opened(
     browser: Browser,
@@ -267,7 +283,7 @@ async def opened(
     try:
         page = await context.new_page()
         complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(url)
         yield Opened(page, complaints)

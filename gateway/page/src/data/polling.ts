@@ -1,5 +1,5 @@
 /** Keeps the picture fresh: one question at a time, none while nobody looks. */
-import { effect } from "@preact/signals";
+import { computed, effect } from "@preact/signals";
 import { asking, fanout, matrix, nowMs, refused, session, staleSinceMs, take, view } from "../state";
 import { askMatrix } from "./asking";
 import type { View } from "./view";
@@ -69,10 +69,15 @@ export function keepFresh(): void {
     before = wanted;
     void refresh();
   });
+  let wasPaused = view.peek().paused;
+  const pace = computed(() => ({ paused: view.value.paused, refreshMs: view.value.refreshMs }));
   effect(() => {
-    const { paused, refreshMs } = view.value;
-    if (paused) window.clearTimeout(timer);
-    else if (own === null && refreshMs >= 0) plan();
+    const { paused } = pace.value;
+    if (own === null) {
+      if (wasPaused && !paused) tick();
+      else plan();
+    }
+    wasPaused = paused;
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && !view.peek().paused) tick();

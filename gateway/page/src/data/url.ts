@@ -5,8 +5,9 @@ import { SERIES } from "./wire";
 const LONGEST_ID = 200;
 const LATEST_MS = 253_402_300_799_999;
 
+const DAY_MS = 86_400_000;
 const SPANS: readonly (readonly [string, number])[] = [
-  ["d", 86_400_000],
+  ["d", DAY_MS],
   ["h", 3_600_000],
   ["m", 60_000],
   ["s", 1_000],
@@ -14,7 +15,8 @@ const SPANS: readonly (readonly [string, number])[] = [
 
 /** "15m" for 900000; milliseconds as they are where no unit fits. */
 export function writtenSpan(ms: number): string {
-  const unit = SPANS.find(([, length]) => ms % length === 0);
+  // A day is "24h", as the choice of ranges has it.
+  const unit = SPANS.find(([, length]) => ms % length === 0 && (length < DAY_MS || ms > length));
   return unit === undefined ? `${ms}ms` : `${ms / unit[1]}${unit[0]}`;
 }
 

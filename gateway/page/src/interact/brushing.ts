@@ -1,21 +1,19 @@
 /** A rectangle drawn over the plot becomes what is in view. */
-import { effect } from "@preact/signals";
 import { brush, type D3BrushEvent } from "d3-brush";
 import { select } from "d3-selection";
 import type { Box } from "../draw/layout";
 import { viewport } from "../state";
 import { LEAST, look } from "./moves";
-import { armed, selecting } from "./tool";
+import { selecting } from "./tool";
 
 const FEWEST_PIXELS = 4;
 
 export interface Brushing {
   /** The plot has moved or has another size. */
   place(plot: Box): void;
-  stop(): void;
 }
 
-/** svg: covers the frame; it takes the pointer only while a rectangle is to be drawn. */
+/** svg: covers the frame; styles let it take the pointer only while a rectangle is to be drawn. */
 export function brushing(svg: SVGSVGElement): Brushing {
   let plot: Box = { left: 0, top: 0, width: 1, height: 1 };
   const behaviour = brush<unknown>().keyModifiers(false).on("end", ended);
@@ -35,7 +33,6 @@ export function brushing(svg: SVGSVGElement): Brushing {
     look({ x0, x1, y0, y1 });
   }
 
-  const stop = effect(() => void (svg.style.pointerEvents = armed.value ? "all" : "none"));
   return {
     place(box) {
       if (box.left === plot.left && box.top === plot.top && box.width === plot.width && box.height === plot.height) return;
@@ -45,7 +42,6 @@ export function brushing(svg: SVGSVGElement): Brushing {
       layer.call(behaviour);
       layer.selectAll(".handle").remove();
     },
-    stop,
   };
 }
 

@@ -1,19 +1,23 @@
 /** Every way to change what is looked at, whatever asks for it: wheel, finger, key or button. */
 import { goBack } from "../data/history";
 import { inside, wholeOf, zoomOf, type Viewport } from "../data/viewport";
+import { scaled } from "./scaled";
 import { change, matrix, view, viewport, type Step } from "../state";
 
 /** Nearer than this nothing is gained: two windows, one row. */
 export const LEAST = { columns: 2, rows: 1 };
 
-const EDGE = 1e-3;
+/** This near to the newest column, in parts of what is in view, one means the column itself. */
+const EDGE = 0.02;
 
-/** Shows a part of the picture. It stays live only if it reaches the newest column. */
+/** Shows a part of the picture. It is live only if it reaches the newest column. */
 export function look(port: Viewport, step: Step = "push"): void {
   const shown = matrix.peek();
   if (shown === null || shown.columns === 0) return;
-  const next = inside(shown, port);
-  change({ zoom: zoomOf(shown, next), live: next.x1 >= shown.columns - EDGE }, step);
+  const near = shown.columns - port.x1;
+  const live = near < EDGE * (port.x1 - port.x0);
+  const next = inside(shown, live ? { ...port, x0: port.x0 + near, x1: shown.columns } : port);
+  change({ zoom: zoomOf(shown, next), live }, step);
 }
 
 export function lookAtAll(): void {
@@ -60,18 +64,4 @@ export function jumpToRow(row: number): void {
   let column = Math.min(shown.columns, Math.ceil(port.x1)) - 1;
   while (column > port.x0 && shown.known[column] !== 1) column -= 1;
   change({ zoom: zoomOf(shown, next), cell: { bucket: head.bucketId, columnMs: shown.stamps[column] ?? 0 } });
-}
-
-export interface Scaling {
-  readonly factor: number;
-  readonly least: number;
-  readonly most: number;
-  /** What stays where it is: 0 the beginning, 1 the end. */
-  readonly about: number;
-}
-
-export function scaled(from: number, to: number, { factor, least, most, about }: Scaling): readonly [number, number] {
-  const size = Math.min(most, Math.max(Math.min(least, most), (to - from) / factor));
-  const first = from + about * (to - from) - about * size;
-  return [first, first + size];
 }

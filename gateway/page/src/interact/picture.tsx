@@ -57,7 +57,6 @@ function bring(frame: HTMLDivElement, laidOut: (layout: Layout) => void): () => 
     frames(axes, stage, size),
     gestures(frame, () => stage.layout.plot),
     pointing(frame, heatmap, stage),
-    rectangle.stop,
     () => watch.disconnect(),
   ];
   return () => ends.forEach((end) => end());

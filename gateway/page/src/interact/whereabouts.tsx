@@ -6,6 +6,7 @@ import { tableOf } from "../scale/colour";
 import { clock } from "../scale/time";
 import { matrix, view, viewport } from "../state";
 import { back, look, lookAtAll } from "./moves";
+import { selecting } from "./tool";
 
 /** Where one is: what is in view in words, and the ways back. */
 export function Whereabouts() {
@@ -17,6 +18,15 @@ export function Whereabouts() {
   const times = ends.map((ms) => clock(ms, utc)).join(" – ");
   return (
     <nav class="whereabouts" aria-label="Where you are" data-testid="whereabouts">
+      <button
+        type="button"
+        data-testid="select-tool"
+        aria-pressed={selecting.value}
+        title="Draw a rectangle to look at (b, or drag with shift)"
+        onClick={() => (selecting.value = !selecting.value)}
+      >
+        Select
+      </button>
       <button type="button" data-testid="whole" disabled={zoom === null} title="All of the picture (0)" onClick={lookAtAll}>
         Everything
       </button>

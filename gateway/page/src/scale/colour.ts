@@ -3,6 +3,7 @@ import { codeOf, UNKNOWN, valueOf, ZERO } from "../data/codes";
 import type { Scale } from "../data/view";
 
 export const SHADES = 256;
+// Of the library's five even scales this one spans the most in CIELAB to common eyes and to all three kinds of dichromats.
 // The darkest shade stays apart from the ground, so that zero does not look like no data.
 const DARKEST = 0.06;
 

@@ -1,0 +1,39 @@
+import { describe, expect, test } from "vitest";
+import { ingest } from "../../src/data/ingest";
+import { bytesOfTyped, find } from "../../src/interact/finding";
+import { base64, matrixOf, wire, wireRow } from "../matrices";
+
+describe("finding", () => {
+  const matrix = matrixOf(["item/000", "order/000", "order/500", "user/000"]);
+  const found = (text: string) => find(matrix, text).map(({ bucketId }) => bucketId);
+  test("a bucket by its name or number first", () => {
+    expect(found("route:2")[0]).toBe("route:2");
+    expect(found("3")[0]).toBe("route:3");
+  });
+  test("the first row of keys that begin so", () => {
+    expect(found("order")[0]).toBe("route:1");
+  });
+  test("the row that holds a key, typed as text or as bytes", () => {
+    expect(found("order/4999")[0]).toBe("route:1");
+    expect(found("order/501")[0]).toBe("route:2");
+    expect(found("0x6f726465722f353031")[0]).toBe("route:2");
+    expect(found("zzz")).toEqual(["route:3"]);
+  });
+  test("slices and labels of a route with it, and labels by themselves", () => {
+    const rows = ["route:7", "route:7:login", "route:7#0", "route:70"].map((id) =>
+      wireRow(id, [1], { start: base64("k"), end: base64("l"), ...(id.endsWith("login") ? { label: "login" } : {}) }),
+    );
+    const labelled = ingest(wire([1000], rows), "");
+    expect(find(labelled, "7").slice(0, 3).map(({ bucketId }) => bucketId)).toEqual(["route:7", "route:7:login", "route:7#0"]);
+    expect(find(labelled, "login")[0]?.bucketId).toBe("route:7:login");
+  });
+  test("nothing for nothing, and for a key before every range", () => {
+    expect(found("  ")).toEqual([]);
+    expect(found("aaa")).toEqual([]);
+  });
+  test("bytes compare as bytes, above 127 too", () => {
+    expect(bytesOfTyped("0xFF00")).toBe("\u00ff\u0000");
+    expect(bytesOfTyped("é")).toBe("\u00c3\u00a9");
+    expect(bytesOfTyped("0xfff")).toBe("0xfff");
+  });
+});
