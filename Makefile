@@ -45,7 +45,7 @@ run: setup ## a three-node cluster with traffic, and its heatmap in the browser
 	@exec $(BIN)/keyviz-demo $(ARGS)
 
 test: setup ## the whole test suite
-	$(BIN)/python -m pytest $(TESTS) -m "not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
 
 test-long: setup ## the suites that take minutes
 	$(BIN)/python -m pytest $(TESTS) -m long $(PYTEST_ARGS)
