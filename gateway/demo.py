@@ -20,6 +20,7 @@ from keyviz_grpc.cli.logs import LogFormat, configure_logging
 from keyviz_grpc.cli.options import ADDRESS, FILE, SPEED, Duration, log_format_option, option
 from keyviz_grpc.cli.running import announce_ready, run, stop_requested
 from keyviz_grpc.replay import read_leadership, read_trace
+from keyviz_grpc.sampler import MAX_SLICES
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class DemoSettings:
     nodes: int
     http: str
     step_s: float
+    slices: int
     seed: int
     trace: Path | None
     leadership: Path | None
@@ -52,6 +54,7 @@ class DemoSettings:
     show_default="1s, with a trace 1m",
     help="Length of a column.",
 )
+@option("--slices", type=click.IntRange(1, MAX_SLICES), default=4, help="Rows of a route.")
 @option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, help="Seed of the synthetic traffic.")
 @option("--trace", type=FILE, default=None, help="Replay this trace (CSV, plain or .gz) in place of synthetic traffic.")
 @option("--leadership", type=FILE, default=None, help="Leadership changes that go with --trace (CSV, plain or .gz).")
@@ -62,6 +65,7 @@ def command(
     nodes: int,
     http: str,
     step: float | None,
+    slices: int,
     seed: int,
     trace: Path | None,
     leadership: Path | None,
@@ -77,6 +81,7 @@ def command(
         nodes=nodes,
         http=http,
         step_s=step_s,
+        slices=slices,
         seed=seed,
         trace=trace,
         leadership=leadership,
@@ -120,7 +125,8 @@ async def _start(settings: DemoSettings, children: list[Child]) -> None:
     shared = ["--log-format", settings.log_format, "--until-stdin-closes"]
     for index in range(settings.nodes):
         own = ["--listen", "127.0.0.1:0", "--node-index", str(index), "--nodes", str(settings.nodes)]
-        arguments = [*own, "--step", _written(settings.step_s), "--hot-keys", *traffic, *shared]
+        size = ["--step", _written(settings.step_s), "--slices", str(settings.slices)]
+        arguments = [*own, *size, "--hot-keys", *traffic, *shared]
         children.append(await Child.start(f"n{index + 1}", "keyviz_grpc.cli.node", arguments, forward=forward))
     nodes = list(children)
     await asyncio.gather(*(node.wait_ready() for node in nodes))

@@ -25,13 +25,17 @@ _SUSPENDED_MS: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class SamplerSettings:
-    """The sampler's size and name; `node_id` is also this node's name as a leader. hot_keys None: not recorded."""
+    """The sampler's size and name; `node_id` is also this node's name as a leader. hot_keys None: not recorded.
+
+    slices: in how many every route is counted.
+    """
 
     node_id: str
     step_ms: int
     columns: int
     max_tracked_routes: int
     hot_keys: HotKeysSettings | None = None
+    slices: int = 1
 
     def sampler(self, *, clock: Callable[[], float] = time.time, stall_s: float = 1.0) -> Sampler:
         """A sampler of this size that goes by this clock."""
@@ -40,6 +44,7 @@ class SamplerSettings:
             step_ms=self.step_ms,
             columns=self.columns,
             max_tracked_routes=self.max_tracked_routes,
+            slices=self.slices,
             clock=clock,
             stall_s=stall_s,
             version=VERSION,

@@ -30,6 +30,7 @@ from keyviz_grpc.cli.options import (
 from keyviz_grpc.cli.running import announce_ready, run, stop_requested
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.hotkeys import HotKeysSettings
+from keyviz_grpc.sampler import MAX_SLICES
 from keyviz_grpc.server import ServerSettings, check_exposure, serve_node
 from keyviz_grpc.tracing import start_tracing
 
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 @option("--step", type=Duration(at_least_s=0.01, at_most_s=86400), default="60s", help="Length of a column.")
 @option("--columns", type=click.IntRange(1, 1_000_000), default=1440, help="How many closed columns are held.")
 @option("--max-routes", type=click.IntRange(1), default=10_000, help="Routes counted one by one; more are aggregated.")
+@option("--slices", type=click.IntRange(1, MAX_SLICES), default=1, help="Rows of a route; --max-routes counts them.")
 @option("--sampler/--no-sampler", default=True, help="Without a sampler a node says that it has none.")
 @option("--hot-keys", is_flag=True, default=False, help="Record hot keys; answers then hold user keys.")
 @option("--hot-keys-sample", type=click.IntRange(1, 1 << 20), default=1, help="Look at one in so many operations.")
@@ -96,6 +98,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     step: float,
     columns: int,
     max_routes: int,
+    slices: int,
     sampler: bool,
     hot_keys: bool,
     hot_keys_sample: int,
@@ -154,7 +157,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     feeder = None
     if sampler:
         feeder = feeder_of(
-            SamplerSettings(own_id, round(step * 1000), columns, max_routes, recorded),
+            SamplerSettings(own_id, round(step * 1000), columns, max_routes, recorded, slices),
             Place(node_index, nodes, ids),
             TrafficSettings(workload, seed, rate, history, trace, leadership, speed, trace_start),
         )

@@ -2,6 +2,6 @@
 
 from keyviz_grpc.sampler.sampler import Sampler
 from keyviz_grpc.sampler.stats import SamplerStats
-from keyviz_grpc.sampler.types import Op, PackedKeys, Route
+from keyviz_grpc.sampler.types import MAX_SLICES, Op, PackedKeys, Route
 
-__all__ = ["Op", "PackedKeys", "Route", "Sampler", "SamplerStats"]
+__all__ = ["MAX_SLICES", "Op", "PackedKeys", "Route", "Sampler", "SamplerStats"]

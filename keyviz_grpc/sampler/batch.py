@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,16 +12,50 @@ from numpy.typing import ArrayLike, NDArray
 from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.sampler.types import Op, PackedKeys
 
+WORD_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyBytes:
+    """n keys: key i is the lengths[i] bytes of `data` from starts[i] on. data: uint8, 8 zeros longer than all keys."""
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def key(self, number: int) -> bytes:
+        """One key."""
+        start = int(self.starts[number])
+        return self.data[start : start + int(self.lengths[number])].tobytes()
+
+    def words(self, chosen: NDArray[np.int64], skips: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Of each key number chosen[i] the 8 bytes after the first skips[i], zeros past its end, big-endian."""
+        last = len(self.data) - WORD_BYTES
+        every = np.ndarray((last + 1,), ">u8", self.data, strides=(1,))
+        words: NDArray[np.uint64] = every[np.minimum(self.starts[chosen] + skips, last)].astype(np.uint64)
+        have = self.lengths[chosen] - skips
+        short = np.flatnonzero(have < WORD_BYTES)
+        if len(short):
+            missing = (WORD_BYTES - np.maximum(have[short], 0)).astype(np.uint64) * np.uint64(8)
+            kept = np.where(missing < 64, words[short] >> missing << missing, np.uint64(0))
+            words[short] = kept
+        return words
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """n operations: route_ids uint64[n], writes int64[n] (1 = write), sizes uint64[n] (key + value bytes)."""
+    """n operations: route_ids uint64[n], writes int64[n] (1 = write), sizes uint64[n] (key + value bytes).
+
+    kept: int64[n], the numbers in `keys` of its operations, None for all.
+    """
 
     route_ids: NDArray[np.uint64]
     writes: NDArray[np.int64]
     sizes: NDArray[np.uint64]
     labels: Sequence[str] | None
     at_unix_ms: NDArray[np.int64] | None
+    keys: Sequence[bytes] | PackedKeys
+    kept: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.route_ids)
@@ -30,7 +65,21 @@ class Batch:
         kept = np.flatnonzero(np.random.default_rng().random(len(self)) * one_in < 1.0)
         labels = None if self.labels is None else [self.labels[number] for number in kept.tolist()]
         at = None if self.at_unix_ms is None else self.at_unix_ms[kept]
-        return Batch(self.route_ids[kept], self.writes[kept], self.sizes[kept], labels, at)
+        return Batch(self.route_ids[kept], self.writes[kept], self.sizes[kept], labels, at, self.keys, kept)
+
+    @property
+    def key_bytes(self) -> KeyBytes:
+        """The keys as bytes in one array; made anew at every call."""
+        keys, spare = self.keys, np.zeros(WORD_BYTES, np.uint8)
+        if isinstance(keys, PackedKeys):
+            data, lengths, starts = np.concatenate([keys.data, spare]), keys.lengths(), keys.offsets[:-1]
+        else:
+            data = np.frombuffer(b"".join([*keys, spare.tobytes()]), np.uint8)
+            lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+            starts = np.cumsum(lengths) - lengths
+        if self.kept is None:
+            return KeyBytes(data, starts, lengths)
+        return KeyBytes(data, starts[self.kept], lengths[self.kept])
 
 
 def batch_of(
@@ -64,7 +113,7 @@ def batch_of(
     _refuse("value_sizes", values, (values < 0) | (values >= 1 << 33), "must be bytes, not negative, below 2^33")
     if at is not None:
         _refuse("at_unix_ms", at, at < 0, "must not be negative")
-    return Batch(ids, writes, (lengths + values).astype(np.uint64), labels, at)
+    return Batch(ids, writes, (lengths + values).astype(np.uint64), labels, at, keys)
 
 
 def _lengths(keys: Sequence[bytes]) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Which bucket an operation counts in: routes, labels, aggregates past the tracked limit, and what became of old ones.
 
-Every bucket has a slot, its index in all counter arrays. A slot outlives its bucket's route while history shows it
-and is used again afterwards.
+Every bucket has a slot, its index in all counter arrays; a route counted in slices has a bucket and a slot for each.
+A slot outlives its bucket's route while history shows it and is used again afterwards.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.errors import InvalidRequest, UnknownRoute
 from keyviz_grpc.model import MAX_ROUTE_IDS, Row, SampleRole
+from keyviz_grpc.sampler.places import CutTable, Place, RouteTable, numbers_of
+from keyviz_grpc.sampler.slices import Division, division_of
 from keyviz_grpc.sampler.types import Route
 
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 _Home = tuple[int, str, bytes, bytes]
+"""(route id, bucket id, start, end)"""
 
 
 @dataclass(slots=True)
@@ -36,11 +39,13 @@ class Buckets:
 
     groups: uint64[capacity], the Raft group of each slot; last_active_unix_ms: int64[capacity], the newest column with
     traffic; seen: bool[2, capacity], whether a slot ever had reads, writes. `version` grows whenever the rows that a
-    matrix shows may have changed.
+    matrix shows may have changed. slices: in how many a route is counted that does not say so itself. The limit
+    counts slices: every one has counters of its own in every column.
     """
 
-    def __init__(self, max_tracked_routes: int) -> None:
+    def __init__(self, max_tracked_routes: int, slices: int = 1) -> None:
         self.max_tracked_routes = max_tracked_routes
+        self.default_slices = slices
         self.routes: dict[int, Route] = {}
         self.groups: NDArray[np.uint64] = np.zeros(64, np.uint64)
         self.last_active_unix_ms: NDArray[np.int64] = np.zeros(64, np.int64)
@@ -50,7 +55,9 @@ class Buckets:
         self._free: list[int] = []
         self._by_home: dict[_Home, int] = {}
         self._by_aggregate: dict[str, int] = {}
-        self._slot_of: dict[tuple[int, str], int] = {}
+        self._place_of: dict[tuple[int, str], Place] = {}
+        self._fresh: list[int] = []
+        self._tables: tuple[RouteTable, CutTable] | None = None
         self._labelled = 0
         self._planned = True
 
@@ -80,6 +87,7 @@ class Buckets:
         for route in added:
             moved += self._register(route)
         self._planned = False
+        self._tables = None
         self.version += 1
         return moved
 
@@ -89,34 +97,44 @@ class Buckets:
             bucket.live = False
 
     def _of_route(self, route_id: int) -> list[_Bucket]:
-        slots = {slot for (owner, _), slot in self._slot_of.items() if owner == route_id} if self._labelled else set()
-        plain = self._slot_of.get((route_id, ""))
-        slots |= {plain} if plain is not None else set()
-        buckets = [self._buckets[slot] for slot in slots]
+        labels = [label for (owner, label) in self._place_of if owner == route_id] if self._labelled else [""]
+        places = [self._place_of[route_id, label] for label in labels if (route_id, label) in self._place_of]
+        buckets = [self._buckets[slot] for place in places for slot in place.slots]
         return [bucket for bucket in buckets if bucket is not None and bucket.home is not None]
 
     def _register(self, route: Route) -> list[int]:
         before = self.routes.get(route.route_id)
         self.routes[route.route_id] = route
+        division = division_of(route, self.default_slices)
         moved: list[int] = []
-        labels = [label for (owner, label) in self._slot_of if owner == route.route_id] if self._labelled else [""]
+        labels = [label for (owner, label) in self._place_of if owner == route.route_id] if self._labelled else [""]
         for label in labels:
-            slot = self._slot_of.get((route.route_id, label))
-            bucket = None if slot is None else self._buckets[slot]
-            if slot is None or bucket is None or bucket.home is None:
+            place = self._place_of.get((route.route_id, label))
+            if place is None or place.division is None:
                 continue
-            if (bucket.row.start, bucket.row.end) != (route.start, route.end):
-                self._show_as_old_range(slot, bucket)
-                del self._slot_of[route.route_id, label]
-                if label:
-                    self._labelled -= 1
+            if place.division != division:
+                self._leave(route, label, place, division)
                 continue
-            bucket.live = True
-            if int(self.groups[slot]) != route.raft_group_id:
-                moved.append(slot)
+            for slot in place.slots:
+                bucket = self._buckets[slot]
+                if bucket is not None:
+                    bucket.live = True
+                if int(self.groups[slot]) != route.raft_group_id:
+                    moved.append(slot)
         if before is not None and before.raft_group_id != route.raft_group_id:
             self._planned = False
         return moved
+
+    def _leave(self, route: Route, label: str, place: Place, division: Division) -> None:
+        """The route is divided anew: rows whose id now means another range show their old one from now on."""
+        stay = {(row.bucket_id, row.start, row.end) for row in _rows_of(route, label, division)}
+        for slot in place.slots:
+            bucket = self._buckets[slot]
+            if bucket is not None and (bucket.row.bucket_id, bucket.row.start, bucket.row.end) not in stay:
+                self._show_as_old_range(slot, bucket)
+        del self._place_of[route.route_id, label]
+        if label:
+            self._labelled -= len(place.slots)
 
     def _show_as_old_range(self, slot: int, bucket: _Bucket) -> None:
         # The id now means another range; what was counted before stays under the range that it was counted in.
@@ -130,50 +148,64 @@ class Buckets:
         )
         bucket.live = False
 
-    def slot_of(self, route_id: int, label: str) -> int:
-        """The slot in which an operation counts now.
+    def place_of(self, route_id: int, label: str) -> Place:
+        """The slots in which an operation counts now.
 
         Raises UnknownRoute for an id that was never registered, InvalidRequest for a label that is not a label.
-        A route that was removed counts on in its bucket. A label past the limit counts in the plain bucket.
+        A route that was removed counts on in its buckets. A label past the limit counts in the plain ones.
         """
         if label and not LABEL.fullmatch(label):
             raise InvalidRequest("label", label, "must be 1 to 128 of the characters A-Z, a-z, 0-9, _ and -")
         self._plan()
-        found = self._slot_of.get((route_id, label))
+        found = self._place_of.get((route_id, label))
         if found is not None:
             return found
-        plain = self._slot_of.get((route_id, ""))
-        route = self.routes.get(route_id)
-        if plain is None and route is None:
+        plain = self._place_of.get((route_id, ""))
+        if plain is None:
             raise UnknownRoute(route_id)
-        owner = None if plain is None else self._buckets[plain]
-        if (
-            not label
-            or route is None
-            or owner is None
-            or owner.row.aggregate
-            or self._labelled >= self.max_tracked_routes
-        ):
-            if plain is None:
-                raise UnknownRoute(route_id)
+        route = self.routes.get(route_id)
+        size = len(plain.slots)
+        if route is None or plain.division is None or self._labelled + size > self.max_tracked_routes:
             return plain
-        self._labelled += 1
-        return self._own_slot(route, label)
+        self._labelled += size
+        return self._own_place(route, label, plain.division)
 
-    def _own_slot(self, route: Route, label: str) -> int:
-        home = (route.route_id, label, route.start, route.end)
-        bucket_id = f"route:{route.route_id}" + (f":{label}" if label else "")
-        row = Row(bucket_id, route.start, route.end, label=label)
-        slot = self._by_home.get(home)
-        if slot is None:
-            slot = self._new_slot(_Bucket(row, home, live=True), route.raft_group_id)
-            self._by_home[home] = slot
-        else:
-            self._buckets[slot] = _Bucket(row, home, live=True)
-            self.groups[slot] = route.raft_group_id
-        self._slot_of[route.route_id, label] = slot
+    def tables(self) -> tuple[RouteTable, CutTable]:
+        """For arrays: the numbers of all routes' plain places, and what the numbers of sliced ones stand for."""
+        self._plan()
+        if self._tables is None:
+            cuts = CutTable()
+            plain = ((route_id, place) for (route_id, label), place in self._place_of.items() if not label)
+            self._tables = numbers_of(plain, cuts), cuts
+        return self._tables
+
+    def ranges_of(self, route_id: int) -> tuple[tuple[bytes, bytes], ...]:
+        """[start, end) of the slices in which a route is counted now, in key order; () for one that is not known."""
+        route = self.routes.get(route_id)
+        return () if route is None else division_of(route, self.default_slices).ranges
+
+    def take_fresh(self) -> NDArray[np.int64]:
+        """Slots that were given to a bucket since the last call."""
+        fresh, self._fresh = self._fresh, []
+        return np.array(fresh, np.int64)
+
+    def _own_place(self, route: Route, label: str, division: Division) -> Place:
+        slots = []
+        for row in _rows_of(route, label, division):
+            home = (route.route_id, row.bucket_id, row.start, row.end)
+            slot = self._by_home.get(home)
+            if slot is None:
+                slot = self._by_home[home] = self._new_slot(_Bucket(row, home, live=True), route.raft_group_id)
+            else:
+                self._buckets[slot] = _Bucket(row, home, live=True)
+                self.groups[slot] = route.raft_group_id
+                self._fresh.append(slot)
+            slots.append(slot)
+        place = self._place_of[route.route_id, label] = Place(tuple(slots), division)
+        if not label:
+            self._tables = None
         self.version += 1
-        return slot
+        return place
 
     def _new_slot(self, bucket: _Bucket, group: int) -> int:
         if self._free:
@@ -189,6 +221,7 @@ class Buckets:
                     [self.last_active_unix_ms, np.zeros_like(self.last_active_unix_ms)]
                 )
         self.groups[slot] = group
+        self._fresh.append(slot)
         self.last_active_unix_ms[slot] = 0
         self.seen[:, slot] = False
         return slot
@@ -205,22 +238,36 @@ class Buckets:
         if self._planned:
             return
         self._planned = True
-        ids = list(self.routes)
-        tracked = ids[: self.max_tracked_routes]
-        for route_id in tracked:
-            slot = self._slot_of.get((route_id, ""))
-            bucket = None if slot is None else self._buckets[slot]
-            if bucket is None or bucket.home is None:
-                self._own_slot(self.routes[route_id], "")
+        tracked = self._tracked()
+        for route_id, division in tracked.items():
+            place = self._place_of.get((route_id, ""))
+            if place is None or place.division is None:
+                self._own_place(self.routes[route_id], "", division)
         for slot in self._by_aggregate.values():
             bucket = self._buckets[slot]
             if bucket is not None:
                 bucket.live = False
         for run in _runs(list(self.routes.values()), set(tracked), self.max_tracked_routes):
-            slot = self._aggregate_slot(run)
+            folded = Place((self._aggregate_slot(run),))
             for route in run:
-                self._slot_of[route.route_id, ""] = slot
+                for bucket in self._of_route(route.route_id):
+                    bucket.live = False
+                self._place_of[route.route_id, ""] = folded
+        self._tables = None
         self.version += 1
+
+    def _tracked(self) -> dict[int, Division]:
+        """Routes counted by themselves: in order of registration those whose slices fit into what is left."""
+        found: dict[int, Division] = {}
+        left = self.max_tracked_routes
+        for route_id, route in self.routes.items():
+            if left <= 0:
+                break
+            division = division_of(route, self.default_slices)
+            if len(division) <= left:
+                found[route_id] = division
+                left -= len(division)
+        return found
 
     def _aggregate_slot(self, run: list[Route]) -> int:
         start = min(route.start for route in run)
@@ -276,15 +323,39 @@ class Buckets:
         return np.array([slot for _, slot in shown], np.int64), [row for row, _ in shown]
 
     def recycle(self, oldest_unix_ms: int, busy: NDArray[np.bool_]) -> None:
-        """Frees slots of buckets that are gone and of which no held column or open window shows traffic."""
-        for slot, bucket in enumerate(self._buckets):
-            if bucket is None or bucket.live or busy[slot] or self.last_active_unix_ms[slot] >= oldest_unix_ms:
-                continue
+        """Frees slots of buckets that are gone and of which no held column or open window shows traffic.
+
+        Slices of one place go together or not at all: a late operation may still come to any of them.
+        """
+        gone = {
+            slot
+            for slot, bucket in enumerate(self._buckets)
+            if bucket is not None
+            and not (bucket.live or busy[slot] or self.last_active_unix_ms[slot] >= oldest_unix_ms)
+        }
+        for place in self._place_of.values():
+            if not gone.issuperset(place.slots):
+                gone.difference_update(place.slots)
+        if not gone:
+            return
+        for slot in gone:
             self._buckets[slot] = None
             self._free.append(slot)
-            self._by_home = {name: owner for name, owner in self._by_home.items() if owner != slot}
-            self._by_aggregate = {name: owner for name, owner in self._by_aggregate.items() if owner != slot}
-            self._slot_of = {name: owner for name, owner in self._slot_of.items() if owner != slot}
+        self._by_home = {name: slot for name, slot in self._by_home.items() if slot not in gone}
+        self._by_aggregate = {name: slot for name, slot in self._by_aggregate.items() if slot not in gone}
+        dropped = [name for name, place in self._place_of.items() if place.slots[0] in gone]
+        for name in dropped:
+            place = self._place_of.pop(name)
+            self._labelled -= len(place.slots) if name[1] else 0
+        self._tables = None
+
+
+def _rows_of(route: Route, label: str, division: Division) -> list[Row]:
+    """The rows of a route, or of one of its labels, in key order: one, or one a slice."""
+    name = f"route:{route.route_id}" + (f":{label}" if label else "")
+    if not division.cuts:
+        return [Row(name, route.start, route.end, label=label)]
+    return [Row(f"{name}#{n}", start, end, label=label) for n, (start, end) in enumerate(division.ranges)]
 
 
 def _runs(routes: list[Route], tracked: set[int], limit: int) -> list[list[Route]]:

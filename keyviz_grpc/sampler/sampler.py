@@ -6,6 +6,7 @@ import math
 import random
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from types import TracebackType
@@ -22,16 +23,17 @@ from keyviz_grpc.merge.parts import select_rows
 from keyviz_grpc.model import Catalogue, Matrix, SampleRole, Series
 from keyviz_grpc.outcome import Answer, GroupLeader, Member, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.sampler.batch import Batch, batch_of
+from keyviz_grpc.sampler.batch import batch_of
 from keyviz_grpc.sampler.block import Block
 from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.drainer import Drainer
 from keyviz_grpc.sampler.history import Columns, HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.hot_keys import HotKeys
 from keyviz_grpc.sampler.picture import matrix_of
+from keyviz_grpc.sampler.places import slots_of_batch
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.stats import SamplerStats
-from keyviz_grpc.sampler.types import Op, PackedKeys, Route
+from keyviz_grpc.sampler.types import MAX_SLICES, Op, PackedKeys, Route
 from keyviz_grpc.sampler.window import OpenWindow
 
 SIZE_BITS: Final = 34
@@ -40,6 +42,9 @@ CHUNK: Final = 1 << 19  # CHUNK * SIZE_LIMIT = 2^53: sums of one chunk are exact
 KEPT_MATRICES: Final = 4
 LARGEST_KEPT_BYTES: Final = 8 << 20
 _READ, _WRITE = Op.READ, Op.WRITE
+
+_Where = int | tuple[tuple[bytes, ...], list[int]]
+"""What `observe` adds an operation's size to: a bucket and a kind; or the cuts of slices, and that of each."""
 
 
 class Sampler:
@@ -53,7 +58,8 @@ class Sampler:
     clock: unix seconds; decides windows. A window [stamp - step, stamp) closes when the clock reaches its stamp.
     When the clock goes back, the window of that moment is opened again and later added to the column that is there.
     A window in which the process did not run (the clock advanced by more than `stall_s` between two signs of life) is
-    absent; an idle one is a column of zeros. wall_clock: unix seconds, for `generated_at_unix_ms` alone.
+    absent; an idle one is a column of zeros. slices: in how many every route is counted that does not say so itself;
+    max_tracked_routes counts them. wall_clock: unix seconds, for `generated_at_unix_ms` alone.
     incarnation: unix milliseconds of this life's start, now by default. hot_keys: how hot keys are recorded, None (the
     default, for they show user keys) = not at all.
 
@@ -67,6 +73,7 @@ class Sampler:
         step_ms: int = 60_000,
         columns: int = 1440,
         max_tracked_routes: int = 10_000,
+        slices: int = 1,
         sample_one_in: int = 1,
         clock: Callable[[], float] = time.time,
         wall_clock: Callable[[], float] = time.time,
@@ -83,10 +90,13 @@ class Sampler:
             ("step_ms", step_ms),
             ("columns", columns),
             ("max_tracked_routes", max_tracked_routes),
+            ("slices", slices),
             ("sample_one_in", sample_one_in),
         ):
             if value < 1:
                 raise InvalidRequest(name, value, "must be at least 1")
+        if slices > MAX_SLICES:
+            raise InvalidRequest("slices", slices, f"must be at most {MAX_SLICES}")
         self.node_id = node_id
         self.step_ms = step_ms
         self.incarnation = int(time.time() * 1000) if incarnation is None else incarnation
@@ -96,7 +106,7 @@ class Sampler:
         self._stall_ms = stall_s * 1000
         self._one_in = sample_one_in
         self._lock = threading.RLock()
-        self._buckets = Buckets(max_tracked_routes)
+        self._buckets = Buckets(max_tracked_routes, slices)
         self._ring = Ring(columns)
         self._identities: dict[tuple[int, int], int] = {(0, 0): 0}
         self._slot_codes: NDArray[np.uint32] = np.zeros(64, np.uint32)
@@ -106,9 +116,8 @@ class Sampler:
         self._buffer: list[int] = []
         self._append = self._buffer.append
         self._folded_reads = self._folded_writes = self._drains = self._closed = 0
-        self._reads: dict[int, int] = {}
-        self._writes: dict[int, int] = {}
-        self._labelled: dict[tuple[int, str, Op], int] = {}
+        self._reads: dict[int | tuple[int, str], _Where] = {}
+        self._writes: dict[int | tuple[int, str], _Where] = {}
         self._rows_cache: tuple[tuple[int, int], ShownRows] | None = None
         self._history = HistoryNumber()
         self._matrix_cache: dict[tuple[object, ...], Matrix] = {}
@@ -130,18 +139,21 @@ class Sampler:
         now = self._clock()
         if not self._from_s <= now < self._until_s:
             self.tick()
-        try:
-            if label:
-                base = self._labelled[route_id, label, op]
-            elif op is _WRITE:
-                base = self._writes[route_id]
-            else:
-                base = self._reads[route_id] if op is _READ else self._base(route_id, op, label)
-        except KeyError:
-            base = self._base(route_id, op, label)
         size = len(key) + value_size
         if value_size < 0 or size >= SIZE_LIMIT or key.__class__ is not bytes:
-            self._check(key, value_size)
+            key = self._checked(key, value_size)
+        try:
+            if op is _WRITE:
+                base = self._writes[(route_id, label) if label else route_id]
+            elif op is _READ:
+                base = self._reads[(route_id, label) if label else route_id]
+            else:
+                raise InvalidRequest("op", op, "must be Op.READ or Op.WRITE")
+        except KeyError:
+            base = self._base(route_id, op, label)
+        if base.__class__ is not int:
+            cuts, bases = base  # type: ignore[misc]
+            base = bases[bisect_right(cuts, key)]
         note = self._note
         if note is not None:
             note(route_id, label, op is _WRITE, key)
@@ -172,7 +184,7 @@ class Sampler:
         with self._lock:
             self._advance(self._clock() * 1000)
             self._drain()
-            slots = self._slots_of(batch)
+            slots = slots_of_batch(batch, *self._buckets.tables(), self._buckets.place_of)
             self._grow()
             if self._hot is not None:
                 at = whole.at_unix_ms
@@ -194,37 +206,23 @@ class Sampler:
         for first in range(0, len(kinds), CHUNK):
             window.count(kinds[first : first + CHUNK], sizes[first : first + CHUNK])
 
-    def _slots_of(self, batch: Batch) -> NDArray[np.int64]:
-        ids, inverse = np.unique(batch.route_ids, return_inverse=True)
-        if batch.labels is None:
-            slots = np.array([self._buckets.slot_of(route_id, "") for route_id in ids.tolist()], np.int64)
-            return slots[inverse]
-        pairs = dict.fromkeys(zip(batch.route_ids.tolist(), batch.labels, strict=True))
-        found = {pair: self._buckets.slot_of(*pair) for pair in pairs}
-        return np.fromiter(
-            (found[pair] for pair in zip(batch.route_ids.tolist(), batch.labels, strict=True)), np.int64, len(batch)
-        )
-
-    def _base(self, route_id: int, op: Op, label: str) -> int:
-        if op is not _READ and op is not _WRITE:
-            raise InvalidRequest("op", op, "must be Op.READ or Op.WRITE")
+    def _base(self, route_id: int, op: Op, label: str) -> _Where:
         with self._lock:
-            slot = self._buckets.slot_of(route_id, label)
+            place = self._buckets.place_of(route_id, label)
             self._grow()
-            base = (2 * slot + op.value) << SIZE_BITS
-            if label:
-                self._labelled[route_id, label, op] = base
-            else:
-                (self._writes if op is _WRITE else self._reads)[route_id] = base
-            return base
+            bases = [(2 * slot + op.value) << SIZE_BITS for slot in place.slots]
+            where: _Where = (place.cuts, bases) if place.cuts else bases[0]
+            (self._writes if op is _WRITE else self._reads)[(route_id, label) if label else route_id] = where
+            return where
 
-    def _check(self, key: bytes, value_size: int) -> None:
+    def _checked(self, key: bytes, value_size: int) -> bytes:
         if not isinstance(key, bytes | bytearray | memoryview):
             raise InvalidRequest("key", key, "must be bytes")
         if not isinstance(value_size, int) or value_size < 0:
             raise InvalidRequest("value_size", value_size, "must be a number of bytes, not negative")
         if len(key) + value_size >= SIZE_LIMIT:
             raise InvalidRequest("value_size", value_size, f"must be below {SIZE_LIMIT} bytes with its key")
+        return bytes(key)
 
     # --- what changes around it
 
@@ -254,7 +252,6 @@ class Sampler:
                 self._hot.registered(added)
             self._reads.clear()
             self._writes.clear()
-            self._labelled.clear()
             if moved:
                 self._stamp(np.array(moved, np.int64))
                 for slot in moved:
@@ -302,15 +299,14 @@ class Sampler:
             window.stamp(slots, self._slot_codes[slots])
 
     def _grow(self) -> None:
-        size = self._buckets.size
         if len(self._slot_codes) < len(self._buckets.groups):
             self._slot_codes = np.pad(self._slot_codes, (0, len(self._buckets.groups) - len(self._slot_codes)))
-        if self._grown != self._buckets.version:
-            self._grown = self._buckets.version
-            for slot in range(size):
-                self._slot_codes[slot] = self._group_codes.get(int(self._buckets.groups[slot]), 0)
-
-    _grown = -1
+        fresh = self._buckets.take_fresh()
+        if len(fresh):
+            # A bucket that comes back may be of another group now; what it has counted keeps the old one.
+            self._stamp(fresh)
+            groups = self._buckets.groups[fresh].tolist()
+            self._slot_codes[fresh] = [self._group_codes.get(group, 0) for group in groups]
 
     # --- windows
 
@@ -525,8 +521,7 @@ class Sampler:
             raise HotKeysDisabled
         with self._lock:
             self._settle()
-            route = self._buckets.routes.get(query.route_id)
-        slices = [] if route is None else [(route.start, route.end)]
+            slices = self._buckets.ranges_of(query.route_id)
         now = int(self._wall_clock() * 1000)
         own = Outcome(
             "", node_id=self.node_id, incarnation=self.incarnation, step_ms=self.step_ms, generated_at_unix_ms=now

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.errors import InvalidRequest
+
+MAX_SLICES: Final = 4096
+"""Slices of one route, at most."""
 
 
 class Op(enum.Enum):
@@ -20,16 +25,23 @@ class Op(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A key range [start, end) (empty end = unbounded) and the Raft group that owns it.
+    """A key range [start, end) (empty end = unbounded) and the Raft group that owns it (0 = not known).
 
-    Raises InvalidRequest for an id that is not a positive 64-bit number, for start not below end and for a group
-    that is negative or over 64 bits; group 0 = not known.
+    slices: in how many the route is counted, None = as the sampler does by default, 1 = in one piece. cuts: where to
+    cut it instead, keys that ascend strictly within the range, each the first key of the slice above it; for keys
+    whose bytes lie so unevenly that even distances put nearly all of them into one slice.
+
+    Raises InvalidRequest for an id that is not a positive 64-bit number, for start not below end, for a group that is
+    negative or over 64 bits, for slices below 1 or above MAX_SLICES, for cuts that do not ascend or lie outside, and
+    for a number of slices that is not that of the cuts.
     """
 
     route_id: int
     start: bytes
     end: bytes
     raft_group_id: int = 0
+    slices: int | None = None
+    cuts: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.route_id < 2**64:
@@ -38,6 +50,30 @@ class Route:
             raise InvalidRequest("raft_group_id", self.raft_group_id, "must be a 64-bit number")
         if self.end and self.start >= self.end:
             raise InvalidRequest("start", self.start, f"must be below end={self.end!r} (route_id={self.route_id})")
+        self._check_slices()
+
+    def _check_slices(self) -> None:
+        if self.slices is not None and not 1 <= self.slices <= MAX_SLICES:
+            problem = f"must be from 1 to {MAX_SLICES} (route_id={self.route_id})"
+            raise InvalidRequest("slices", self.slices, problem)
+        if not self.cuts:
+            return
+        if len(self.cuts) >= MAX_SLICES:
+            problem = f"must be fewer than {MAX_SLICES} (route_id={self.route_id})"
+            raise InvalidRequest("cuts", len(self.cuts), problem)
+        if self.slices is not None and self.slices != len(self.cuts) + 1:
+            problem = f"must be {len(self.cuts) + 1} where there are {len(self.cuts)} cuts (route_id={self.route_id})"
+            raise InvalidRequest("slices", self.slices, problem)
+        for cut in self.cuts:
+            if not isinstance(cut, bytes):
+                raise InvalidRequest("cuts", cut, f"must be bytes (route_id={self.route_id})")
+            if cut <= self.start or (self.end and cut >= self.end):
+                problem = f"must be above start={self.start!r} and below end={self.end!r} (route_id={self.route_id})"
+                raise InvalidRequest("cuts", cut, problem)
+        for before, cut in pairwise(self.cuts):
+            if before >= cut:
+                problem = f"must be above the one before, {before!r} (route_id={self.route_id})"
+                raise InvalidRequest("cuts", cut, problem)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -57,9 +57,9 @@ async def test_a_demo_shows_three_nodes_with_a_past(processes: Processes) -> Non
     assert body["fanout"]["responded"] == body["fanout"]["expected"] == 3
     assert body["step_ms"] == 1000
     assert len(body["column_unix_ms"]) >= 300
-    assert len(body["rows"]) >= 44
+    assert len([row for row in body["rows"] if row["bucket_id"].endswith("#3")]) >= 44
     assert not any(row["conflict"] for row in body["rows"])
-    assert len({group for row in body["rows"] for group in row["raft_group_ids"] if group}) == 22
+    assert len({group for row in body["rows"] for group in row.get("raft_group_ids", ()) if group}) == 22
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -23,6 +23,7 @@ Range = tuple[bytes, bytes]
 
 events = st.one_of(
     st.tuples(st.just("write"), st.integers(0, 255), st.integers(1, 9)),
+    st.tuples(st.just("batch"), st.integers(0, 255), st.integers(1, 9)),
     st.tuples(st.just("write"), st.integers(0, 255), st.integers(1, 9)),
     st.tuples(st.just("read"), st.integers(0, 255), st.integers(0, NODES - 1)),
     st.tuples(st.just("flip"), st.integers(1, 2), st.integers(0, NODES - 1)),
@@ -30,6 +31,7 @@ events = st.one_of(
     st.tuples(st.just("split"), st.integers(1, 254), st.just(0)),
     st.tuples(st.just("join"), st.integers(0, 3), st.just(0)),
     st.tuples(st.just("move"), st.integers(0, 3), st.integers(1, 2)),
+    st.tuples(st.just("slice"), st.integers(0, 3), st.integers(0, 3)),
     st.tuples(st.just("pause"), st.just(0), st.just(0)),
 )
 
@@ -76,13 +78,22 @@ class Simulation:
         node, _ = self.leaders[route.raft_group_id]
         for _ in range(count):
             self.samplers[node].observe(route.route_id, bytes([byte]), Op.WRITE, 1)
-        self.writes[self._cell(route)] += count
+        self.writes[self._cell(route, byte)] += count
+
+    def batch(self, byte: int, count: int) -> None:
+        """Writes as arrays, of this key and those above it, at the leader of the moment."""
+        for above in range(byte, min(byte + 3, 256)):
+            route = self._holder(above)
+            node, _ = self.leaders[route.raft_group_id]
+            size = [1] * count
+            self.samplers[node].observe_many([route.route_id] * count, [bytes([above])] * count, size, size)
+            self.writes[self._cell(route, above)] += count
 
     def read(self, byte: int, node: int) -> None:
         """At any node."""
         route = self._holder(byte)
         self.samplers[node].observe(route.route_id, bytes([byte]), Op.READ, 1)
-        self.reads[self._cell(route)] += 1
+        self.reads[self._cell(route, byte)] += 1
 
     def flip(self, group: int, node: int) -> None:
         """Another term, maybe another leader; everybody learns of it."""
@@ -118,7 +129,16 @@ class Simulation:
         """To another group, in place."""
         if number < len(self.routes):
             old = self.routes[number]
-            self._replace([], [Route(old.route_id, old.start, old.end, group)], [old])
+            self._replace([], [Route(old.route_id, old.start, old.end, group, cuts=old.cuts)], [old])
+
+    def slice(self, number: int, parts: int) -> None:
+        """In so many slices from here on, 0 = in one piece."""
+        if number >= len(self.routes):
+            return
+        old = self.routes[number]
+        low, high = old.start[0] if old.start else 0, old.end[0] if old.end else 256
+        cuts = sorted({bytes([low + (high - low) * n // (parts + 1)]) for n in range(1, parts + 1)} - {bytes([low])})
+        self._replace([], [Route(old.route_id, old.start, old.end, old.raft_group_id, cuts=tuple(cuts))], [old])
 
     def pause(self, *_: int) -> None:
         """Every node sleeps for an hour."""
@@ -141,8 +161,11 @@ class Simulation:
         key = bytes([byte])
         return next(r for r in self.routes if r.start <= key and (not r.end or key < r.end))
 
-    def _cell(self, route: Route) -> tuple[Range, int]:
-        return (route.start, route.end), (self.now_ms // STEP_MS + 1) * STEP_MS
+    def _cell(self, route: Route, byte: int) -> tuple[Range, int]:
+        key = bytes([byte])
+        starts = [cut for cut in (route.start, *route.cuts) if cut <= key]
+        ends = [cut for cut in (*route.cuts, route.end) if not cut or cut > key]
+        return (starts[-1], ends[0]), (self.now_ms // STEP_MS + 1) * STEP_MS
 
     def _id(self) -> int:
         self.next_id += 1
