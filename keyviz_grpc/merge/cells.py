@@ -121,10 +121,7 @@ def _block(part: Placed, remap: NDArray[np.uint32] | None, width: int) -> _Block
 
 @dataclass(slots=True, eq=False)
 class _State:
-    """The union so far. A cell without traffic has code 0 here as in every matrix, so larger means known.
-
-    seen[i]: some part had traffic in row i. tangled: cells that the sparse pass decides.
-    """
+    """The union so far. seen[i]: some part had traffic in row i. tangled: cells that the sparse pass decides."""
 
     values: NDArray[np.uint64]
     codes: NDArray[np.uint32]
@@ -157,7 +154,8 @@ class _State:
     def _contest(self, block: _Block) -> None:
         """The rows in which an earlier part has traffic too."""
         values, codes = self.values.take(block.rows, axis=0), self.codes.take(block.rows, axis=0)
-        both = np.flatnonzero((values != 0) & (block.values != 0))
+        empty = values == 0
+        both = np.flatnonzero(~empty & (block.values != 0))
         if len(both):
             mine, yours = codes.ravel()[both], block.codes.ravel()[both]
             one = (mine == yours) & (mine != 0)
@@ -167,7 +165,8 @@ class _State:
             self.tangle(cells[~one])
             self.conflicts.ravel()[cells[one & differ]] = True
         self.values[block.rows] = np.maximum(values, block.values, out=values)
-        self.codes[block.rows] = np.maximum(codes, block.codes, out=codes)
+        np.copyto(codes, block.codes, where=empty)
+        self.codes[block.rows] = codes
 
 
 _Recoded: TypeAlias = tuple[Placed, "NDArray[np.uint32] | None"]
