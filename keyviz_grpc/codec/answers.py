@@ -9,11 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.codec.columnar import decode_columnar, encode_columnar
+from keyviz_grpc.codec.columnar import decode_columnar, decode_packed_catalogue, encode_columnar
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes, encode_outcome
 from keyviz_grpc.codec.rows import (
     build_matrix,
-    decode_catalogue,
     decode_identities,
     decode_soft,
     decode_values,
@@ -111,8 +110,9 @@ def decode_answer(
     """The model of an answer; `outcome` says whom it came from and how long it took, the answer fills up the rest.
 
     rows: those of an answer that may leave out what its caller knows, None where nothing was said to be known.
-    Raises MalformedAnswer that names the broken law and its place, TooLarge for more than `max_cells` cells. A merged
-    answer (one that has outcomes) keeps its leaves' own outcomes.
+    The message is used up: its rows may lose their traffic. Raises MalformedAnswer that names the broken law and its
+    place, TooLarge for more than `max_cells` cells. A merged answer (one that has outcomes) keeps its leaves' own
+    outcomes.
     """
     columns = np.array(response.column_unix_ms, np.int64)
     step = step_ms("step_ms", response.step_ms)
@@ -187,17 +187,30 @@ def _decode_matrix(
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
     values = decode_values(response.rows, shape[1])
-    catalogue = decode_catalogue(response.rows)
+    identities = decode_identities(response.rows, shape[1]) if series.is_write else None
+    soft = decode_soft(response.rows, shape[1])
     return build_matrix(
         series,
         columns,
-        catalogue,
+        _catalogue_of(response),
         values=values,
-        identities=decode_identities(response.rows, values) if series.is_write else None,
+        identities=identities,
         shares=response.shares,
-        soft=decode_soft(response.rows, shape[1]),
+        soft=soft,
         conflicts=_decode_conflicts(response.conflicts, shape),
     )
+
+
+def _catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:
+    """Of rows whose traffic is read already, and which lose it here: what is left is found as in the packed form."""
+    for row in response.rows:
+        row.ClearField("values")
+        row.ClearField("soft_columns")
+        row.ClearField("raft_group_ids")
+        row.ClearField("leader_terms")
+    packed = pb.KeyVizCatalogue()
+    packed.rows.MergeFrom(response.rows)
+    return decode_packed_catalogue(packed.SerializeToString(deterministic=True))
 
 
 def _check_aggregates(catalogue: Catalogue, node_id: str) -> None:

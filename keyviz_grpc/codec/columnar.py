@@ -109,7 +109,7 @@ def decode_columnar(
         raise MalformedAnswer(f"columnar: version {message.version} is not known, only {VERSION}")
     if rows is not None and message.catalogue:
         raise MalformedAnswer("columnar: a catalogue where rows are left out")
-    catalogue = _decode_catalogue(message.catalogue) if rows is None else rows
+    catalogue = decode_packed_catalogue(message.catalogue) if rows is None else rows
     shape = (len(catalogue), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
@@ -131,7 +131,8 @@ def decode_columnar(
     )
 
 
-def _decode_catalogue(packed: bytes) -> Catalogue:
+def decode_packed_catalogue(packed: bytes) -> Catalogue:
+    """Of a serialized KeyVizCatalogue; the same object for the same bytes, while it is remembered."""
     kept = _catalogues.get(packed)
     if kept is not None:
         return kept

@@ -80,68 +80,78 @@ def decode_catalogue(messages: Sequence[pb.KeyVizRow]) -> Catalogue:
 
 def decode_values(messages: Sequence[pb.KeyVizRow], columns: int) -> NDArray[np.uint64]:
     """uint64[rows, columns]; raises MalformedAnswer for a ragged row."""
-    values = np.empty((len(messages), columns), np.uint64)
-    for number, message in enumerate(messages):
-        if len(message.values) != columns:
-            raise MalformedAnswer(f"bucket_id {message.bucket_id!r}: {len(message.values)} values, {columns} columns")
-        values[number] = message.values
-    return values
+    gathered = pb.KeyVizRow().values
+    for message in messages:
+        values = message.values
+        if len(values) != columns:
+            raise MalformedAnswer(f"bucket_id {message.bucket_id!r}: {len(values)} values, {columns} columns")
+        gathered.MergeFrom(values)
+    return _array(gathered).reshape(len(messages), columns)
+
+
+def _array(gathered: Sequence[int]) -> NDArray[np.uint64]:
+    # One list of all rows turns into an array a hundred times faster than a list a row does.
+    return np.array(gathered, np.uint64)
 
 
 def decode_soft(messages: Sequence[pb.KeyVizRow], columns: int) -> NDArray[np.bool_] | None:
     """bool[rows, columns], or None when no row marks anything; raises MalformedAnswer for a ragged row."""
+    marked = [(number, message.soft_columns) for number, message in enumerate(messages) if message.soft_columns]
+    if not marked:
+        return None
     soft = np.zeros((len(messages), columns), np.bool_)
-    for number, message in enumerate(messages):
-        if not message.soft_columns:
-            continue
-        if len(message.soft_columns) != columns:
-            raise MalformedAnswer(
-                f"bucket_id {message.bucket_id!r}: {len(message.soft_columns)} soft_columns, {columns} columns"
-            )
-        soft[number] = message.soft_columns
+    for number, marks in marked:
+        if len(marks) != columns:
+            name = messages[number].bucket_id
+            raise MalformedAnswer(f"bucket_id {name!r}: {len(marks)} soft_columns, {columns} columns")
+        soft[number] = marks
     return soft if soft.any() else None
 
 
-def decode_identities(
-    messages: Sequence[pb.KeyVizRow], values: NDArray[np.uint64]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """(groups, terms), uint64[rows, columns] each, 0 where unknown, half known, or without traffic.
+def decode_identities(messages: Sequence[pb.KeyVizRow], columns: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """(groups, terms), uint64[rows, columns] each, both 0 where unknown or half known.
 
     Raises MalformedAnswer where one list is neither empty nor as long as the values.
     """
-    columns = values.shape[1]
-    groups, terms = np.zeros(values.shape, np.uint64), np.zeros(values.shape, np.uint64)
+    gathered = pb.KeyVizRow()
+    groups_so_far, terms_so_far = gathered.raft_group_ids, gathered.leader_terms
+    known = []
     for number, message in enumerate(messages):
-        lengths = (len(message.raft_group_ids), len(message.leader_terms))
-        if lengths == (0, 0):
-            continue
-        if lengths not in ((columns, columns), (columns, 0), (0, columns)):
+        groups, terms = message.raft_group_ids, message.leader_terms
+        lengths = (len(groups), len(terms))
+        if lengths == (columns, columns):
+            groups_so_far.MergeFrom(groups)
+            terms_so_far.MergeFrom(terms)
+            known.append(number)
+        elif lengths not in ((0, 0), (columns, 0), (0, columns)):
             raise MalformedAnswer(
                 f"bucket_id {message.bucket_id!r}: {lengths[0]} raft_group_ids and {lengths[1]} leader_terms,"
                 f" {columns} columns"
             )
-        if lengths == (columns, columns):
-            groups[number] = message.raft_group_ids
-            terms[number] = message.leader_terms
-    unknown = (groups == 0) | (terms == 0) | (values == 0)
-    groups[unknown] = 0
-    terms[unknown] = 0
-    return groups, terms
+    pair = [np.zeros((len(messages), columns), np.uint64) for _ in range(2)]
+    for array, numbers in zip(pair, (groups_so_far, terms_so_far), strict=True):
+        array[known] = _array(numbers).reshape(len(known), columns)
+    half = (pair[0] == 0) != (pair[1] == 0)
+    for array in pair:
+        array[half] = 0
+    return pair[0], pair[1]
 
 
 def table_of(groups: NDArray[np.uint64], terms: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
     """(identities uint64[I, 2] sorted by group, term, with (0, 0) first; the code of each pair, flat)."""
     if not groups.any():
         return NO_IDENTITIES, np.zeros(groups.size, np.uint32)
-    pairs = np.column_stack([groups.ravel(), terms.ravel()])
+    fresh = np.ones(len(groups), np.bool_)
+    fresh[1:] = (groups[1:] != groups[:-1]) | (terms[1:] != terms[:-1])
+    starts = np.flatnonzero(fresh)
+    pairs = np.vstack([np.column_stack([groups[starts], terms[starts]]), NO_IDENTITIES])
     if int(pairs.max()) < 2**32:
-        packed, inverse = np.unique(
-            np.append(pairs[:, 0] << np.uint64(32) | pairs[:, 1], np.uint64(0)), return_inverse=True
-        )
-        table = np.column_stack([packed >> np.uint64(32), packed & np.uint64(2**32 - 1)])
+        # Two halves of one number sort five times faster than pairs do.
+        halves, inverse = np.unique(pairs[:, 0] << np.uint64(32) | pairs[:, 1], return_inverse=True)
+        table = np.column_stack([halves >> np.uint64(32), halves & np.uint64(2**32 - 1)])
     else:
-        table, inverse = np.unique(np.vstack([pairs, NO_IDENTITIES]), axis=0, return_inverse=True)
-    return table, inverse.ravel()[:-1].astype(np.uint32)
+        table, inverse = np.unique(pairs, axis=0, return_inverse=True)
+    return table, np.repeat(inverse.ravel()[:-1].astype(np.uint32), np.diff(np.append(starts, len(groups))))
 
 
 def decode_shares(
@@ -181,6 +191,7 @@ def build_matrix(
     cell_groups, cell_terms = identities if identities is not None else (np.zeros_like(values), np.zeros_like(values))
     table, codes = table_of(np.append(cell_groups.ravel(), groups), np.append(cell_terms.ravel(), terms))
     cell_codes, share_codes = codes[: values.size].reshape(values.shape).copy(), codes[values.size :]
+    cell_codes[values == 0] = 0
     order = np.lexsort((share_codes, ats, rows))
     listed = Shares(rows[order], ats[order], share_codes[order], amounts[order])
     _check_shares(listed, values)
