@@ -9,6 +9,7 @@ from benchmarks.measure import as_table, write_json
 from benchmarks.parts import single_parts
 from benchmarks.request import whole_requests
 from benchmarks.ring import full_ring
+from benchmarks.tree import tree_and_flat
 
 
 def main() -> None:
@@ -17,6 +18,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer cases and samples, within two minutes")
     quick: bool = parser.parse_args().quick
     results = [*single_parts(quick=quick), *full_ring(quick=quick), *whole_requests(quick=quick)]
+    if not quick:
+        results += tree_and_flat()
     print(as_table(results))
     write_json(results, Path("build/bench.json"))
 

@@ -89,18 +89,32 @@ def compare(
 
 
 def as_table(results: Iterable[Result]) -> str:
-    """Markdown, one line a row."""
-    lines = [
-        "| case | metric | ours | floor | ratio | target | min / q1 / median / q3 / max |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    """Markdown, one line a case: its first row is what the case is about, others stand beside it."""
+    cases: dict[str, list[Result]] = {}
     for row in results:
-        floor = "" if row.floor is None else f"{row.floor:.3g}"
-        share = "" if row.ratio is None else f"{row.ratio:.2f}"
-        lines.append(
-            f"| {row.case} | {row.metric} | {row.ours:.4g} | {floor} | {share} | {row.target} | {row.spread} |"
-        )
-    return "\n".join(lines)
+        cases.setdefault(row.case, []).append(row)
+    heads = ("case", "metric", "ours", "p95", "floor", "ratio", "target", "CPU ms", "peak MB", "also", "spread of ours")
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    lines += ["| " + " | ".join(_cells(case, rows)) + " |" for case, rows in cases.items()]
+    return "\n".join([*lines, "", "CPU and memory: ours / floor. Spread: minimum / quartiles / maximum."])
+
+
+def _cells(case: str, rows: Sequence[Result]) -> list[str]:
+    first, *others = rows
+    beside = {"p95": "", "CPU": "", "peak": ""}
+    also = []
+    for row in others:
+        word = row.metric.split(" ", 1)[0]
+        figure = f"{row.ours:.3g}" + (f" / {row.floor:.3g}" if row.floor is not None and word != "p95" else "")
+        figure += f" ({row.target})" if row.target else ""
+        if word in beside:
+            beside[word] = figure
+        else:
+            also.append(f"{row.metric} {figure}")
+    floor = "" if first.floor is None else f"{first.floor:.3g}"
+    share = "" if first.ratio is None else f"{first.ratio:.2f}"
+    main = [case, first.metric, f"{first.ours:.4g}", beside["p95"], floor, share, first.target]
+    return [*main, beside["CPU"], beside["peak"], "; ".join(also), first.spread]
 
 
 def write_json(results: Iterable[Result], path: Path) -> None:
