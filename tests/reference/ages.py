@@ -30,7 +30,8 @@ def as_old(answer: Answer, address: str, at_close: Mapping[Cell, Identity], *, p
     if matrix.series.is_write:
         for number, row in enumerate(matrix.catalogue.rows):
             for column, stamp in enumerate(matrix.columns.tolist()):
-                codes[number, column] = table.index(at_close.get((row.bucket_id, stamp), (0, 0)))
+                if matrix.values[number, column]:
+                    codes[number, column] = table.index(at_close.get((row.bucket_id, stamp), (0, 0)))
     none = np.empty(0, np.int64)
     old = replace(
         matrix,
