@@ -46,6 +46,11 @@ _READ, _WRITE = Op.READ, Op.WRITE
 _Where = int | tuple[tuple[bytes, ...], list[int]]
 """What `observe` adds an operation's size to: a bucket and a kind; or the cuts of slices, and that of each."""
 
+_Places = dict[int | tuple[int, str], _Where]
+_Note = Callable[[int, str, bool, bytes], None]
+_Path = tuple[Callable[[], float], float, float, _Places, _Places, Callable[[int], None], _Note | None, int]
+"""The clock, the open window's start and end, reads and writes, where to append, who notes keys, one in how many."""
+
 
 class Sampler:
     """One node's counters and its ring of closed windows; a `Source` to serve from.
@@ -116,8 +121,8 @@ class Sampler:
         self._buffer: list[int] = []
         self._append = self._buffer.append
         self._folded_reads = self._folded_writes = self._drains = self._closed = 0
-        self._reads: dict[int | tuple[int, str], _Where] = {}
-        self._writes: dict[int | tuple[int, str], _Where] = {}
+        self._reads: _Places = {}
+        self._writes: _Places = {}
         self._rows_cache: tuple[tuple[int, int], ShownRows] | None = None
         self._history = HistoryNumber()
         self._matrix_cache: dict[tuple[object, ...], Matrix] = {}
@@ -136,17 +141,18 @@ class Sampler:
         Raises UnknownRoute for a route that was never registered, InvalidRequest for an operation that is not an Op, a
         key that is not bytes, a negative size, and a label outside [A-Za-z0-9_-]{1,128}.
         """
-        now = self._clock()
-        if not self._from_s <= now < self._until_s:
+        # One attribute in place of eight: it is read in one go, and replaced whole when a window closes.
+        clock, from_s, until_s, reads, writes, append, note, one_in = self._path
+        if not from_s <= clock() < until_s:
             self.tick()
         size = len(key) + value_size
         if value_size < 0 or size >= SIZE_LIMIT or key.__class__ is not bytes:
             key = self._checked(key, value_size)
         try:
             if op is _WRITE:
-                base = self._writes[(route_id, label) if label else route_id]
+                base = writes[(route_id, label) if label else route_id]
             elif op is _READ:
-                base = self._reads[(route_id, label) if label else route_id]
+                base = reads[(route_id, label) if label else route_id]
             else:
                 raise InvalidRequest("op", op, "must be Op.READ or Op.WRITE")
         except KeyError:
@@ -154,12 +160,11 @@ class Sampler:
         if base.__class__ is not int:
             cuts, bases = base  # type: ignore[misc]
             base = bases[bisect_right(cuts, key)]
-        note = self._note
         if note is not None:
             note(route_id, label, op is _WRITE, key)
-        if self._one_in > 1 and random.random() * self._one_in >= 1.0:  # noqa: S311 - sampling is not cryptography
+        if one_in > 1 and random.random() * one_in >= 1.0:  # noqa: S311 - sampling is not cryptography
             return
-        self._append(base + size)
+        append(base + size)
 
     def observe_many(
         self,
@@ -402,7 +407,9 @@ class Sampler:
     def _enter(self, now_ms: float) -> None:
         stamp = self._stamp_of(now_ms)
         self._current, self._stamp_now = self._window(stamp), stamp
-        self._from_s, self._until_s = (stamp - self.step_ms) / 1000, stamp / 1000
+        self._from_s, self._until_s = from_s, until_s = (stamp - self.step_ms) / 1000, stamp / 1000
+        where = (self._reads, self._writes, self._append)
+        self._path: _Path = (self._clock, from_s, until_s, *where, self._note, self._one_in)
 
     def _window(self, stamp: int) -> OpenWindow:
         window = self._open.get(stamp)
