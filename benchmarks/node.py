@@ -1,0 +1,158 @@
+"""What a node does: counting one operation, counting a batch, and answering a poll."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import timeit
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter, process_time
+
+import numpy as np
+
+from benchmarks.measure import Result, percentile, ratio, spread
+from keyviz_grpc.clock import SteppedClock
+from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.hotkeys import HotKeysSettings
+from keyviz_grpc.model import Series, Window
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
+
+CALLS = 20_000
+BATCH = 10_000
+ROUTES = 1000
+KEY = b"00007\x80" + b"k" * 10
+STEP_MS = 60_000
+
+
+class _Empty:
+    def observe(self, route_id: int, key: bytes, op: Op, value_size: int, *, label: str = "") -> None:
+        """The same arguments and nothing done."""
+
+
+def node_parts(samples: int) -> list[Result]:
+    """observe, observe_many, and answers to a poll."""
+    return [*_observe(samples), *_observe_many(samples), *_answers(samples)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A sampler to measure: `slices` a route, hot keys off (0) or on for one in so many operations."""
+
+    name: str
+    slices: int
+    hot_keys_one_in: int = 0
+
+    @contextmanager
+    def sampler(self) -> Iterator[Sampler]:
+        """1000 routes of ten groups that have leaders."""
+        hot = HotKeysSettings(self.hot_keys_one_in) if self.hot_keys_one_in else None
+        limit = ROUTES * self.slices
+        with Sampler(node_id="n1", slices=self.slices, max_tracked_routes=limit, hot_keys=hot) as sampler:
+            bounds = [(n, b"%05d" % n, b"%05d" % (n + 1)) for n in range(1, ROUTES + 1)]
+            sampler.register_routes([Route(n, start, end, n % 10 + 1) for n, start, end in bounds])
+            for group in range(1, 11):
+                sampler.set_leader(group, 7)
+            yield sampler
+
+
+WHOLE, SLICED = _Kind("K = 1", 1), _Kind("K = 16", 16)
+KINDS = (WHOLE, SLICED, _Kind("K = 1, hot keys on", 1, 1), _Kind("K = 1, hot keys 1 in 16", 1, 16))
+
+
+def _seconds(observe: Callable[..., None], label: str, threads: int) -> float:
+    call = f"f(7, k, W, 100, label={label!r})" if label else "f(7, k, W, 100)"
+    names = {"f": observe, "k": KEY, "W": Op.WRITE}
+    work = partial(timeit.timeit, call, globals=names, number=CALLS)
+    if threads == 1:
+        return work()
+    running = [threading.Thread(target=work) for _ in range(threads)]
+    began = perf_counter()
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return perf_counter() - began
+
+
+def _observe(samples: int) -> list[Result]:
+    """All kinds and the empty call in turn, so that a disturbance meets them alike; drainers run as ever."""
+    rows: list[Result] = []
+    for threads in (1, 8):
+        for label in ("", "cache"):
+            times: dict[str, list[float]] = {"": [], **{kind.name: [] for kind in KINDS}}
+            with ExitStack() as stack:
+                sides: dict[str, Callable[..., None]] = {"": _Empty().observe}
+                sides |= {kind.name: stack.enter_context(kind.sampler()).observe for kind in KINDS}
+                for _ in range(samples):
+                    for name, observe in sides.items():
+                        times[name].append(_seconds(observe, label, threads))
+            case = f"observe, {threads} thread(s){', labelled' if label else ''}"
+            rows += [_row(f"{case}, {kind.name}", times[kind.name], times[""], threads, kind) for kind in KINDS]
+    return rows
+
+
+def _row(case: str, ours: list[float], floor: list[float], threads: int, kind: _Kind) -> Result:
+    scale = 1e9 / (CALLS * threads)
+    target = "<= 8" if kind is WHOLE else "<= 1.4 x K = 1" if kind is SLICED else ""
+    middle, base = statistics.median(ours) * scale, statistics.median(floor) * scale
+    shown = spread([sample * scale for sample in ours])
+    return Result(case, "p50 ns a call, floor: an empty call", middle, base, ratio(ours, floor), target, shown)
+
+
+def _observe_many(samples: int) -> list[Result]:
+    rng = np.random.default_rng(1)
+    ids = rng.integers(1, ROUTES + 1, BATCH).astype(np.uint64)
+    raw = b"".join(b"%05d" % number + rng.bytes(11) for number in ids.tolist())
+    keys = PackedKeys(np.frombuffer(raw, np.uint8), np.arange(BATCH + 1) * 16)
+    ops, sizes = np.ones(BATCH, np.uint8), np.full(BATCH, 100)
+    rows = []
+    for kind in (WHOLE, SLICED):
+        with kind.sampler() as sampler:
+            times = timeit.repeat(lambda: sampler.observe_many(ids, keys, ops, sizes), number=1, repeat=samples)
+        figures = [sample * 1e9 / BATCH for sample in times]
+        case = f"observe_many, batches of 10 000 arrays, {kind.name}"
+        target = "<= 30" if kind is WHOLE else ""
+        middle = statistics.median(figures)
+        rows.append(Result(case, "p50 ns an operation", middle, None, None, target, spread(figures)))
+    return rows
+
+
+def _answers(samples: int) -> list[Result]:
+    """CPU from the query to the message's bytes, for polls of 60 columns of which one is new since the last."""
+    rows: list[Result] = []
+    for routes, target in ((1024, "<= 2"), (10_000, "<= 6")):
+        times = _poll_ms(routes, max(20, samples // 2))
+        case = f"node answers {routes} x 60, one column new"
+        rows.append(Result(case, "p50 ms of CPU", statistics.median(times), None, None, target, spread(times)))
+        rows.append(Result(case, "p95 ms of CPU", percentile(times, 0.95), None, None, ""))
+    return rows
+
+
+def _poll_ms(routes: int, polls: int) -> list[float]:
+    rng = np.random.default_rng(1)
+    weights = np.cumsum(1.0 / np.arange(1, routes + 1))
+    clock = SteppedClock(1_700_000_000_000 // STEP_MS * STEP_MS)
+    count = 5 * routes
+    keys = PackedKeys(np.zeros(16 * count, np.uint8), np.arange(count + 1) * 16)
+    times: list[float] = []
+    with Sampler(node_id="n1", clock=clock, stall_s=1e9) as sampler:
+        sampler.register_routes(Route(n, b"%05d" % (n - 1), b"%05d" % n, n % 50 + 1) for n in range(1, routes + 1))
+        for group in range(1, 51):
+            sampler.set_leader(group, 7)
+        for column in range(60 + polls):
+            ids = np.searchsorted(weights / weights[-1], rng.random(count)).clip(0, routes - 1).astype(np.uint64)
+            sizes = rng.lognormal(5.5, 1.0, count).astype(np.int64)
+            sampler.observe_many(ids + np.uint64(1), keys, np.ones(count, np.uint8), sizes)
+            clock.move_to(clock.unix_ms + STEP_MS)
+            sampler.advance_to(clock.unix_ms)
+            query = MatrixQuery(Series.WRITES, Window(clock.unix_ms - 59 * STEP_MS, 0))
+            began = process_time()
+            encode_answer(sampler.matrix(query), accept=(pb.MATRIX_ENCODING_COLUMNAR,)).SerializeToString()
+            if column >= 60:
+                times.append((process_time() - began) * 1000)
+    return times
