@@ -58,7 +58,7 @@ def _fill(sampler: Sampler, clock: SteppedClock, routes: int, columns: int) -> N
 
 def _cpu_ms(sampler: Sampler, window: Window) -> float:
     def once() -> float:
-        sampler._matrix_cache.clear()  # noqa: SLF001 - the cost of making an answer, not of finding it again
+        sampler._assembled.clear()  # noqa: SLF001 - the cost of making an answer, not of finding it again
         began = process_time()
         encode_answer(sampler.matrix(MatrixQuery(Series.WRITES, window)), accept=(pb.MATRIX_ENCODING_COLUMNAR,))
         return (process_time() - began) * 1000

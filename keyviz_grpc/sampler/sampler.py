@@ -18,18 +18,17 @@ from numpy.typing import ArrayLike, NDArray
 from keyviz_grpc.errors import HotKeysDisabled, InvalidRequest
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.merge import fold
-from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.merge.parts import select_rows
-from keyviz_grpc.model import Catalogue, Matrix, SampleRole, Series
+from keyviz_grpc.model import Catalogue, SampleRole, Series
 from keyviz_grpc.outcome import Answer, GroupLeader, Member, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.sampler.assembled import Assembled, State
 from keyviz_grpc.sampler.batch import batch_of
 from keyviz_grpc.sampler.block import Block
 from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.drainer import Drainer
-from keyviz_grpc.sampler.history import Columns, HistoryNumber, ShownRows, what_is_left
+from keyviz_grpc.sampler.history import HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.hot_keys import HotKeys
-from keyviz_grpc.sampler.picture import matrix_of
 from keyviz_grpc.sampler.places import slots_of_batch
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.stats import SamplerStats
@@ -39,8 +38,6 @@ from keyviz_grpc.sampler.window import OpenWindow
 SIZE_BITS: Final = 34
 SIZE_LIMIT: Final = 1 << SIZE_BITS
 CHUNK: Final = 1 << 19  # CHUNK * SIZE_LIMIT = 2^53: sums of one chunk are exact in floating point
-KEPT_MATRICES: Final = 4
-LARGEST_KEPT_BYTES: Final = 8 << 20
 _READ, _WRITE = Op.READ, Op.WRITE
 
 _Where = int | tuple[tuple[bytes, ...], list[int]]
@@ -125,7 +122,7 @@ class Sampler:
         self._writes: _Places = {}
         self._rows_cache: tuple[tuple[int, int], ShownRows] | None = None
         self._history = HistoryNumber()
-        self._matrix_cache: dict[tuple[object, ...], Matrix] = {}
+        self._assembled = Assembled()
         self._open: dict[int, OpenWindow] = {}
         self._hot = None if hot_keys is None else HotKeys(hot_keys, interval_s=drain_interval_s)
         self._note = None if self._hot is None else self._hot.note
@@ -439,18 +436,12 @@ class Sampler:
             number, newest = self._history.now(shown, self._ring.rewrites), self._ring.newest_unix_ms
             table = np.array(list(self._identities), np.uint64).reshape(-1, 2)
             oldest, revision = self._ring.oldest_unix_ms, self._ring.revision
-            version = self._buckets.version
         if query.node_id and query.node_id != self.node_id:
             held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))
         left, history = what_is_left(
             held, query, node_id=self.node_id, incarnation=self.incarnation, number=number, newest_unix_ms=newest
         )
-        ends = (left[0][0], left[-1][0], len(left)) if left else (0, 0, 0)
-        key = (query.series, ends, number, version, len(shown.slots), oldest)
-        matrix = self._matrix_cache.get(key)
-        if matrix is None:
-            matrix = self._assemble(query.series, left, shown, table)
-            self._remember(key, matrix)
+        matrix = self._assembled.matrix(query.series, left, State(number, shown, table))
         generated = int(self._wall_clock() * 1000)
         outcome = Outcome(
             "",
@@ -472,35 +463,6 @@ class Sampler:
             history=history,
         )
         return fold(select_rows(answer, query.bucket_ids), query.rows)
-
-    def _assemble(
-        self,
-        series: Series,
-        held: Columns,
-        shown: ShownRows,
-        table: NDArray[np.uint64],
-    ) -> Matrix:
-        identities, (recode,) = unite([table])
-        if recode is None:
-            recode = np.arange(len(table), dtype=np.uint32)
-        return matrix_of(
-            series,
-            held,
-            slots=shown.slots,
-            starts=shown.starts,
-            catalogue=shown.catalogue,
-            identities=identities,
-            recode=recode,
-        )
-
-    def _remember(self, key: tuple[object, ...], matrix: Matrix) -> None:
-        size_bytes = matrix.values.nbytes + (0 if matrix.codes is None else matrix.codes.nbytes)
-        if size_bytes > LARGEST_KEPT_BYTES:
-            return
-        with self._lock:
-            while len(self._matrix_cache) >= KEPT_MATRICES:
-                del self._matrix_cache[next(iter(self._matrix_cache))]
-            self._matrix_cache[key] = matrix
 
     def _rows(self) -> ShownRows:
         oldest = self._ring.oldest_unix_ms

@@ -1,0 +1,151 @@
+"""Matrices that were made before: found again, or carried on by the columns that closed since."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge.identities import unite
+from keyviz_grpc.model import Matrix, Series, Shares
+from keyviz_grpc.sampler.history import Columns, ShownRows
+from keyviz_grpc.sampler.picture import matrix_of
+
+KEPT_MATRICES: Final = 4
+LARGEST_KEPT_BYTES: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What a matrix depends on apart from series and columns.
+
+    number: of the history, which changes whenever a column or a row that was told before does. identities: uint64[I, 2]
+    by the codes that columns use; it only ever grows.
+    """
+
+    number: int
+    shown: ShownRows
+    identities: NDArray[np.uint64]
+
+    def same_as(self, other: State) -> bool:
+        """Whether one column gives the same under both."""
+        return (
+            self.number == other.number and self.shown is other.shown and len(self.identities) == len(other.identities)
+        )
+
+
+class Assembled:
+    """The last few matrices, each with the state that it was made in; safe to use from several threads.
+
+    Closed columns do not change, so what a poll has in common with the one before is copied, and only the rest read.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: list[tuple[State, Matrix]] = []
+
+    def matrix(self, series: Series, held: Columns, state: State) -> Matrix:
+        """The matrix of these columns."""
+        stamps = np.array([stamp for stamp, _ in held], np.int64)
+        with self._lock:
+            before = [matrix for was, matrix in self._kept if matrix.series is series and was.same_as(state)]
+        for matrix in before:
+            if np.array_equal(matrix.columns, stamps):
+                return matrix
+        old = next((matrix for matrix in reversed(before) if _common(matrix.columns, stamps)), None)
+        made = _read(series, held, state) if old is None else _carried_on(old, stamps, held, state)
+        self._keep(state, made)
+        return made
+
+    def clear(self) -> None:
+        """Forgets them all."""
+        with self._lock:
+            self._kept.clear()
+
+    def _keep(self, state: State, matrix: Matrix) -> None:
+        if matrix.values.nbytes + (0 if matrix.codes is None else matrix.codes.nbytes) > LARGEST_KEPT_BYTES:
+            return
+        with self._lock:
+            self._kept = [*self._kept[1 - KEPT_MATRICES :], (state, matrix)]
+
+
+def _read(series: Series, held: Columns, state: State) -> Matrix:
+    identities, (recode,) = unite([state.identities])
+    if recode is None:
+        recode = np.arange(len(state.identities), dtype=np.uint32)
+    shown = state.shown
+    return matrix_of(
+        series,
+        held,
+        slots=shown.slots,
+        starts=shown.starts,
+        catalogue=shown.catalogue,
+        identities=identities,
+        recode=recode,
+    )
+
+
+def _common(old: NDArray[np.int64], stamps: NDArray[np.int64]) -> int:
+    """How many of the first stamps are a run of the old ones; 0 where they are too few to be worth it."""
+    if len(stamps) == 0 or len(old) == 0:
+        return 0
+    first = int(np.searchsorted(old, stamps[0]))
+    length = min(len(old) - first, len(stamps))
+    if length * 2 < len(stamps) or not np.array_equal(old[first : first + length], stamps[:length]):
+        return 0
+    return length
+
+
+def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: State) -> Matrix:
+    length = _common(old.columns, stamps)
+    first = int(np.searchsorted(old.columns, stamps[0]))
+    kept, rest = slice(first, first + length), slice(length, len(stamps))
+    new = _read(old.series, held[length:], state)
+    shape = (len(old.catalogue), len(stamps))
+    values = np.empty(shape, np.uint64)
+    values[:, :length] = old.values[:, kept]
+    values[:, rest] = new.values
+    codes = None
+    if old.codes is not None or new.codes is not None:
+        codes = np.zeros(shape, np.uint32)
+        if old.codes is not None:
+            codes[:, :length] = old.codes[:, kept]
+        if new.codes is not None:
+            codes[:, rest] = new.codes
+    soft = None
+    if old.soft is not None or new.soft is not None:
+        soft = np.zeros(shape, np.bool_)
+        if old.soft is not None:
+            soft[:, :length] = old.soft[:, kept]
+        if new.soft is not None:
+            soft[:, rest] = new.soft
+    return Matrix(
+        old.series,
+        stamps,
+        old.catalogue,
+        values,
+        old.identities,
+        codes if codes is not None and codes.any() else None,
+        _joined(_moved(old.shares, first, first + length, 0), _moved(new.shares, 0, len(stamps), length)),
+        soft=soft if soft is not None and soft.any() else None,
+    )
+
+
+def _moved(shares: Shares, first: int, last: int, to: int) -> Shares:
+    """Those of columns first to last (exclusive), which become columns from `to` on."""
+    if not len(shares):
+        return shares
+    own = (shares.columns >= first) & (shares.columns < last)
+    return Shares(shares.rows[own], shares.columns[own] - first + to, shares.codes[own], shares.values[own])
+
+
+def _joined(left: Shares, right: Shares) -> Shares:
+    if not len(right) or not len(left):
+        return left if len(left) else right
+    rows, columns = np.concatenate([left.rows, right.rows]), np.concatenate([left.columns, right.columns])
+    codes, values = np.concatenate([left.codes, right.codes]), np.concatenate([left.values, right.values])
+    order = np.lexsort((codes, columns, rows))
+    return Shares(rows[order], columns[order], codes[order], values[order])

@@ -1,0 +1,91 @@
+"""A matrix carried on from the one before is the matrix made from nothing."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from keyviz_grpc.model import Matrix, Series, Window
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.sampler import Op, Route, Sampler, assembled
+from keyviz_grpc.sampler.history import Columns
+
+
+def told(matrix: Matrix) -> list[object]:
+    """Everything that an answer shows, as plain values."""
+    shares = matrix.shares
+    optional = (matrix.codes, matrix.soft, matrix.conflicts)
+    return [
+        matrix.columns.tolist(),
+        matrix.catalogue,
+        matrix.values.tolist(),
+        matrix.identities.tolist(),
+        [None if array is None else array.tolist() for array in optional],
+        *[array.tolist() for array in (shares.rows, shares.columns, shares.codes, shares.values)],
+    ]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("one_in", [1, 2])
+def test_polls_tell_what_a_fresh_node_would_tell(seed: int, one_in: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While windows close, leaders change, routes split, old columns are counted into, and windows asked for differ."""
+    carried_on: list[int] = []
+    whole = assembled._carried_on
+
+    def counting(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: assembled.State) -> Matrix:
+        carried_on.append(len(stamps))
+        return whole(old, stamps, held, state)
+
+    monkeypatch.setattr(assembled, "_carried_on", counting)
+    chance = random.Random(seed)
+    now_s = 10_000.0
+    with Sampler(
+        node_id="n", step_ms=1000, columns=30, stall_s=1e9, clock=lambda: now_s, sample_one_in=one_in, slices=2
+    ) as sampler:
+        routes = [Route(n, b"%d" % n, b"%d" % (n + 1), n % 2 + 1) for n in range(1, 6)]
+        sampler.register_routes(routes)
+        for turn in range(120):
+            for _ in range(chance.randrange(12)):
+                route = chance.choice(routes)
+                key = route.start + bytes([chance.randrange(256)])
+                sampler.observe(route.route_id, key, chance.choice((Op.READ, Op.WRITE)), chance.randrange(9))
+            if chance.random() < 0.1:
+                sampler.set_leader(chance.randrange(1, 3), turn + 1)
+            if chance.random() < 0.05:
+                old = chance.choice(routes)
+                sampler.register_routes([Route(old.route_id, old.start, old.end, 3 - old.raft_group_id)])
+            if chance.random() < 0.05:
+                sampler.register_routes([Route(1, b"1", b"2", 1, slices=chance.randrange(1, 4))])
+            if chance.random() < 0.05:
+                late = int(now_s * 1000) - 3000
+                sampler.observe_many([2], [b"2"], [1], [5], at_unix_ms=[late])
+            now_s += chance.choice((0.3, 1.0))
+            window = Window(*chance.choice(((0, 0), (int(now_s * 1000) - 9000, 0), (0, int(now_s * 1000) - 5000))))
+            query = MatrixQuery(chance.choice(list(Series)), window)
+            carried = sampler.matrix(query).matrix
+            sampler._assembled.clear()
+            assert told(carried) == told(sampler.matrix(query).matrix)
+            if chance.random() < 0.7:
+                for series in Series:
+                    sampler.matrix(MatrixQuery(series))
+    assert len(carried_on) > 30
+
+
+def test_an_old_poll_is_not_altered_by_a_later_one() -> None:
+    """Matrices are handed out read-only, and stay as they were told."""
+    now_s = 10_000.0
+    with Sampler(node_id="n", step_ms=1000, stall_s=1e9, clock=lambda: now_s) as sampler:
+        sampler.register_routes([Route(1, b"", b"", 1)])
+        sampler.observe(1, b"a", Op.WRITE, 1)
+        now_s += 3
+        first = sampler.matrix(MatrixQuery()).matrix
+        kept = told(first)
+        sampler.observe(1, b"a", Op.WRITE, 1)
+        now_s += 1
+        second = sampler.matrix(MatrixQuery()).matrix
+        assert told(first) == kept
+        assert second.values[0].tolist() == [1, 0, 0, 1]
+        assert not np.shares_memory(first.values, second.values)
