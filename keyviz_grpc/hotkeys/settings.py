@@ -8,21 +8,28 @@ from typing import Final
 from keyviz_grpc.errors import SettingError
 
 LARGEST_KEY_BYTES: Final = 64 << 10
-_ENTRY_BYTES: Final = 48
-_KEY_BYTES: Final = 32
-_SMALLEST_MAP: Final = 8
-_FULL: Final = 0.75
-_SHORTEST_CLASS: Final = 32
+FULL: Final = 0.75
+"""The part of a sketch's map that is used."""
+
+_SKETCH_BYTES: Final = 1024
+_ENTRY_BYTES: Final = 224
+_FEWEST_KEYS: Final = 6
+_SHORTEST_KEY: Final = 32
 
 
-def cost_bytes(counters: int, seen: int, longest: int) -> int:
-    """An upper bound on the memory of a sketch that saw `seen` keys, the longest of `longest` bytes.
+def cost_bytes(counters: int, number: int, longest: int) -> tuple[int, int, int]:
+    """(bytes, most, length): what a sketch takes that holds up to `most` different keys of up to `length` bytes.
 
-    The map doubles as it fills. A key is held as UTF-8, up to two bytes for each of its own.
+    An upper bound. most and length are the next powers (times 6, and of two) that suffice for `number` and `longest`. A key is held
+    twice as long, as UTF-8, or with the room that a dictionary needs for it.
     """
-    size = min(counters, max(_SMALLEST_MAP, 1 << max(0, round(seen / _FULL) - 1).bit_length()))
-    room = max(_SHORTEST_CLASS, 1 << max(0, longest - 1).bit_length())
-    return size * _ENTRY_BYTES + int(_FULL * size) * (2 * room + _KEY_BYTES)
+    full = int(FULL * counters)
+    most = _FEWEST_KEYS
+    while most < min(number, full):
+        most *= 2
+    length = max(_SHORTEST_KEY, 1 << max(0, longest - 1).bit_length())
+    held = min(most, full)
+    return _SKETCH_BYTES + held * (_ENTRY_BYTES + 2 * length), 1 << 62 if held == full else most, length
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class HotKeysSettings:
                 raise SettingError(f"{name}={value} must be from {least} to {most}")
         if self.counters & (self.counters - 1):
             raise SettingError(f"counters={self.counters} must be a power of two")
-        full = cost_bytes(self.counters, self.counters, self.max_key_bytes)
+        full, *_ = cost_bytes(self.counters, self.counters, self.max_key_bytes)
         if full > self.memory_bytes // 2:
             raise SettingError(
                 f"memory_bytes={self.memory_bytes} must be at least {2 * full}, so that one sketch of "

@@ -10,7 +10,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-OWN_BYTES: Final = 512
+OWN_BYTES: Final = 768
 """What a summary takes besides its keys; half of it where it has none."""
 
 _NO_LENGTHS: Final = np.empty(0, np.uint32)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from keyviz_grpc.hotkeys.sketch import KeySketch
@@ -11,6 +10,9 @@ from keyviz_grpc.hotkeys.summary import Summary
 
 HOTTER: Final = 2
 """How many times as many operations as another a bucket must have had to take its sketch's memory."""
+
+MARGIN: Final = 16
+"""How many operations more than that, so that chance alone moves no memory."""
 
 MAX_BUCKETS: Final = 1 << 15
 
@@ -40,23 +42,33 @@ class SketchMemory:
 
 
 class _Entry:
-    __slots__ = ("missed", "reserved_bytes", "seen", "sketch", "skipped", "taken")
+    __slots__ = ("missed", "seen", "sketch", "skipped", "taken")
 
     def __init__(self) -> None:
         self.sketch: KeySketch | None = None
-        self.reserved_bytes = 0
         self.seen = 0
         self.taken = 0
         self.missed = 0
         self.skipped = 0
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Memory that its sketch has taken."""
+        return 0 if self.sketch is None else self.sketch.reserved_bytes
+
+    def lose(self) -> None:
+        """Its sketch is gone, and with it what is known of the operations in it."""
+        self.sketch = None
+        self.missed += self.taken
+        self.taken = 0
 
 
 class OpenSketches:
     """Sketches by bucket. Not thread-safe: the recorder calls it under its lock.
 
     A bucket without a sketch only counts its operations as missed. It gets a sketch as soon as there is memory, or when
-    it has had HOTTER times as many operations as buckets that have one: the coldest of those lose theirs, and what
-    they had counts as missed.
+    it has had HOTTER times as many operations (and MARGIN) as buckets that have one: the coldest of those lose theirs,
+    and what they had counts as missed.
     """
 
     def __init__(self, counters: int, memory: SketchMemory) -> None:
@@ -64,24 +76,24 @@ class OpenSketches:
         self._entries: dict[Bucket, _Entry] = {}
         self.lost = 0
 
-    def take(self, groups: Mapping[Bucket, Iterable[bytes]]) -> None:
+    def take(self, groups: Mapping[Bucket, Sequence[bytes]]) -> None:
         """Takes in the keys of operations; the hottest buckets first, since memory may not suffice for all."""
-        batches = [(self._entry(bucket), Counter(keys)) for bucket, keys in groups.items()]
-        sized = [(entry, keys, keys.total()) for entry, keys in batches]
-        for entry, _, times in sized:
-            if entry is not None:
-                entry.seen += times
-        hopeless = -1  # a bucket with so many operations or fewer found no memory in this batch
-        for entry, keys, times in sorted(sized, key=lambda item: -item[0].seen if item[0] is not None else 0):
+        batches: list[tuple[int, int, _Entry, Sequence[bytes]]] = []
+        for bucket, keys in groups.items():
+            entry = self._entry(bucket)
             if entry is None:
-                self.lost += times
-            elif entry.seen > hopeless and self._make_room(entry, keys):
-                if entry.sketch is not None:
-                    entry.sketch.add(keys)
-                entry.taken += times
+                self.lost += len(keys)
             else:
-                entry.missed += times
-                hopeless = max(hopeless, entry.seen if entry.sketch is None else -1)
+                entry.seen += len(keys)
+                batches.append((-entry.seen, len(batches), entry, keys))
+        cold = _Cold(self._entries.values(), self._memory)
+        for _, _, entry, keys in sorted(batches):
+            sketch = self._with_room(entry, keys, cold)
+            if sketch is not None:
+                sketch.add(keys)
+                entry.taken += len(keys)
+            else:
+                entry.missed += len(keys)
 
     def miss(self, bucket: Bucket, times: int) -> None:
         """Counts operations whose keys were dropped."""
@@ -112,31 +124,52 @@ class OpenSketches:
             entry = self._entries[bucket] = _Entry()
         return entry
 
-    def _make_room(self, entry: _Entry, keys: Mapping[bytes, int]) -> bool:
+    def _with_room(self, entry: _Entry, keys: Sequence[bytes], cold: _Cold) -> KeySketch | None:
+        """The entry's sketch, new if need be, with room for these keys; None when there is no memory."""
         sketch = entry.sketch or KeySketch(self._counters)
-        more = sketch.bytes_after(keys) - entry.reserved_bytes
-        if more > 0:
-            if not self._memory.take(more) and not (self._evict(entry, more) and self._memory.take(more)):
-                return False
-            entry.reserved_bytes += more
+        more, most, longest = sketch.reserve(keys)
+        if more > 0 and not self._memory.take(more) and not (cold.give_way(entry, more) and self._memory.take(more)):
+            return None
+        sketch.granted(max(0, more), most, longest)
         entry.sketch = sketch
+        return sketch
+
+
+class _Cold:
+    """The sketches that may lose their memory during one batch, coldest first; made when first needed.
+
+    `seen` of no entry changes meanwhile, and whoever asks comes in descending order of it.
+    """
+
+    def __init__(self, entries: Iterable[_Entry], memory: SketchMemory) -> None:
+        self._entries, self._memory = entries, memory
+        self._ordered: list[_Entry] | None = None
+        self._given = 0
+        self._refused = False
+
+    def give_way(self, hotter: _Entry, needed: int) -> bool:
+        """Frees `needed` bytes from sketches that are much colder than this entry; all or nothing."""
+        if self._refused:
+            return False  # for one that was hotter already
+        if self._ordered is None:
+            self._ordered = sorted((e for e in self._entries if e.sketch is not None), key=lambda e: e.seen)
+        missing = needed - (self._memory.limit_bytes - self._memory.taken_bytes)
+        until = self._given
+        while missing > 0 and until < len(self._ordered) and _gives_way(self._ordered[until], hotter):
+            missing -= self._ordered[until].reserved_bytes
+            until += 1
+        if missing > 0:
+            self._refused = True
+            return False
+        for entry in self._ordered[self._given : until]:
+            self._memory.taken_bytes -= entry.reserved_bytes
+            entry.lose()
+        self._given = until
         return True
 
-    def _evict(self, hotter: _Entry, needed: int) -> bool:
-        """Frees `needed` bytes from the coldest sketches that are much colder than this entry; all or nothing."""
-        missing = needed - (self._memory.limit_bytes - self._memory.taken_bytes)
-        cold = [e for e in self._entries.values() if e.sketch is not None and e.seen * HOTTER <= hotter.seen]
-        if sum(e.reserved_bytes for e in cold) < missing:
-            return False
-        for entry in sorted(cold, key=lambda e: e.seen):
-            self._memory.taken_bytes -= entry.reserved_bytes
-            missing -= entry.reserved_bytes
-            entry.sketch, entry.reserved_bytes = None, 0
-            entry.missed += entry.taken
-            entry.taken = 0
-            if missing <= 0:
-                break
-        return True
+
+def _gives_way(entry: _Entry, hotter: _Entry) -> bool:
+    return entry.seen * HOTTER + MARGIN <= hotter.seen
 
 
 def _summary(entry: _Entry) -> Summary:
