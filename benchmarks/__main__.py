@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.hot import hot_keys
 from benchmarks.measure import as_table, write_json
 from benchmarks.parts import single_parts
 from benchmarks.request import whole_requests
@@ -17,7 +18,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer cases and samples, within two minutes")
     quick: bool = parser.parse_args().quick
-    results = [*single_parts(quick=quick), *full_ring(quick=quick), *whole_requests(quick=quick)]
+    results = [
+        *single_parts(quick=quick),
+        *full_ring(quick=quick),
+        *hot_keys(quick=quick),
+        *whole_requests(quick=quick),
+    ]
     if not quick:
         results += tree_and_flat()
     print(as_table(results))

@@ -20,8 +20,8 @@ _SHORTEST_KEY: Final = 32
 def cost_bytes(counters: int, number: int, longest: int) -> tuple[int, int, int]:
     """(bytes, most, length): what a sketch takes that holds up to `most` different keys of up to `length` bytes.
 
-    An upper bound. most and length are the next powers (times 6, and of two) that suffice for `number` and `longest`. A key is held
-    twice as long, as UTF-8, or with the room that a dictionary needs for it.
+    An upper bound. most and length are the next powers (times 6, and of two) that suffice for `number` and `longest`.
+    A key is held twice as long, as UTF-8, or with the room that a dictionary needs for it.
     """
     full = int(FULL * counters)
     most = _FEWEST_KEYS
