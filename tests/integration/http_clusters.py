@@ -79,13 +79,14 @@ async def http_cluster(*, nodes: int = 3, samplers_on: bool = True, **of_app: An
 
 
 def certificate(folder: Path, name: str) -> CertificateFiles:
-    """A certificate for 127.0.0.1 that was made just now."""
+    """A certificate for 127.0.0.1 and for the name that was made just now."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([address, x509.DNSName(name)]), critical=False)
         .not_valid_before(now - dt.timedelta(minutes=1))
         .not_valid_after(now + dt.timedelta(hours=1))
         .sign(key, hashes.SHA256())
