@@ -38,10 +38,11 @@ from keyviz_grpc.cli.options import (
     until_stdin_closes_option,
 )
 from keyviz_grpc.cli.running import as_usage_error, run
-from keyviz_grpc.client import ClientShared, TlsFiles
+from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.server import ServerSettings, is_loopback
+from keyviz_grpc.tls import TlsFiles
 
 
 class _Networks(click.ParamType[tuple[Network, ...]]):
@@ -105,6 +106,9 @@ class _Secrets:
 @option("--metrics", type=ADDRESS, default=None, show_default="not served", help="Where /metrics (Prometheus) is.")
 @option("--peers", type=ADDRESSES, default=None, help="The nodes, HOST:PORT, separated by commas.")
 @option("--peers-dns", type=PEER_ADDRESS, default=None, help="NAME:PORT, every address of the name is a node.")
+@option(
+    "--dns-server", type=PEER_ADDRESS, default=None, show_default="the system's", help="IP:PORT to ask for --peers-dns."
+)
 @option("--peers-file", type=FILE, default=None, help="A file of one HOST:PORT a line, read again when it changes.")
 @option("--seeds", type=ADDRESSES, default=None, help="Nodes that know the others, HOST:PORT, separated by commas.")
 @option("--timeout", type=Duration(at_most_s=600), default="2s", help="How long one node may take to answer.")
@@ -142,6 +146,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     metrics: str | None,
     peers: tuple[str, ...] | None,
     peers_dns: str | None,
+    dns_server: str | None,
     peers_file: Path | None,
     seeds: tuple[str, ...] | None,
     timeout: float,
@@ -174,7 +179,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     log_format: LogFormat,
 ) -> None:
     """The one true heatmap of a cluster: asks every node, merges, and serves the result as JSON, gRPC and a page."""
-    choice = _one_of(PeersChoice(peers, peers_dns, peers_file, seeds))
+    choice = _one_of(PeersChoice(peers, peers_dns, peers_file, seeds, dns_server))
     given = _Secrets(key_file, previous_key_file, token_file, session_key_file, previous_session_key_file, users_file)
     check_otlp(otlp)
     if (peer_certificate is None) != (peer_key is None):
@@ -230,6 +235,8 @@ def _one_of(choice: PeersChoice) -> PeersChoice:
     if len(choice.given) != 1:
         told = ", ".join(choice.given) or "none of them"
         raise click.UsageError(f"exactly one of --peers, --peers-dns, --peers-file, --seeds is needed, not {told}")
+    if choice.dns_server is not None and choice.peers_dns is None:
+        raise click.UsageError("--dns-server goes with --peers-dns")
     return choice
 
 

@@ -28,8 +28,18 @@ from keyviz_grpc.cli.options import parse_address
 from keyviz_grpc.cli.running import announce_ready, stop_requested
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.errors import SettingError
 from keyviz_grpc.listening import address_of, bind
-from keyviz_grpc.peers import DnsPeers, FilePeers, Membership, SeedPeers, StaticPeers
+from keyviz_grpc.peers import (
+    DnsPeers,
+    DnsServerResolver,
+    FilePeers,
+    Membership,
+    Resolver,
+    SeedPeers,
+    StaticPeers,
+    resolve,
+)
 from keyviz_grpc.server import ServerSettings, check_exposure, serve_cluster
 from keyviz_grpc.tracing import start_tracing
 from keyviz_grpc.version import VERSION
@@ -41,12 +51,13 @@ OPEN_FILES: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class PeersChoice:
-    """How the peers are known: exactly one of the four is not None."""
+    """How the peers are known: exactly one of the first four is not None. dns_server: IP:PORT, goes with peers_dns."""
 
     peers: tuple[str, ...] | None = None
     peers_dns: str | None = None
     peers_file: Path | None = None
     seeds: tuple[str, ...] | None = None
+    dns_server: str | None = None
 
     @property
     def given(self) -> list[str]:
@@ -55,14 +66,22 @@ class PeersChoice:
         return ["--" + name.replace("_", "-") for name in names if getattr(self, name) is not None]
 
     def membership(self, shared: ClientShared) -> Membership:
-        """Raises SettingError for a peers file that cannot be read."""
+        """Raises SettingError for a peers file that cannot be read, and for a DNS server that is no IP address."""
         if self.peers is not None:
             return StaticPeers(self.peers, shared)
         if self.peers_dns is not None:
-            return DnsPeers(self.peers_dns, shared)
+            return DnsPeers(self.peers_dns, shared, resolver=self._resolver())
         if self.peers_file is not None:
             return FilePeers(self.peers_file, shared, parse=parse_address)
         return SeedPeers(self.seeds or (), shared)
+
+    def _resolver(self) -> Resolver:
+        if self.dns_server is None:
+            return resolve
+        try:
+            return DnsServerResolver(self.dns_server)
+        except ValueError as error:
+            raise SettingError(f"--dns-server {self.dns_server!r}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

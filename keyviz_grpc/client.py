@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -19,7 +18,6 @@ from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.codec import decode_answer, decode_hot_keys, decode_overview, encode_hot_keys_query, encode_query
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, SettingError, TooLarge
-from keyviz_grpc.files import FileMark, mark_of
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -27,6 +25,7 @@ from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import NodeColumns, Recalled, Shelf
 from keyviz_grpc.request_id import HEADER, REQUEST_ID
 from keyviz_grpc.slicing import Reply, Slicer
+from keyviz_grpc.tls import TlsFiles
 from keyviz_grpc.tracing import outgoing
 
 log = logging.getLogger(__name__)
@@ -37,38 +36,8 @@ SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
 MAX_DETAIL_CHARS: Final = 300
 DECODED_AT_ONCE_BYTES: Final = 128 << 10
 DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
+RETIRE_S: Final = 60.0
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files for calls: authorities to trust (None = the system's), and a certificate of one's own for mTLS.
-
-    name: whom peers' certificates name, where they do not name the addresses that are called ("" = they do).
-    """
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    name: str = ""
-
-    def options(self) -> list[tuple[str, str]]:
-        """What a channel has to know besides."""
-        return [("grpc.ssl_target_name_override", self.name)] if self.name else []
-
-    def read(self) -> grpc.ChannelCredentials:
-        """Raises SettingError naming a file that cannot be read."""
-        try:
-            ca, key, certificate = (
-                None if path is None else path.read_bytes() for path in (self.ca, self.key, self.certificate)
-            )
-        except OSError as error:
-            raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
-        return grpc.ssl_channel_credentials(ca, key, certificate)
-
-    def marks(self) -> tuple[FileMark | None, ...]:
-        """Changes when a file does."""
-        return mark_of(self.ca), mark_of(self.certificate), mark_of(self.key)
 
 
 @dataclass(slots=True)
@@ -90,7 +59,10 @@ class ClientShared:
 
 
 class PeerClient:
-    """A peer over gRPC: owns one channel for its whole life. Implements `Peer`."""
+    """A peer over gRPC: owns one channel, anew when certificates change. Implements `Peer`.
+
+    calls: how many are under way.
+    """
 
     def __init__(self, address: str, shared: ClientShared) -> None:
         self.address = address
@@ -100,6 +72,9 @@ class PeerClient:
         self._path = SERVICE_PATHS[0]
         self._told: tuple[str, int] | None = None
         self._closed = False
+        self._was_connected = False
+        self._retiring: set[asyncio.Task[None]] = set()
+        self.calls = 0
         self._slicer = Slicer(shared.max_message_bytes, lambda: int(time.time() * 1000))
         self._columns = NodeColumns(shared.remembered)
 
@@ -194,10 +169,23 @@ class PeerClient:
         """Lets go of the connection; calls under way fail as `unreachable`."""
         self._closed = True
         self._columns.forget()
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         if self._channel is not None:
             await self._channel.close()
 
     async def _call(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
+        self.calls += 1
+        try:
+            if self._was_connected and not self._is_connected:
+                self._forget()  # a peer that went away between two calls leaves no failed call behind
+            return await self._call_either_path(method, request, deadline)
+        finally:
+            self.calls -= 1
+            self._was_connected = self._is_connected
+
+    async def _call_either_path(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
         result = await self._call_path(self._path, method, request, deadline)
         if not isinstance(result, _Status):
             return result
@@ -209,11 +197,18 @@ class PeerClient:
             if older.code != "UNIMPLEMENTED":
                 result = older
         if result.code in ("UNAVAILABLE", "UNIMPLEMENTED"):
-            # Whatever listens there next may be another version or another node.
-            self._path, self._told = SERVICE_PATHS[0], None
-            self._slicer.forget()
-            self._columns.forget()
+            self._forget()
         return self._outcome_of(result)
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._channel is not None and self._channel.get_state() is grpc.ChannelConnectivity.READY
+
+    def _forget(self) -> None:
+        # Whatever listens there next may be another version or another node.
+        self._path, self._told = SERVICE_PATHS[0], None
+        self._slicer.forget()
+        self._columns.forget()
 
     async def _call_path(
         self, path: str, method: str, request: Message, deadline: Deadline
@@ -221,7 +216,7 @@ class PeerClient:
         if self._closed:
             return self._failed(FailureKind.UNREACHABLE, "the connection was closed: the peer left the cluster")
         try:
-            channel = await self._connected()
+            channel = self._connected()
         except SettingError as error:
             return self._failed(FailureKind.UNREACHABLE, str(error))
         call: Any = channel.unary_unary(path + method, request_serializer=_serialize, response_deserializer=None)
@@ -242,9 +237,9 @@ class PeerClient:
     def _cancelled_by_closing(self) -> bool:
         # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
         task = asyncio.current_task()
-        return self._closed and (task is None or task.cancelling() == 0)
+        return task is None or task.cancelling() == 0
 
-    async def _connected(self) -> grpc.aio.Channel:
+    def _connected(self) -> grpc.aio.Channel:
         marks = None if self._shared.tls is None else self._shared.tls.marks()
         if self._channel is not None and marks == self._marks:
             return self._channel
@@ -252,19 +247,35 @@ class PeerClient:
         if self._shared.tls is None:
             self._channel = grpc.aio.insecure_channel(self.address, options=options)
         else:
-            tls = self._shared.tls
-            self._channel = grpc.aio.secure_channel(self.address, tls.read(), options=[*options, *tls.options()])
+            try:
+                credentials = self._shared.tls.read()
+            except SettingError as error:
+                if old is None:
+                    raise
+                log.warning("new TLS files are not used yet", extra={"peer": self.address, "reason": str(error)})
+                self._marks = marks
+                return old
+            self._channel = grpc.aio.secure_channel(
+                self.address, credentials, options=[*options, *self._shared.tls.options()]
+            )
         self._marks = marks
         if old is not None:
-            await old.close(grace=5.0)
+            self._retire(old)
         return self._channel
+
+    def _retire(self, channel: grpc.aio.Channel) -> None:
+        # Calls under way end on the old connection; nobody waits for them here.
+        task = asyncio.ensure_future(channel.close(grace=RETIRE_S))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     def _outcome_of(self, status: _Status) -> Outcome:
         kind = FAILURE_OF_STATUS[status.code]
         details = status.details
         if status.code == "RESOURCE_EXHAUSTED" and "larger than max" in details:
             kind = FailureKind.MESSAGE_TOO_LARGE
-            details = f"its answer is over the cap of {self._shared.max_message_bytes} bytes"
+            if "larger than max_" not in details:  # a node's own bound is told in its own words
+                details = f"its answer is over the cap of {self._shared.max_message_bytes} bytes"
             log.warning(
                 "answer over the cap", extra={"peer": self.address, "cap_bytes": self._shared.max_message_bytes}
             )
@@ -296,6 +307,7 @@ def _channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 1000),
         ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ]
 
 

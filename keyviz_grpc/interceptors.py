@@ -84,6 +84,40 @@ class Gate(grpc.aio.ServerInterceptor):
         return await continuation(handler_call_details)
 
 
+class Admission(grpc.aio.ServerInterceptor):
+    """At most `limit` unary calls inside at once; one more is refused at once. Health checks do not count."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inside = 0
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        exempt = handler_call_details.method.startswith(OPEN_SERVICES)
+        if handler is None or handler.unary_unary is None or exempt:
+            return handler
+        inner: Any = handler.unary_unary
+
+        async def admitted(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            if self._inside >= self._limit:
+                words = f"overloaded: {self._limit} calls are under way already, try again"
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, words)
+            self._inside += 1
+            try:
+                return await inner(request, context)
+            finally:
+                self._inside -= 1
+
+        return grpc.unary_unary_rpc_method_handler(
+            admitted,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
 def _refusing(
     message: str, handler: Handler | None, code: grpc.StatusCode = grpc.StatusCode.UNAUTHENTICATED
 ) -> Handler:

@@ -22,15 +22,17 @@ from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.files import FileMark, mark_of
 from keyviz_grpc.health import Health
-from keyviz_grpc.interceptors import Barrier, Gate
+from keyviz_grpc.interceptors import Admission, Barrier, Gate
 from keyviz_grpc.metrics import Meter, ServerMetrics
 from keyviz_grpc.proto import admin_pb2, admin_pb2_grpc, keyviz_pb2, keyviz_pb2_grpc
-from keyviz_grpc.service import ClusterServicer, NodeServicer
+from keyviz_grpc.service import AnswerBounds, ClusterServicer, NodeServicer
 from keyviz_grpc.source import Source
 
 log = logging.getLogger(__name__)
 
 READY_S: Final = 5.0
+SPARE_CALLS: Final = 256
+"""For health checks, and for calls that are being refused."""
 
 SERVICES: Final = (
     keyviz_pb2.DESCRIPTOR.services_by_name["KeyViz"].full_name,
@@ -48,12 +50,15 @@ METHODS: Final = frozenset(
 class ServerSettings:
     """How a server serves. Raises SettingError for bounds below 1 and for half a TLS pair.
 
-    max_concurrent: calls in flight, one more is refused at once with RESOURCE_EXHAUSTED. certificate, key: PEM files;
+    max_concurrent: calls in flight, one more is refused at once with RESOURCE_EXHAUSTED; health checks do not count.
+    max_rows, max_columns: of one answer of a node; a larger one is refused and not sent. certificate, key: PEM files;
     client_ca: PEM of whom client certificates must come from (mTLS). insecure: allow plain text or no credentials
     on addresses that others can reach.
     """
 
     max_concurrent: int = 64
+    max_rows: int = 100_000
+    max_columns: int = 20_000
     max_request_bytes: int = 1 << 20
     max_answer_bytes: int = (1 << 31) - 1
     threads: int = 2
@@ -63,7 +68,8 @@ class ServerSettings:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("max_concurrent", "max_request_bytes", "max_answer_bytes", "threads"):
+        bounds = ("max_concurrent", "max_rows", "max_columns", "max_request_bytes", "max_answer_bytes", "threads")
+        for name in bounds:
             if getattr(self, name) < 1:
                 raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
         if (self.certificate is None) != (self.key is None):
@@ -128,7 +134,8 @@ async def serve_node(
     metrics = None if registry is None else ServerMetrics(registry, METHODS)
     if metrics is not None:
         metrics.watch(source)
-    servicer = NodeServicer(source, threads, metrics)
+    bounds = AnswerBounds(settings.max_rows, settings.max_columns)
+    servicer = NodeServicer(source, threads, metrics, bounds=bounds)
     return await _serve(
         servicer,
         threads,
@@ -181,10 +188,12 @@ async def _serve(
         *([Meter(metrics)] if metrics else []),
         Barrier(),
         *([Gate(verifier)] if verifier else []),
+        Admission(settings.max_concurrent),
     ]
     server = grpc.aio.server(
         interceptors=interceptors,
-        maximum_concurrent_rpcs=settings.max_concurrent,
+        # The last resort: beyond this gRPC itself refuses whatever comes, health checks too.
+        maximum_concurrent_rpcs=settings.max_concurrent + SPARE_CALLS,
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", settings.max_request_bytes),

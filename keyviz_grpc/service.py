@@ -8,7 +8,7 @@ import contextvars
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
@@ -22,7 +22,7 @@ from keyviz_grpc.codec import (
     encode_overview,
 )
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import ON_THE_WIRE, HotKeysDisabled, InvalidRequest, KeyVizError, SamplerDisabled
+from keyviz_grpc.errors import ON_THE_WIRE, HotKeysDisabled, InvalidRequest, KeyVizError, SamplerDisabled, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.hotkeys.answer import check_asked, top_of
 from keyviz_grpc.hotkeys.protocols import HotKeysSource
@@ -68,10 +68,27 @@ async def _in_thread(threads: ThreadPoolExecutor, work: Callable[[], _Result]) -
     return await asyncio.get_running_loop().run_in_executor(threads, lambda: context.run(work))
 
 
-def _read(source: Source, query: MatrixQuery) -> Answer:
+@dataclass(frozen=True, slots=True)
+class AnswerBounds:
+    """The largest matrix that a node sends."""
+
+    max_rows: int
+    max_columns: int
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Raises TooLarge; its words are those by which callers know that a shorter slice of time may fit."""
+        for count, what, limit in zip(shape, ("rows", "columns"), (self.max_rows, self.max_columns), strict=True):
+            if count > limit:
+                hint = "ask for a row budget" if what == "rows" else "ask for a shorter window"
+                raise TooLarge(f"an answer of {count} {what} is larger than max_{what}={limit} of this node: {hint}")
+
+
+def _read(source: Source, query: MatrixQuery, bounds: AnswerBounds | None) -> Answer:
     with span("keyviz.read", series=query.series.value) as note:
         answer = source.matrix(query)
         note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
+    if bounds is not None:
+        bounds.check(answer.matrix.shape)
     return answer
 
 
@@ -88,9 +105,14 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
     """Answers from one node's own source and never asks anybody else. `source` None: its sampler is off."""
 
     def __init__(
-        self, source: Source | None, threads: ThreadPoolExecutor, metrics: ServerMetrics | None = None
+        self,
+        source: Source | None,
+        threads: ThreadPoolExecutor,
+        metrics: ServerMetrics | None = None,
+        *,
+        bounds: AnswerBounds | None = None,
     ) -> None:
-        self._source, self._threads, self._metrics = source, threads, metrics
+        self._source, self._threads, self._metrics, self._bounds = source, threads, metrics, bounds
 
     def _sampler(self) -> Source:
         if self._source is None:
@@ -104,7 +126,11 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
         async with _errors_on_the_wire(context):
             query, source = decode_query(request), self._sampler()
             accept = tuple(request.accept)
-            return await _in_thread(self._threads, lambda: _encoded(_read(source, query), accept, self._metrics))
+
+            def answer() -> pb.GetKeyVizMatrixResponse:
+                return _encoded(_read(source, query, self._bounds), accept, self._metrics)
+
+            return await _in_thread(self._threads, answer)
         raise _Unreachable
 
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire

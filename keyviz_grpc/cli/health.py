@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from keyviz_grpc.cli.options import FILE, PEER_ADDRESS, Duration, option
 from keyviz_grpc.cli.running import run
-from keyviz_grpc.client import TlsFiles
+from keyviz_grpc.tls import TlsFiles
 
 
 @click.command("keyviz-health")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
 
@@ -39,3 +40,9 @@ class Membership(Protocol):
     async def close(self) -> None:
         """Lets go of every connection."""
         ...
+
+
+def lost(outcomes: Sequence[Outcome]) -> bool:
+    """Whether some peer is not where it was, as far as can be told: an address that is gone may refuse or be silent."""
+    gone = (FailureKind.UNREACHABLE, FailureKind.DEADLINE_EXCEEDED)
+    return any(outcome.kind in gone for outcome in outcomes)
