@@ -1,11 +1,10 @@
-"""Faults of peers over real sockets: the kind is told, the others' data is whole, and the next request works."""
+"""The fan-out over real sockets: the cap, older nodes, rings, trees, and requests that share one fan-out."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.auth import KeyFile, TokenCredentials, TokenVerifier
 from keyviz_grpc.client import ClientShared
@@ -22,32 +20,15 @@ from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import LoopRefused, SamplerDisabled
-from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Overview
+from keyviz_grpc.outcome import Answer, NoUsablePeers
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import RunningServer, serve_cluster, serve_node
-from tests.reference.without_hot_keys import WithoutHotKeys
-
-TIMEOUT_S = 1.0
-ANSWERS = cluster(Shape(3, 20, 6, conflict_share=0.0, divergent=False))
-
-
-@dataclass
-class Prepared:
-    """A source with one answer."""
-
-    answer: Answer
-
-    def matrix(self, query: MatrixQuery) -> Answer:
-        """The answer, whatever was asked."""
-        return self.answer
-
-    def overview(self) -> Overview:
-        """Its own name."""
-        return Overview(Member(self.answer.node_id, ""), incarnation=self.answer.incarnation)
+from tests.integration.faults import Scripted
+from tests.integration.guarded import ANSWERS, TIMEOUT_S, Prepared
 
 
 @dataclass
@@ -87,116 +68,6 @@ async def ask(aggregator: Aggregator, **query: Any) -> Answer:
     return await aggregator.matrix(MatrixQuery(**query), Deadline.after(10))
 
 
-class Scripted(WithoutHotKeys, rpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
-    """Does what a test tells it to."""
-
-    def __init__(self, act: Callable[[Any], Any]) -> None:
-        self._act = act
-
-    async def GetKeyVizMatrix(self, request: pb.GetKeyVizMatrixRequest, context: Any) -> Any:  # noqa: N802 - wire name
-        """Acts."""
-        return await self._act(context)
-
-    async def GetClusterOverview(  # noqa: N802 - wire name
-        self, request: pb.GetClusterOverviewRequest, context: Any
-    ) -> pb.GetClusterOverviewResponse:
-        """Says nothing."""
-        return pb.GetClusterOverviewResponse()
-
-
-async def abort(context: Any, code: grpc.StatusCode, details: str = "scripted") -> None:
-    """A refusal."""
-    await context.abort(code, details)
-
-
-async def crash(_: Any) -> None:
-    """A bug in the peer."""
-    raise RuntimeError("boom")
-
-
-async def sleep(_: Any) -> None:
-    """Never in time."""
-    await asyncio.sleep(60)
-
-
-def reply(**changes: Any) -> Callable[[Any], Any]:
-    """A reply that breaks a law."""
-    rows = [pb.KeyVizRow(bucket_id="route:1", end=b"m", values=[1, 2])]
-
-    async def act(_: Any) -> pb.GetKeyVizMatrixResponse:
-        return pb.GetKeyVizMatrixResponse(**{"column_unix_ms": [1000, 2000], "rows": rows, "step_ms": 1000, **changes})
-
-    return act
-
-
-STATUSES = {
-    grpc.StatusCode.UNAVAILABLE: "unreachable",
-    grpc.StatusCode.UNAUTHENTICATED: "unauthenticated",
-    grpc.StatusCode.PERMISSION_DENIED: "unauthenticated",
-    grpc.StatusCode.FAILED_PRECONDITION: "incompatible",
-    grpc.StatusCode.UNIMPLEMENTED: "incompatible",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "overloaded",
-    grpc.StatusCode.INTERNAL: "internal",
-    grpc.StatusCode.INVALID_ARGUMENT: "internal",
-    grpc.StatusCode.DATA_LOSS: "internal",
-    grpc.StatusCode.DEADLINE_EXCEEDED: "deadline_exceeded",
-}
-BAD_ROW = pb.KeyVizRow(bucket_id="route:1", end=b"m", values=[1])
-FAULTS: list[tuple[str, Callable[[Any], Any], str, str]] = [
-    *((code.name, lambda c, code=code: abort(c, code), kind, "") for code, kind in STATUSES.items()),
-    ("crash", crash, "internal", ""),
-    ("slow", sleep, "deadline_exceeded", "no answer in time"),
-    ("ragged", reply(rows=[BAD_ROW]), "malformed", "1 values, 2 columns"),
-    ("unsorted", reply(column_unix_ms=[2000, 1000]), "malformed", "ascending"),
-    ("nonsense step", reply(step_ms=-1), "malformed", "step_ms"),
-    (
-        "sampler off",
-        lambda c: abort(c, grpc.StatusCode.UNAVAILABLE, "keyviz sampler not configured"),
-        "disabled",
-        "keyviz sampler not configured",
-    ),
-]
-
-
-@pytest.mark.parametrize(("act", "kind", "words"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
-async def test_a_fault_is_told_and_harms_nobody_else(
-    house: House, act: Callable[[Any], Any], kind: str, words: str
-) -> None:
-    """Kind and words; survivors complete; in time; and once the peer is well again, all is there."""
-    good = [await house.node(0), await house.node(1)]
-    server = grpc.aio.server()
-    servicer = Scripted(act)
-    rpc.add_KeyVizServicer_to_server(servicer, server)
-    admin_pb2_grpc.add_AdminServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    aggregator = house.aggregator(good[0].address, good[1].address, f"127.0.0.1:{port}")
-    began = asyncio.get_running_loop().time()
-    answer = await ask(aggregator)
-    assert asyncio.get_running_loop().time() - began < TIMEOUT_S + 2
-    assert [outcome.kind for outcome in answer.outcomes] == [None, None, kind]
-    assert words in answer.outcomes[2].detail
-    alone = await ask(house.aggregator(good[0].address, good[1].address, node_id="other"))
-    assert answer.matrix.values.tolist() == alone.matrix.values.tolist()
-    await server.stop(0)
-    await house.node(2, f"127.0.0.1:{port}")
-    async with asyncio.timeout(5):
-        while (await ask(aggregator)).responded < 3:  # noqa: ASYNC110 - reconnecting has no event here
-            await asyncio.sleep(0.1)
-
-
-async def test_a_refused_peer_fails_at_once(house: House) -> None:
-    """Nobody waits out the deadline for a port that nobody listens on."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
-        good = await house.node(0)
-        began = asyncio.get_running_loop().time()
-        answer = await ask(house.aggregator(good.address, address))
-        assert asyncio.get_running_loop().time() - began < TIMEOUT_S
-    assert answer.outcomes[1].kind == "unreachable"
-
-
 @pytest.mark.parametrize("over", [0, 1])
 async def test_the_cap_is_exact(house: House, over: int) -> None:
     """An answer of exactly the cap is used, one byte more is not, and the cap is named."""
@@ -226,24 +97,6 @@ async def test_an_older_node_is_asked_under_its_old_name(house: House) -> None:
     assert answer.responded == 1
     assert answer.matrix.values.sum() == ANSWERS[0].matrix.values.sum()
     await server.stop(0)
-
-
-async def test_another_protocol_on_the_port(house: House) -> None:
-    """An HTTP/1 server is not a node."""
-
-    async def http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(64)
-        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(http1, "127.0.0.1", 0)
-    address = "{}:{}".format(*server.sockets[0].getsockname())
-    good = await house.node(0)
-    answer = await ask(house.aggregator(good.address, address))
-    assert answer.outcomes[1].kind in ("unreachable", "deadline_exceeded")
-    assert answer.outcomes[0].ok
-    server.close()
-    await server.wait_closed()
 
 
 async def test_a_wrong_key_is_unauthenticated_and_health_is_open(house: House, tmp_path: Path) -> None:
