@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from pathlib import Path
 
 from benchmarks.hot import hot_keys
 from benchmarks.measure import as_table, write_json
+from benchmarks.page import the_page
 from benchmarks.parts import single_parts
 from benchmarks.request import whole_requests
 from benchmarks.ring import full_ring
@@ -24,6 +26,7 @@ def main() -> None:
         *hot_keys(quick=quick),
         *whole_requests(quick=quick),
     ]
+    results += asyncio.run(the_page(quick=quick))
     if not quick:
         results += tree_and_flat()
     print(as_table(results))

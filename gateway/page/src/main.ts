@@ -8,6 +8,7 @@ import { Page } from "./page";
 import { theme } from "./state";
 
 keepAddress();
+// Before anything draws: what is drawn takes its colours from the theme.
 effect(() => {
   document.documentElement.dataset["theme"] = theme.value;
 });

@@ -1,9 +1,9 @@
 /** What the page knows and what it shows. Rooms read signals; the view changes through `change` alone. */
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { Matrix } from "./data/matrix";
 import { decodeView } from "./data/url";
 import type { Selection, View } from "./data/view";
-import { viewportOf } from "./data/viewport";
+import { viewportOf, type Viewport } from "./data/viewport";
 import type { Fanout, Refused } from "./data/wire";
 
 /** Who is looking. `open`: nothing asked for a session so far. */
@@ -74,6 +74,20 @@ export function take(next: Matrix): void {
 
 /** The part of the picture in view; null without one. */
 export const viewport = computed(() => (matrix.value === null ? null : viewportOf(matrix.value, view.value, starts)));
+
+/** The picture and what of it is in view, once that stands still: for whatever is too slow for every frame of a drag. */
+export const settled = signal<{ readonly matrix: Matrix; readonly port: Viewport } | null>(null);
+
+const SETTLE_MS = 120;
+let settling = 0;
+effect(() => {
+  const [shown, port] = [matrix.value, viewport.value];
+  window.clearTimeout(settling);
+  const settle = () => (settled.value = shown === null || port === null ? null : { matrix: shown, port });
+  // In a task of its own after a refresh too: the picture comes first.
+  if (settled.peek() !== null && shown !== null) settling = window.setTimeout(settle, SETTLE_MS);
+  else settle();
+});
 
 /** The unit of the series, in words. */
 export const unit = computed(() => (view.value.series.endsWith("bytes") ? "bytes" : "ops"));

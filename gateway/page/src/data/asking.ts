@@ -10,7 +10,9 @@ const waiting = new Map<number, (reply: Reply) => void>();
 let lastId = 0;
 
 worker.addEventListener("message", (event: MessageEvent<Replied>) => {
-  const { id, reply } = event.data;
+  const { id, reply, tookMs } = event.data;
+  const end = performance.now();
+  if (reply.kind === "matrix") performance.measure("keyviz-ingest", { start: end - tookMs, end });
   waiting.get(id)?.(reply);
   waiting.delete(id);
 });

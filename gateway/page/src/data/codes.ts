@@ -12,6 +12,9 @@ export function codeOf(value: number): number {
   return value <= 0 ? ZERO : Math.min(CODES - 1, 2 + Math.round(Math.log2(1 + value) * STEPS));
 }
 
+/** The natural logarithm of 1 + value. */
+export const logOf = (code: number): number => (code <= ZERO ? 0 : ((code - 2) / STEPS) * Math.LN2);
+
 /** The value in the middle of what a code stands for. */
 export function valueOf(code: number): number {
   return code <= ZERO ? 0 : 2 ** ((code - 2) / STEPS) - 1;

@@ -1,6 +1,6 @@
 /** Asks the gateway and turns its answers into arrays away from the page's own thread. */
 import { buffersOf, ingest, rowDetail } from "./ingest";
-import type { Asked, Replied } from "./messages";
+import type { Asked, Replied, Reply } from "./messages";
 import type { Fanout, Refused, WireMatrix } from "./wire";
 
 const underWay = new Map<number, AbortController>();
@@ -15,27 +15,27 @@ async function answer(asked: Exclude<Asked, { kind: "forget" }>): Promise<void> 
   const own = new AbortController();
   underWay.set(asked.id, own);
   try {
-    const body = await bodyOf(asked.path, own.signal);
-    if ("kind" in body) {
-      send({ id: asked.id, reply: body });
-    } else if (asked.kind === "row") {
-      send({ id: asked.id, reply: { kind: "row", detail: rowDetail(body, asked.bucketId) } });
-    } else {
-      const matrix = ingest(body, asked.node);
-      send({ id: asked.id, reply: { kind: "matrix", matrix } }, buffersOf(matrix));
-    }
+    const response = await fetch(asked.path, { signal: own.signal, cache: "no-store", credentials: "same-origin" });
+    const text = await response.text();
+    const began = performance.now();
+    const reply = response.ok ? replyOf(asked, JSON.parse(text) as WireMatrix) : refusedBy(response, text);
+    const tookMs = performance.now() - began;
+    send({ id: asked.id, tookMs, reply }, reply.kind === "matrix" ? buffersOf(reply.matrix) : []);
   } catch (error) {
     const message = error instanceof Error ? error.message : "no answer";
-    send({ id: asked.id, reply: { kind: "refused", status: 0, code: "unreachable", message } });
+    send({ id: asked.id, tookMs: 0, reply: { kind: "refused", status: 0, code: "unreachable", message } });
   } finally {
     underWay.delete(asked.id);
   }
 }
 
-async function bodyOf(path: string, signal: AbortSignal): Promise<WireMatrix | Refused> {
-  const response = await fetch(path, { signal, cache: "no-store", credentials: "same-origin" });
-  const text = await response.text();
-  if (response.ok) return JSON.parse(text) as WireMatrix;
+function replyOf(asked: Exclude<Asked, { kind: "forget" }>, body: WireMatrix): Reply {
+  return asked.kind === "row"
+    ? { kind: "row", detail: rowDetail(body, asked.bucketId) }
+    : { kind: "matrix", matrix: ingest(body, asked.node) };
+}
+
+function refusedBy(response: Response, text: string): Refused {
   const said = errorOf(text);
   return {
     kind: "refused",
@@ -54,6 +54,6 @@ function errorOf(text: string): { error?: string; message?: string; fanout?: Fan
   }
 }
 
-function send(replied: Replied, transfer: Transferable[] = []): void {
-  self.postMessage(replied, { transfer });
+function send(replied: Replied, transfer: readonly Transferable[] = []): void {
+  self.postMessage(replied, { transfer: [...transfer] });
 }

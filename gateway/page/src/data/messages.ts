@@ -15,5 +15,7 @@ export type Reply =
 /** From the worker to the page, once for each question that is not forgotten. */
 export interface Replied {
   readonly id: number;
+  /** What the worker took to parse the answer and to turn it into arrays. */
+  readonly tookMs: number;
   readonly reply: Reply;
 }

@@ -26,6 +26,19 @@ export function binsOf(from: number, to: number, cells: number, pixels: number):
   return { edges, count: pixels, from, to };
 }
 
+/**
+ * As binsOf, for a picture that moves: bins of one size begin at multiples of it, wherever the view begins, so that a
+ * cell keeps its neighbours in a bin under a drag. From `from` to `to` and `spare` more on each side, as far as there
+ * are cells. size: cells a pixel.
+ */
+export function anchoredBins(from: number, to: number, cells: number, size: number, spare: number): Bins {
+  const step = Math.max(1, size);
+  const first = Math.max(0, Math.floor((from - spare) / step));
+  const last = Math.min(Math.ceil(cells / step), Math.ceil((to + spare) / step));
+  const edges = Int32Array.from({ length: last - first + 1 }, (_, bin) => Math.min(cells, Math.ceil((first + bin) * step)));
+  return { edges, count: last - first, from: first * step, to: last * step };
+}
+
 /** codes[row * width + column]: the hottest cell of each bin, so that a hot row never vanishes. */
 export interface Folded {
   readonly codes: Uint16Array;
@@ -73,3 +86,27 @@ export const binsFor = (matrix: Matrix, port: Viewport, width: number, height: n
   binsOf(port.x0, port.x1, matrix.columns, width),
   binsOf(port.y0, port.y1, matrix.rows.length, height),
 ];
+
+/** Calls `act` with the bin (across, down) of every marked cell; with one bin as often as it holds marked cells. */
+export function forMarkedBins(
+  columns: number,
+  marks: Uint8Array,
+  across: Bins,
+  down: Bins,
+  act: (x: number, y: number) => void,
+): void {
+  const bin = new Uint16Array(columns);
+  for (let at = 0; at < across.count; at += 1) {
+    bin.fill(at, across.edges[at] as number, across.edges[at + 1] as number);
+  }
+  const [first, last] = [across.edges[0] as number, across.edges[across.count] as number];
+  for (let band = 0; band < down.count; band += 1) {
+    for (let row = down.edges[band] as number; row < (down.edges[band + 1] as number); row += 1) {
+      const offset = row * columns;
+      // indexOf skips unmarked stretches faster than a loop over them.
+      for (let at = marks.indexOf(1, offset + first); at >= 0 && at < offset + last; at = marks.indexOf(1, at + 1)) {
+        act(bin[at - offset] as number, band);
+      }
+    }
+  }
+}

@@ -7,8 +7,7 @@ import { timeTicks } from "../scale/time";
 import { drawAxes } from "./axes";
 import { CellPainter } from "./cells";
 import { fitted, layoutOf, type Layout } from "./layout";
-import { barsAbove, barsBeside } from "./margins";
-import { dotSoft, hatchConflicts } from "./marks";
+import { barsAbove, barsBeside, type BarColours } from "./margins";
 import { widthOf } from "./ruler";
 
 export interface Scene {
@@ -31,8 +30,7 @@ const LABEL_GAP = 14;
 export class Stage {
   readonly #on: Canvases;
   readonly #painter = new CellPainter();
-  #table: Uint32Array | null = null;
-  #tableFor = "";
+  #colours: BarColours = { bar: "", partial: "" };
   layout: Layout;
 
   constructor(on: Canvases) {
@@ -40,17 +38,22 @@ export class Stage {
     this.layout = layoutOf(on.frame.clientWidth, on.frame.clientHeight);
   }
 
+  /** The frame has another size, or the page another theme. Both are costly to ask for in every frame. */
+  fit(): void {
+    const { frame } = this.#on;
+    this.layout = layoutOf(frame.clientWidth, frame.clientHeight);
+    const style = getComputedStyle(frame);
+    this.#colours = { bar: style.getPropertyValue("--bar"), partial: style.getPropertyValue("--bar-partial") };
+  }
+
   draw(scene: Scene): void {
     const began = performance.now();
     const { matrix, port } = scene;
     const ratio = window.devicePixelRatio || 1;
-    this.#fit();
     const { plot } = this.layout;
     const cells = fitted(this.#on.heatmap, plot, ratio);
     if (matrix.columns > 0 && matrix.rows.length > 0) {
-      this.#painter.paint(cells, matrix, port, this.#tableOf(scene.shading));
-      hatchConflicts(cells, matrix, port, ratio);
-      dotSoft(cells, matrix, port, ratio);
+      this.#painter.paint(cells, matrix, port, tableOf(scene.shading), ratio);
     }
     this.#bars(matrix, port, ratio);
     const labels = plot.left - LABEL_GAP;
@@ -63,28 +66,11 @@ export class Stage {
     performance.measure("keyviz-draw", { start: began, end: performance.now() });
   }
 
-  // The same object while nothing moves, so that nobody lays out anew for it.
-  #fit(): void {
-    const next = layoutOf(this.#on.frame.clientWidth, this.#on.frame.clientHeight);
-    if (JSON.stringify(next) !== JSON.stringify(this.layout)) this.layout = next;
-  }
-
   #bars(matrix: Matrix, port: Viewport, ratio: number): void {
-    const style = getComputedStyle(this.#on.frame);
-    const colours = { bar: style.getPropertyValue("--bar"), partial: style.getPropertyValue("--bar-partial") };
     const above = fitted(this.#on.above, this.layout.above, ratio);
     const beside = fitted(this.#on.beside, this.layout.beside, ratio);
     if (matrix.columns === 0 || matrix.rows.length === 0) return;
-    barsAbove(above, matrix, port, colours, matrix.fanout?.responded ?? 0);
-    barsBeside(beside, matrix, port, colours);
-  }
-
-  #tableOf(shading: Shading): Uint32Array {
-    const key = `${shading.scale} ${shading.brightness} ${shading.top}`;
-    if (this.#table === null || key !== this.#tableFor) {
-      this.#table = tableOf(shading);
-      this.#tableFor = key;
-    }
-    return this.#table;
+    barsAbove(above, matrix, port, this.#colours, matrix.fanout?.responded ?? 0);
+    barsBeside(beside, matrix, port, this.#colours);
   }
 }

@@ -7,11 +7,11 @@ import { hovered, matrix, theme, view, viewport } from "../state";
 import { brushing } from "./brushing";
 import { byKey, pin } from "./cross";
 import { gestures } from "./gestures";
+import { Minimap } from "./minimap";
 import { back } from "./moves";
 import { cellAt, placeOfCell } from "./pointing";
 import { pointer } from "./tooltip";
 import { armed } from "./tool";
-import { Minimap } from "./whereabouts";
 
 /** Longer than a double click takes; only waited for where a double click would go back. */
 const DOUBLE_CLICK_MS = 260;
@@ -64,6 +64,11 @@ function bring(frame: HTMLDivElement, laidOut: (layout: Layout) => void): () => 
 
 function redraws(frame: HTMLElement, stage: Stage, size: { readonly value: number }, drawn: () => void): () => void {
   let asked = 0;
+  const fitted = effect(() => {
+    void [theme.value, size.value];
+    stage.fit();
+    drawn();
+  });
   const stop = effect(() => {
     const [shown, port] = [matrix.value, viewport.value];
     const { scale, brightness, utc } = view.value;
@@ -73,13 +78,13 @@ function redraws(frame: HTMLElement, stage: Stage, size: { readonly value: numbe
     frame.dataset["pending"] = "";
     asked = requestAnimationFrame(() => {
       stage.draw({ matrix: shown, port, utc, shading: { scale, brightness, top: shown.top } });
-      drawn();
       frame.dataset["port"] = [port.x0, port.x1, port.y0, port.y1].join();
       delete frame.dataset["pending"];
     });
   });
   return () => {
     stop();
+    fitted();
     cancelAnimationFrame(asked);
   };
 }

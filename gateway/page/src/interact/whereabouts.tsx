@@ -1,11 +1,7 @@
-import { useEffect, useRef } from "preact/hooks";
 import { momentAt } from "../data/viewport";
-import type { Box } from "../draw/layout";
-import { drawMinimap } from "../draw/minimap";
-import { tableOf } from "../scale/colour";
 import { clock } from "../scale/time";
 import { matrix, view, viewport } from "../state";
-import { back, look, lookAtAll } from "./moves";
+import { back, lookAtAll } from "./moves";
 import { selecting } from "./tool";
 
 /** Where one is: what is in view in words, and the ways back. */
@@ -44,52 +40,4 @@ export function Whereabouts() {
 function rounded(unixMs: number, stepMs: number): number {
   const to = stepMs >= 1000 ? 1000 : 1;
   return Math.round(unixMs / to) * to;
-}
-
-/** All of the picture in a corner of the frame, with what is in view marked; drag it to move about. */
-export function Minimap({ box }: { readonly box: Box | null }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const [shown, port] = [matrix.value, viewport.value];
-  const { scale, brightness } = view.value;
-  useEffect(() => {
-    const context = canvas.current?.getContext("2d");
-    if (context == null || shown === null || port === null) return undefined;
-    const asked = requestAnimationFrame(() =>
-      drawMinimap(context, shown, port, tableOf({ scale, brightness, top: shown.top })),
-    );
-    return () => cancelAnimationFrame(asked);
-  }, [shown, port, scale, brightness, box?.width, box?.height]);
-  const move = (event: PointerEvent) => {
-    if (event.buttons !== 1 || shown === null || port === null) return;
-    const area = (event.currentTarget as Element).getBoundingClientRect();
-    const [x, y] = [
-      ((event.clientX - area.left) / area.width) * shown.columns,
-      ((event.clientY - area.top) / area.height) * shown.rows.length,
-    ];
-    const [width, height] = [port.x1 - port.x0, port.y1 - port.y0];
-    look({ x0: x - width / 2, x1: x + width / 2, y0: y - height / 2, y1: y + height / 2 }, event.type === "pointerdown" ? "push" : "replace");
-  };
-  if (box === null) return null;
-  const ratio = window.devicePixelRatio || 1;
-  return (
-    <canvas
-      ref={canvas}
-      class="minimap"
-      data-testid="minimap"
-      width={Math.round(box.width * ratio)}
-      height={Math.round(box.height * ratio)}
-      style={{ width: `${box.width}px`, height: `${box.height}px` }}
-      aria-hidden="true"
-      onClick={(event) => event.stopPropagation()}
-      onDblClick={(event) => event.stopPropagation()}
-      onMouseDown={(event) => event.stopPropagation()}
-      onTouchStart={(event) => event.stopPropagation()}
-      onPointerDown={(event) => {
-        event.stopPropagation();
-        event.currentTarget.setPointerCapture(event.pointerId);
-        move(event);
-      }}
-      onPointerMove={move}
-    />
-  );
 }

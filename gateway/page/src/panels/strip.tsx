@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { matrixPath } from "../data/asking";
 import type { WireMatrix } from "../data/wire";
 import { clock } from "../scale/time";
-import { matrix, theme, view, viewport } from "../state";
+import { matrix, settled, theme, view } from "../state";
 import { askSmall, useTold } from "./loading";
 import { imbalanceText, nodeShares, overall, type NodeTotals, type Shares } from "./shares";
 import { counted, nodes } from "./told";
@@ -95,7 +95,7 @@ function totalsOf(node: string, body: WireMatrix): NodeTotals {
 /** On the picture's own time axis, so that a change here stands below what changed there. */
 function Bars({ shares }: { readonly shares: Shares }) {
   const holder = useRef<HTMLCanvasElement>(null);
-  const port = viewport.value;
+  const port = settled.value?.port ?? null;
   const { utc } = view.value;
   const mode = theme.value;
   useEffect(() => {

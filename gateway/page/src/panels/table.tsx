@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { clock } from "../scale/time";
-import { change, matrix, unit, view, viewport } from "../state";
+import { change, settled, unit, view } from "../state";
 import { hottestRows, summary } from "./hottest";
 import { counted, hottestShown } from "./told";
 import { compactly } from "./units";
@@ -20,8 +20,9 @@ export function HottestTable() {
 
 /** For screen readers alone: what the heatmap shows, in a sentence. Not announced anew with every refresh. */
 export function HeatmapSummary() {
-  const [picture, port] = [matrix.value, viewport.value];
-  if (picture === null || port === null) return null;
+  const now = settled.value;
+  if (now === null) return null;
+  const { matrix: picture, port } = now;
   const { utc } = view.value;
   const { shown, everything } = hottestShown(picture, port, 2);
   return (
@@ -32,8 +33,9 @@ export function HeatmapSummary() {
 }
 
 function Table() {
-  const [picture, port] = [matrix.value, viewport.value];
-  if (picture === null || port === null) return <p class="quiet">No picture yet.</p>;
+  const now = settled.value;
+  if (now === null) return <p class="quiet">No picture yet.</p>;
+  const { matrix: picture, port } = now;
   const { utc } = view.value;
   const { shown, everything } = hottestShown(picture, port, MOST);
   const rows = hottestRows(shown, MOST, everything);

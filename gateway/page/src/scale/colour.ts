@@ -1,5 +1,5 @@
 import { interpolateInferno } from "d3-scale-chromatic";
-import { codeOf, UNKNOWN, valueOf, ZERO } from "../data/codes";
+import { codeOf, logOf, UNKNOWN, valueOf, ZERO } from "../data/codes";
 import type { Scale } from "../data/view";
 
 export const SHADES = 256;
@@ -32,11 +32,16 @@ export interface Shading {
 }
 
 /** 0 to 255. Only no traffic at all has shade 0. */
-export function shadeOf(value: number, { scale, brightness, top }: Shading): number {
+export function shadeOf(value: number, shading: Shading): number {
+  return shaded(Math.log1p(Math.max(0, value)), value, shading);
+}
+
+/** logarithm: of 1 + value. */
+function shaded(logarithm: number, value: number, { scale, brightness, top }: Shading): number {
   if (value <= 0) return 0;
   const most = Math.max(1, top);
-  const part = scale === "log" ? Math.log1p(value) / Math.log1p(most) : value / most;
-  return Math.max(1, Math.round(Math.min(1, part) ** (1 / brightness) * (SHADES - 1)));
+  const part = Math.min(1, scale === "log" ? logarithm / Math.log1p(most) : value / most);
+  return Math.max(1, Math.round((brightness === 1 ? part : part ** (1 / brightness)) * (SHADES - 1)));
 }
 
 /** The smallest value of a part (0 to 1) of the palette: what a legend writes there. */
@@ -46,12 +51,23 @@ export function valueAt(part: number, { scale, brightness, top }: Shading): numb
   return scale === "log" ? Math.expm1(plain * Math.log1p(most)) : plain * most;
 }
 
-/** From a code to a pixel (ABGR, as a little-endian Uint32Array over ImageData has it); unknown is transparent. */
+/**
+ * From a code to a pixel (ABGR, as a little-endian Uint32Array over ImageData has it); unknown is transparent. The same
+ * object while nothing changes, so that painters know what they can keep.
+ */
 export function tableOf(shading: Shading): Uint32Array {
+  const key = `${shading.scale} ${shading.brightness} ${shading.top}`;
+  if (latest === null || latest.key !== key) latest = { key, table: made(shading) };
+  return latest.table;
+}
+
+let latest: { readonly key: string; readonly table: Uint32Array } | null = null;
+
+function made(shading: Shading): Uint32Array {
   const table = new Uint32Array(codeOf(Math.max(1, shading.top)) + 1);
   table[UNKNOWN] = 0;
   for (let code = ZERO; code < table.length; code += 1) {
-    table[code] = packed[shadeOf(valueOf(code), shading)] as number;
+    table[code] = packed[shaded(logOf(code), valueOf(code), shading)] as number;
   }
   return table;
 }

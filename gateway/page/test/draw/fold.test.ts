@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { codeOf, ZERO } from "../../src/data/codes";
 import { ingest } from "../../src/data/ingest";
-import { binsOf, foldByMaximum } from "../../src/draw/fold";
+import { anchoredBins, binsOf, foldByMaximum } from "../../src/draw/fold";
 import { peaks } from "../../src/draw/margins";
 import { wire, wireRow } from "../matrices";
 
@@ -32,5 +32,26 @@ describe("folding by maximum", () => {
   });
   test("a bar of many columns is as tall as the tallest of them", () => {
     expect([...peaks(Float64Array.from([1, 9, 2, 3]), binsOf(0, 4, 4, 2))]).toEqual([9, 3]);
+  });
+});
+
+describe("bins of a picture that moves", () => {
+  test("are the same cells wherever the view begins, so that nothing flickers under a drag", () => {
+    const edgesOf = (from: number) => {
+      const { edges, from: first, count } = anchoredBins(from, from + 700, 1440, 1.7, 0);
+      return new Map(Array.from({ length: count }, (_, bin) => [Math.round(first / 1.7) + bin, [edges[bin], edges[bin + 1]]]));
+    };
+    const [one, other] = [edgesOf(100), edgesOf(133.3)];
+    const both = [...one.keys()].filter((bin) => other.has(bin));
+    expect(both.length).toBeGreaterThan(300);
+    for (const bin of both) expect(other.get(bin)).toEqual(one.get(bin));
+  });
+  test("hold every cell in view once, and the spare ones too", () => {
+    for (const [from, to, size, spare] of [[0, 1440, 1.3, 0], [10.2, 99.7, 1, 5], [700, 1440, 2.5, 300], [0.5, 1.5, 1, 0]] as const) {
+      const { edges, count } = anchoredBins(from, to, 1440, size, spare);
+      expect(edges[0]).toBeLessThanOrEqual(Math.max(0, from - spare));
+      expect(edges[count]).toBeGreaterThanOrEqual(Math.min(1440, to + spare));
+      for (let bin = 0; bin < count; bin += 1) expect(edges[bin + 1]).toBeGreaterThanOrEqual(edges[bin] as number);
+    }
   });
 });
