@@ -128,6 +128,28 @@ async def test_sampled_hot_keys_keep_their_intervals(
     assert held / total >= 0.95
 
 
+async def test_hot_keys_of_slices_are_those_of_their_rows(
+    processes: Processes, shared_trace: tuple[Path, Path], truth: KeyTruth
+) -> None:
+    """K = 16, over HTTP: what a slice lists adds up to its row's cells, lies in its row's range, and is the truth."""
+    _, gateway = await cluster(processes, shared_trace, "--slices", "16")
+    checked = 0
+    for series in ("reads", "writes"):
+        rows = {row["bucket_id"]: row for row in (await ask(gateway, series=series))["rows"]}
+        for route in (route for route in range(0, ROUTES, 8) if (series, route) in truth.counts):
+            for number in range(16):
+                row = rows[f"route:{route + 1}#{number}"]
+                body = await ask(gateway, "hotkeys", route_id=route + 1, sub_bucket=number, series=series, top=EVERY)
+                found = list(listed(body))
+                assert len(found) < EVERY
+                assert sum(count for _, count, *_ in found) == sum(row["values"]), row["bucket_id"]
+                start, end = base64.b64decode(row["start"]), base64.b64decode(row["end"])
+                assert all(start <= key and (not end or key < end) for key, *_ in found)
+                assert all(count == truth.counts[series, route][key] for key, count, *_ in found)
+                checked += len(found)
+    assert checked > 5000
+
+
 async def test_grpcurl_asks_a_node_and_the_cluster(
     processes: Processes, shared_trace: tuple[Path, Path], truth: KeyTruth, grpcurl: str
 ) -> None:

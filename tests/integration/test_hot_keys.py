@@ -385,3 +385,32 @@ async def test_a_route_that_splits_starts_anew(house: House) -> None:
     aggregator = house.aggregator([await house.serve(made)])
     assert counts(await ask(aggregator)) == {b"b": 2}
     assert counts(await ask(aggregator, 3)) == {b"g": 1}
+
+
+async def test_a_slice_has_the_hot_keys_of_its_range_and_no_other_exists(house: House) -> None:
+    """All slices together are the route; a key on a cut is of the upper one; one past the last is refused."""
+    addresses = []
+    for number in range(2):
+        made, clock = house.sampler(f"n{number}", ON)
+        made.register_routes([Route(7, b"k00", b"k99", raft_group_id=1, slices=4)])
+        for key in range(99):
+            for _ in range(1 + key % 7):
+                made.observe(7, b"k%02d" % key, Op.WRITE, 1)
+        cuts = [start for start, _ in made._buckets.ranges_of(7)]
+        made.observe(7, cuts[2], Op.WRITE, 1)
+        clock.move_to(STAMP_MS)
+        made.advance_to(STAMP_MS)
+        addresses.append(await house.serve(made))
+    aggregator = house.aggregator(addresses)
+    whole = counts(await ask(aggregator, 7))
+    parts = [counts(await ask(aggregator, 7, sub_bucket=number)) for number in range(4)]
+    assert sum(len(part) for part in parts) == len(whole) == 99 + (cuts[2] not in {b"k%02d" % key for key in range(99)})
+    assert {key: times for part in parts for key, times in part.items()} == whole
+    for part, start, end in zip(parts, cuts, [*cuts[1:], b"k99"], strict=True):
+        assert all(start <= key < end for key in part)
+    assert cuts[2] in parts[2]
+    body = await over_http(aggregator, 400, route_id=7, sub_bucket=4)
+    assert (body["error"], "sub_bucket=4: route 7 has 4 slice" in body["message"]) == ("invalid_query", True)
+    for address in addresses:
+        with pytest.raises(grpc.aio.AioRpcError, match="sub_bucket=4"):
+            await call(address, pb.GetHotKeysRequest(route_id=7, sub_bucket=4))
