@@ -23,7 +23,7 @@ class State:
     """What a matrix depends on apart from series and columns.
 
     number: of the history, which changes whenever a column or a row that was told before does. identities: uint64[I, 2]
-    by the codes that columns use; it only ever grows.
+    by the codes that columns use, see `Identities`.
     """
 
     number: int
@@ -32,9 +32,7 @@ class State:
 
     def same_as(self, other: State) -> bool:
         """Whether one column gives the same under both."""
-        return (
-            self.number == other.number and self.shown is other.shown and len(self.identities) == len(other.identities)
-        )
+        return self.number == other.number and self.shown is other.shown and self.identities is other.identities
 
 
 class Assembled:

@@ -29,6 +29,7 @@ from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.drainer import Drainer
 from keyviz_grpc.sampler.history import HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.hot_keys import HotKeys
+from keyviz_grpc.sampler.identities import Identities, Identity
 from keyviz_grpc.sampler.places import slots_of_batch
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.stats import SamplerStats
@@ -110,7 +111,7 @@ class Sampler:
         self._lock = threading.RLock()
         self._buckets = Buckets(max_tracked_routes, slices)
         self._ring = Ring(columns)
-        self._identities: dict[tuple[int, int], int] = {(0, 0): 0}
+        self._identities = Identities()
         self._slot_codes: NDArray[np.uint32] = np.zeros(64, np.uint32)
         self._leaders: dict[int, GroupLeader] = {}
         self._group_codes: dict[int, int] = {}
@@ -281,14 +282,22 @@ class Sampler:
         with self._lock:
             self._leaders[raft_group_id] = GroupLeader(raft_group_id, leader_node_id, term)
             identity = (raft_group_id, term) if term else (0, 0)
-            code = self._identities.setdefault(identity, len(self._identities))
-            if self._group_codes.get(raft_group_id, 0) == code:
+            code = self._identities.known(identity)
+            if code is not None and self._group_codes.get(raft_group_id, 0) == code:
                 return
             self._settle()
+            if code is None:
+                code = self._new_code(identity)
             slots = np.flatnonzero(self._buckets.groups[: self._buckets.size] == np.uint64(raft_group_id))
             self._stamp(slots)
             self._group_codes[raft_group_id] = code
             self._slot_codes[slots] = code
+
+    def _new_code(self, identity: Identity) -> int:
+        if self._identities.crowded:
+            open_ = set().union(*(window.codes() for window in self._open.values()))
+            self._identities.release(self._ring.oldest_unix_ms, open_.union(self._group_codes.values()))
+        return self._identities.add(identity)
 
     def set_members(self, members: Iterable[Member]) -> None:
         """Who else is in the cluster, for the overview."""
@@ -420,6 +429,7 @@ class Sampler:
         column = window.close(self._slot_codes[: self._buckets.size])
         for kind, series in enumerate((Series.READS, Series.WRITES)):
             self._buckets.mark_active(np.flatnonzero(column.counts[series]), kind, stamp)
+        self._identities.mark_used(np.concatenate([column.codes, column.frozen.codes]), stamp)
         self._ring.put(stamp, column)
         if self._hot is not None:
             self._hot.recorder.close_window(stamp)
@@ -434,7 +444,7 @@ class Sampler:
             held = self._ring.between(query.window.from_unix_ms, query.window.to_unix_ms)
             shown = self._rows()
             number, newest = self._history.now(shown, self._ring.rewrites), self._ring.newest_unix_ms
-            table = np.array(list(self._identities), np.uint64).reshape(-1, 2)
+            table = self._identities.table
             oldest, revision = self._ring.oldest_unix_ms, self._ring.revision
         if query.node_id and query.node_id != self.node_id:
             held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))

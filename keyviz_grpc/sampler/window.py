@@ -71,6 +71,10 @@ class OpenWindow:
             marks[slots] = True
         return marks
 
+    def codes(self) -> set[int]:
+        """Identities that were stamped already."""
+        return {code for _, codes, *_ in self._stamped for code in np.unique(codes).tolist()}
+
     def close(self, codes: NDArray[np.uint32]) -> Column:
         """The closed window; codes[slot] is the identity under which the rest was counted."""
         size = self._counts.shape[1]
