@@ -27,13 +27,21 @@ export interface HotKeyRow {
   readonly whisker: { readonly from: number; readonly at: number; readonly to: number };
 }
 
-/** What to ask for a row: undefined where hot keys cannot be had, see `noKeysOf`. columnMs: one window, 0 = the latest. */
-export function hotKeysPath(bucketId: string, series: string, columnMs: number, top: number): string | undefined {
+/** What to ask for a row: undefined where a row is no route. columnMs: one window, 0 = the latest. */
+export function hotKeysPath(asks: {
+  readonly bucketId: string;
+  readonly series: string;
+  readonly columnMs: number;
+  readonly top: number;
+  readonly node: string;
+}): string | undefined {
+  const { bucketId, series, columnMs, top, node } = asks;
   const bucket = bucketOf(bucketId);
   if (bucket.kind !== "route") return undefined;
   const asked = new URLSearchParams({ route_id: bucket.routeId, series: series.startsWith("read") ? "reads" : "writes", top: String(top) });
   if (bucket.label !== "") asked.set("label", bucket.label);
   if (bucket.slice !== undefined) asked.set("sub_bucket", String(bucket.slice));
+  if (node !== "") asked.set("node", node);
   if (columnMs > 0) {
     asked.set("from_unix_ms", String(columnMs));
     asked.set("to_unix_ms", String(columnMs + 1));
@@ -67,8 +75,8 @@ export function caveats(answer: WireHotKeys): readonly string[] {
   const said: string[] = [];
   if (answer.sample_rate > 1) said.push(`Estimated: one operation in ${answer.sample_rate} was looked at${confidenceOf(answer)}.`);
   if (answer.error_bound > 0) said.push(`A key that is not listed may have up to ${answer.error_bound.toLocaleString("en")} operations.`);
-  if (answer.skipped_long_keys > 0) said.push(`${answer.skipped_long_keys.toLocaleString("en")} operations are left out: their keys are longer than the limit.`);
-  if (answer.dropped_samples > 0) said.push(`${answer.dropped_samples.toLocaleString("en")} operations are left out for want of memory or time.`);
+  if (answer.skipped_long_keys > 0) said.push(`${answer.skipped_long_keys.toLocaleString("en")} sampled operations are left out: their keys are longer than the limit.`);
+  if (answer.dropped_samples > 0) said.push(`${answer.dropped_samples.toLocaleString("en")} sampled operations are left out for want of memory or time.`);
   if (answer.degraded && answer.skipped_long_keys === 0 && answer.dropped_samples === 0) said.push("Not complete: some node did not contribute.");
   return said;
 }

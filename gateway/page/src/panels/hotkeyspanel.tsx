@@ -14,14 +14,15 @@ const AGAIN_MS = 15_000;
 /** The keys behind the row: of the pinned window where its keys are still held, or the latest that are. */
 export function HotKeys({ pinned: { head, picture, row, column, columnMs } }: { readonly pinned: Pinned }) {
   const [latest, choose] = useState(false);
-  const { series } = view.value;
-  const path = hotKeysPath(head.bucketId, series, latest ? 0 : columnMs, TOP) ?? "";
+  const { series, node } = view.value;
+  const asks = { bucketId: head.bucketId, series, columnMs: latest ? 0 : columnMs, top: TOP, node };
+  const path = hotKeysPath(asks) ?? "";
   const last = picture.stamps[picture.columns - 1] ?? 0;
   const round = latest ? Math.floor(last / AGAIN_MS) : 0;
   const told = useTold<Told<WireHotKeys>>(path, round, (signal) => askSmall<WireHotKeys>(path, signal));
   const operations = !series.endsWith("bytes");
   const cell = picture.values[row * picture.columns + column] ?? 0;
-  const total = !latest && operations && picture.node === "" ? cell : 0;
+  const total = !latest && operations ? cell : 0;
   const title = series.startsWith("read") ? "Keys read most" : "Keys written most";
   return (
     <Section title={title} name="hotkeys">

@@ -20,10 +20,13 @@ describe("what is asked", () => {
     ["route:7:hot", "read_bytes", 0, "route_id=7&series=reads&top=20&label=hot"],
     ["route:18446744073709551615#3", "write_bytes", 5000, "route_id=18446744073709551615&series=writes&top=20&sub_bucket=3&from_unix_ms=5000&to_unix_ms=5001"],
   ])("%s", (id, series, columnMs, query) => {
-    expect(hotKeysPath(id, series, columnMs, 20)).toBe(`/admin/api/v1/keyviz/hotkeys?${query}`);
+    expect(hotKeysPath({ bucketId: id, series, columnMs, top: 20, node: "" })).toBe(`/admin/api/v1/keyviz/hotkeys?${query}`);
+  });
+  test("of one node alone while its own view is shown", () => {
+    expect(hotKeysPath({ bucketId: "route:1", series: "reads", columnMs: 0, top: 20, node: "n 1" })).toContain("&node=n+1");
   });
   test("an aggregate has no keys of its own", () => {
-    expect(hotKeysPath("virtual:9", "reads", 0, 20)).toBeUndefined();
+    expect(hotKeysPath({ bucketId: "virtual:9", series: "reads", columnMs: 0, top: 20, node: "" })).toBeUndefined();
   });
 });
 
