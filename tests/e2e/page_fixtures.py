@@ -22,6 +22,7 @@ from keyviz_grpc.client import ClientShared
 from keyviz_grpc.clock import SteppedClock
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.errors import SamplerDisabled
+from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, GroupLeader, Member, Outcome, Overview
@@ -146,10 +147,12 @@ class Counted:
         self.sampler.advance_to(closed)
 
 
-def counting(node_id: str, routes: Sequence[Route], *, columns: int, end_ms: int) -> Counted:
+def counting(
+    node_id: str, routes: Sequence[Route], *, columns: int, end_ms: int, hot_keys: HotKeysSettings | None = None
+) -> Counted:
     """A sampler whose first window begins so that `columns` windows end at `end_ms`."""
     clock = SteppedClock(end_ms - columns * STEP_MS)
-    sampler = Sampler(node_id=node_id, clock=clock, wall_clock=time.time, stall_s=math.inf)
+    sampler = Sampler(node_id=node_id, clock=clock, wall_clock=time.time, stall_s=math.inf, hot_keys=hot_keys)
     sampler.register_routes(routes)
     return Counted(sampler, clock)
 
