@@ -13,6 +13,7 @@ from benchmarks.parts import single_parts
 from benchmarks.request import whole_requests
 from benchmarks.ring import full_ring
 from benchmarks.tree import tree_and_flat
+from benchmarks.warm import warm_polls
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
         *full_ring(quick=quick),
         *hot_keys(quick=quick),
         *whole_requests(quick=quick),
+        *warm_polls(quick=quick),
     ]
     results += asyncio.run(the_page(quick=quick))
     if not quick:

@@ -17,6 +17,7 @@ from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.remembered import Shelf
 
 TICK_S = 0.002
 
@@ -45,10 +46,14 @@ class _Ticker:
             self._longest_s = max(self._longest_s, time.perf_counter() - due)
 
 
-async def _serve(peers: list[str]) -> None:
+async def _serve(peers: list[str], remember_bytes: int) -> None:
+    shelf = Shelf(remember_bytes) if remember_bytes else None
     async with AsyncExitStack() as stack:
         aggregator = Aggregator(
-            StaticPeers(peers, ClientShared()), settings=FanoutSettings(timeout_s=30), node_id="bench"
+            StaticPeers(peers, ClientShared(remembered=shelf)),
+            settings=FanoutSettings(timeout_s=30),
+            node_id="bench",
+            remembered=shelf,
         )
         stack.push_async_callback(aggregator.close)
         listener = bind("127.0.0.1:0")
@@ -63,7 +68,8 @@ async def _serve(peers: list[str]) -> None:
 def main() -> None:
     """Until the parent closes its end."""
     keep_freed_memory()
-    asyncio.run(_serve(options()["peers"]))
+    given = options()
+    asyncio.run(_serve(given["peers"], given.get("remember", 0)))
 
 
 if __name__ == "__main__":
