@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from keyviz_grpc.model import Row
 from keyviz_grpc.sampler import Op, Route
@@ -124,3 +126,67 @@ async def test_one_hot_row_of_a_thousand_shows_on_a_picture_of_few_pixels(browse
     *rows, height = lit
     assert height < 1000
     assert rows == [n * height // 1000 for n in hot]
+
+
+async def test_the_legend_tells_rates_in_the_unit_of_the_series_and_counts_on_demand(browser: Browser) -> None:
+    """The brightest shade is the hottest cell: 1000 in a minute is 16.7 a second."""
+    counted = node_with_a_hot_cell()
+    with counted.sampler:
+        async with page_cluster([counted.sampler]) as cluster, opened(browser, cluster.url) as page:
+            numbers = page.get("legend-numbers").locator("span")
+            await expect(numbers.last).to_have_text("16.7")
+            await expect(numbers.first).to_have_text("0")
+            await expect(page.get("unit")).to_have_text("ops/s")
+            await page.get("unit").click()
+            await expect(numbers.last).to_have_text("1K")
+            await page.get("series").select_option("write_bytes")
+            await expect(page.get("unit")).to_have_text("bytes a window")
+
+
+async def test_bars_tell_the_totals_of_windows_and_of_key_ranges(browser: Browser) -> None:
+    """The window and the row of the hot cell have the longest bars, the row without traffic has none."""
+    counted = node_with_a_hot_cell()
+    with counted.sampler:
+        async with page_cluster([counted.sampler]) as cluster, opened(browser, cluster.url) as page:
+            await page.drawn()
+            lengths: dict[str, list[int]] = await page.page.evaluate(
+                """([rows, columns]) => {
+                    const drawn = (name, x, y, w, h) => {
+                        const context = document.querySelector(`#frame canvas.${name}`).getContext('2d');
+                        const data = context.getImageData(x, y, w, h).data;
+                        return data.filter((_, at) => at % 4 === 3).reduce((sum, alpha) => sum + (alpha > 0), 0);
+                    };
+                    const canvas = (name) => document.querySelector(`#frame canvas.${name}`);
+                    const [above, beside] = [canvas('above'), canvas('beside')];
+                    const middle = (at, of, size) => Math.floor(((at + 0.5) / of) * size);
+                    return {
+                        above: [...Array(columns).keys()].map((at) =>
+                            drawn('above', middle(at, columns, above.width), 0, 1, above.height)),
+                        beside: [...Array(rows).keys()].map((at) =>
+                            drawn('beside', 0, middle(at, rows, beside.height), beside.width, 1)),
+                        full: [above.height, beside.width],
+                    };
+                }""",
+                [len(ROUTES), COLUMNS],
+            )
+    above, beside, full = lengths["above"], lengths["beside"], lengths["full"]
+    assert [above[HOT_COLUMN], beside[HOT_ROW]] == full
+    assert all(length == round(70 / 1060 * full[0]) for at, length in enumerate(above) if at != HOT_COLUMN)
+    assert beside[7] == 0
+    assert beside[0] == round(100 / 1090 * full[1])
+
+
+async def test_the_time_axis_is_local_and_utc_on_demand(browser: Browser) -> None:
+    """In a zone of half hours the words differ, at the same places."""
+    node = disagreeing()[0]
+    async with page_cluster([node]) as cluster, opened(browser, cluster.url, zone="Asia/Kolkata") as page:
+        await page.drawn()
+        ticks = page.page.locator("#axes g.time text")
+        local = await ticks.all_text_contents()
+        await page.get("heatmap").focus()
+        await page.page.keyboard.press("u")
+        await expect(ticks.first).not_to_have_text(local[0])
+        there = await ticks.all_text_contents()
+    clocks = [[re.findall(r"(\d\d):(\d\d)", text)[0] for text in texts] for texts in (local, there)]
+    minutes = [[int(hours) * 60 + int(rest) for hours, rest in texts] for texts in clocks]
+    assert [(a - b) % 1440 for a, b in zip(*minutes, strict=True)] == [330] * len(local)
