@@ -39,7 +39,8 @@ class Wire:
         self._writers |= {writer, far_writer}
         up = asyncio.create_task(self._up(reader, far_writer))
         try:
-            await self._down(far_reader, writer)
+            with contextlib.suppress(asyncio.CancelledError):  # the end of the test, or of the proxy
+                await self._down(far_reader, writer)
         finally:
             up.cancel()
             await asyncio.gather(up, return_exceptions=True)

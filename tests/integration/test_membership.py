@@ -1,0 +1,169 @@
+"""Who is in the cluster, with real nodes on loopback: a DNS server, a file, seeds, and one node under several names."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from dnslib import QTYPE, RCODE, RR, A, DNSRecord
+from dnslib.server import BaseResolver, DNSHandler, DNSServer
+
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.cli.options import parse_address
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.outcome import Answer, Member, Overview
+from keyviz_grpc.peers import DnsPeers, DnsServerResolver, FilePeers, SeedPeers, StaticPeers
+from keyviz_grpc.query import MatrixQuery
+from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes
+from tests.integration.wire import wire
+
+
+class Zone(BaseResolver):  # type: ignore[misc]  # the library has no types
+    """One name and its addresses; none: it does not exist."""
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+        self.asked = 0
+
+    def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
+        """See dnslib."""
+        self.asked += 1
+        reply = request.reply()
+        if not self.addresses:
+            reply.header.rcode = RCODE.NXDOMAIN
+        elif request.q.qtype == QTYPE.A:
+            for address in self.addresses:
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(address), ttl=60))
+        return reply
+
+
+@pytest.fixture
+def zone() -> Iterator[tuple[Zone, str]]:
+    """A DNS server on loopback, and where it is."""
+    made = Zone()
+    server = DNSServer(made, address="127.0.0.1", port=0, logger=None)
+    server.start_thread()
+    yield made, f"127.0.0.1:{server.server.server_address[1]}"
+    server.stop()
+    server.server.server_close()
+    server.thread.join()
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Guarded]:
+    """Credentials on both hops."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield Guarded(tmp_path, stack)
+
+
+def free_port(*hosts: str) -> int:
+    """A port that is free on all of these addresses."""
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(socket.socket())
+        first.bind((hosts[0], 0))
+        port = int(first.getsockname()[1])
+        for host in hosts[1:]:
+            stack.enter_context(socket.socket()).bind((host, port))
+    return port
+
+
+async def test_every_address_of_a_name_is_a_node(house: Guarded, zone: tuple[Zone, str]) -> None:
+    """Sorted; one more and one fewer take effect without a restart; when the name fails, who was known stays."""
+    names, server = zone
+    hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    port = free_port(*hosts)
+    for number, host in enumerate(hosts):
+        await house.node(number, f"{host}:{port}")
+    now = 0.0
+    peers = DnsPeers(f"nodes.test:{port}", house.shared(), resolver=DnsServerResolver(server), clock=lambda: now)
+    gateway = await house.gateway_over(peers)
+    refused = await gateway.get()
+    assert (refused.status_code, refused.json()["error"]) == (502, "no_peers")
+    assert "does not resolve" in refused.text
+    names.addresses, now = ["127.0.0.2", "127.0.0.1"], 10.0
+    body = await gateway.ask()
+    assert [node["node"] for node in body["fanout"]["nodes"]] == [f"127.0.0.1:{port}", f"127.0.0.2:{port}"]
+    asked = names.asked
+    await gateway.ask()
+    assert names.asked == asked
+    names.addresses, now = hosts, 20.0
+    assert outcomes(await gateway.ask()) == [(True, "")] * 3
+    names.addresses, now = [], 30.0
+    body = await gateway.ask()
+    assert outcomes(body) == [(True, "")] * 3 + [(False, "unreachable")]
+    assert body["fanout"]["nodes"][3]["node"] == f"nodes.test:{port}"
+    names.addresses, now = hosts[1:], 40.0
+    body = await gateway.ask()
+    assert [node["node"] for node in body["fanout"]["nodes"]] == [f"127.0.0.2:{port}", f"127.0.0.3:{port}"]
+
+
+async def test_a_file_takes_effect_when_it_changes(house: Guarded, tmp_path: Path) -> None:
+    """A line more is a node more; a bad file is not used."""
+    nodes = [await house.node(number) for number in range(2)]
+    path = tmp_path / "peers"
+    path.write_text(f"{nodes[0].address}  # the first\n")
+    gateway = await house.gateway_over(FilePeers(path, house.shared(), parse=parse_address))
+    assert outcomes(await gateway.ask()) == [(True, "")]
+    path.write_text(f"{nodes[0].address}\n\n{nodes[1].address}\n")
+    assert outcomes(await gateway.ask()) == [(True, "")] * 2
+    path.write_text("not an address\n")
+    assert outcomes(await gateway.ask()) == [(True, "")] * 2
+
+
+class Knowing(Prepared):
+    """A node that knows others."""
+
+    members: tuple[Member, ...] = ()
+
+    def overview(self) -> Overview:
+        """Itself and them."""
+        return Overview(Member(self.answer.node_id, ""), self.members, incarnation=self.answer.incarnation)
+
+
+async def test_seeds_tell_of_the_others_and_a_silent_seed_is_seen(house: Guarded) -> None:
+    """A member that nobody listed is asked; a seed that nobody tells of does not vanish from the picture."""
+    other = await house.node(1)
+    source = Knowing(ANSWERS[0])
+    source.members = (Member(ANSWERS[1].node_id, other.address),)
+    seed = await house.node(0, source=source)
+    gateway = await house.gateway_over(SeedPeers([seed.address, "127.0.0.1:1"], house.shared()))
+    body = await gateway.ask()
+    assert sorted(node["node"] for node in body["fanout"]["nodes"] if node["ok"]) == sorted(
+        [seed.address, other.address]
+    )
+    assert [(node["node"], node["kind"]) for node in body["fanout"]["nodes"] if not node["ok"]] == [
+        ("127.0.0.1:1", "unreachable")
+    ]
+
+
+async def test_one_node_under_many_names_counts_once(house: Guarded) -> None:
+    """Listed twice, by an alias, and through a proxy: one node, and two duplicates that say so."""
+    alone = await house.node(0)
+    port = alone.address.rpartition(":")[2]
+    proxy = await house.stack.enter_async_context(wire(alone.address))
+    names = [alone.address, f"localhost:{port}", proxy.address, alone.address]
+    single = await (await house.gateway(alone.address)).ask()
+    body = await (await house.gateway(*names)).ask()
+    nodes = body["fanout"]["nodes"]
+    duplicates = [[w["code"] for w in node["warnings"]].count("duplicate_node") for node in nodes]
+    assert duplicates == [0, 1, 1]
+    assert [row["values"] for row in body["rows"]] == [row["values"] for row in single["rows"]]
+
+
+async def test_a_local_node_is_first_and_its_own_address_counts_once(house: Guarded) -> None:
+    """`self`, without a network hop; listed by its address as well it is a duplicate."""
+    source = Prepared(ANSWERS[0])
+    served = await house.node(0, source=source)
+    aggregator = Aggregator(
+        StaticPeers([served.address], house.shared()), settings=FanoutSettings(), node_id="x", local=source
+    )
+    answer = await aggregator.matrix(MatrixQuery(), Deadline.after(10))
+    await aggregator.close()
+    assert isinstance(answer, Answer)
+    assert [outcome.address for outcome in answer.outcomes] == ["self", served.address]
+    assert [outcome.contributes for outcome in answer.outcomes] == [True, False]
