@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from keyviz_grpc.auth import Refused, Verifier
 from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 audit = logging.getLogger("keyviz.audit")
 
 MAX_DETAILS_CHARS: Final = 1000
+NO_MESSAGE: Final = "request: the bytes are not a message of this method"
 INTERNAL: Final = "internal: see the server's log"
 OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
 
@@ -34,8 +36,14 @@ class Barrier(grpc.aio.ServerInterceptor):
         if handler is None or handler.unary_unary is None:
             return handler
         inner: Any = handler.unary_unary
+        parse: Any = handler.request_deserializer or bytes
 
-        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def guarded(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            # Parsed here and not by gRPC, which would tell the caller of the parser's exception.
+            try:
+                request = parse(raw)
+            except DecodeError:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
             REQUEST_ID.set(_request_id_of(handler_call_details))  # each call has a context of its own
             try:
                 with served(handler_call_details.method, handler_call_details.invocation_metadata):
@@ -48,7 +56,7 @@ class Barrier(grpc.aio.ServerInterceptor):
 
         return grpc.unary_unary_rpc_method_handler(
             guarded,
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=None,
             response_serializer=handler.response_serializer,
         )
 

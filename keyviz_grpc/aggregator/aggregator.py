@@ -29,6 +29,9 @@ from keyviz_grpc.tracing import span
 _Result = TypeVar("_Result")
 _Reply = TypeVar("_Reply", Answer, Overview)
 
+LAST_MS: Final = 2**63 - 1
+"""The last moment that a request can name."""
+
 FIRST_GUESS_STEP_MS: Final = 60_000
 """How wide to ask before any answer told a step."""
 
@@ -142,7 +145,7 @@ class Aggregator:
         if not bucket_id:
             raise InvalidRequest("bucket_id", bucket_id, "must not be empty")
         reach = 4 * (self._step_ms or FIRST_GUESS_STEP_MS)
-        window = Window(max(1, column_unix_ms - reach), column_unix_ms + reach)
+        window = Window(max(1, column_unix_ms - reach), min(column_unix_ms + reach, LAST_MS))
         query = MatrixQuery(series, window, bucket_ids=(bucket_id,), unmerged=True)
         results = await self._ask_all(query, deadline)
         _check_usable([o for r in results for o in (r.outcomes if isinstance(r, Answer) else (r,))])
@@ -291,7 +294,7 @@ class Aggregator:
         # Aligning shifts stamps by at most half a step; for older peers the step may not be known yet.
         half = -(-(self._step_ms or FIRST_GUESS_STEP_MS) // 2)
         from_ = max(1, window.from_unix_ms - half) if window.from_unix_ms else 0
-        return Window(from_, window.to_unix_ms + half if window.to_unix_ms else 0)
+        return Window(from_, min(window.to_unix_ms + half, LAST_MS) if window.to_unix_ms else 0)
 
     async def _bounded(self, call: Awaitable[_Reply | Outcome]) -> _Reply | Outcome:
         async with self._calls:
