@@ -191,6 +191,7 @@ def _announce(children: list[Child]) -> None:
 
 Things to try:
   - switch the series on the page; hover a cell for its range, time and value; watch the hot spot wander
+  - curl -s 'http://{http}/admin/api/v1/keyviz/hotkeys?route_id=1&series=reads&top=5'   the hot keys of a route
   - kill -9 {victim.process.pid} ends node {victim.name}: only its share goes missing, and the page says so
   - grpcurl -plaintext {nodes[0].ready["grpc"]} list   asks one node alone; the line above asks the whole cluster
 
