@@ -28,6 +28,7 @@ from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.hotkeys.answer import check_asked, top_of
 from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.tracing import span
 from keyviz_grpc.version import VERSION
 
@@ -57,6 +58,7 @@ class Api:
         settings: GatewaySettings,
         metrics: Metrics,
         threads: ThreadPoolExecutor,
+        remembered: Shelf | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._cluster, self._gate, self._settings = cluster, gate, settings
@@ -64,7 +66,7 @@ class Api:
         self._in_flight = InFlight(settings.max_requests)
         self._bodies: Flights[_Wanted, _Body] = Flights(settings.max_requests, joined=metrics.joined_body)
         self._readiness: Flights[str, bool] = Flights(1)
-        self._renderer = MatrixRenderer()
+        self._renderer = MatrixRenderer(shelf=remembered)
         metrics.watch_in_flight(lambda: self._in_flight.count)
 
     async def matrix(self, request: Request) -> Response:

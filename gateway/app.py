@@ -28,6 +28,7 @@ from gateway.settings import GatewaySettings
 from gateway.users import Users
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.errors import KeyVizError
+from keyviz_grpc.remembered import Shelf
 
 API: Final = "/admin/api/v1"
 OPENAPI: Final = Path(__file__).parent / "openapi" / "openapi.json"
@@ -40,18 +41,19 @@ def create_app(
     sessions: Sessions | None = None,
     users: Users | None = None,
     metrics: Metrics | None = None,
+    remembered: Shelf | None = None,
 ) -> Starlette:
     """The application that shows `cluster` (SPEC 6); whoever made the cluster closes it.
 
     sessions None: everybody may look. users: who can sign in; None where only cookies minted elsewhere count.
-    metrics None: kept, but shown to nobody.
+    metrics None: kept, but shown to nobody. remembered: where written rows are kept that need not be written again.
     """
     settings = settings or GatewaySettings()
     metrics = metrics or Metrics()
     # No lifespan shuts them down, for one application may be started several times; they end with the application.
     threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-render")
     gate = Gate(sessions or Sessions.not_required(), users, settings)
-    api = Api(cluster, gate, settings=settings, metrics=metrics, threads=threads)
+    api = Api(cluster, gate, settings=settings, metrics=metrics, threads=threads, remembered=remembered)
 
     app = Starlette(
         routes=[*_api_routes(api, gate), *_page_routes(Page(settings.page))],

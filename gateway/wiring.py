@@ -152,7 +152,14 @@ async def _serve(plan: GatewayPlan) -> None:
         grpc_address = await _serve_grpc(plan, aggregator, metrics, stack)
         if plan.metrics is not None:
             await _serve_metrics(plan.metrics, metrics, stack)
-        app = create_app(aggregator, settings=plan.settings, sessions=plan.sessions, users=plan.users, metrics=metrics)
+        app = create_app(
+            aggregator,
+            settings=plan.settings,
+            sessions=plan.sessions,
+            users=plan.users,
+            metrics=metrics,
+            remembered=plan.shared.remembered,
+        )
         await stack.enter_async_context(http_server(app, listener, tls=plan.tls, grace_s=plan.drain_s))
         announce_ready(grpc=grpc_address, http=address_of(listener))
         await stop.wait()

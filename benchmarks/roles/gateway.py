@@ -58,7 +58,7 @@ async def _serve(peers: list[str], remember_bytes: int) -> None:
         stack.push_async_callback(aggregator.close)
         listener = bind("127.0.0.1:0")
         stack.callback(listener.close)
-        await stack.enter_async_context(http_server(create_app(aggregator), listener))
+        await stack.enter_async_context(http_server(create_app(aggregator, remembered=shelf), listener))
         say(address=address_of(listener))
         ticker = _Ticker()
         while command := (await asyncio.to_thread(sys.stdin.readline)).strip():
