@@ -273,3 +273,43 @@ async def test_nodes_and_gateway_show_metrics(processes: Processes) -> None:
     assert f'keyviz_peer_answer_bytes_count{{peer="{node.ready["grpc"]}"}} 1.0' in of_gateway
     assert 'keyviz_http_requests_total{method="GET",route="matrix",status="200"} 1.0' in of_gateway
     assert any("peer failed" in line and "peer=127.0.0.1:1" in line for line in processes.log)
+
+
+async def test_no_secret_is_seen_on_a_node(processes: Processes, planted: Planted) -> None:
+    """Not in its log, metrics, answers, command line, environment or help; nor in those of whoever is refused by it."""
+    node = await processes.node(
+        *("--workload", "demo", "--step", "1s", "--history", "10s", "--metrics", "127.0.0.1:0"),
+        *("--key-file", str(planted.node_key), "--log-format", "json"),
+    )
+    token = mint_token(base64.b64decode(planted.node_key.read_text()), subject="n1", now_unix_s=time.time())
+    seen: list[str] = []
+    async with grpc.aio.insecure_channel(node.ready["grpc"]) as channel:
+        stub = service.KeyVizStub(channel)
+        good = await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), metadata=(("authorization", f"Bearer {token}"),))
+        assert good.rows
+        for wrong in (f"Bearer {token}x", f"Basic {token}", planted.secret):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), metadata=(("authorization", wrong),))
+            seen.append(str(refused.value.details()))
+    [metrics] = [json.loads(line.partition("] ")[2])["address"] for line in processes.log if "serving metrics" in line]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        seen.append((await client.get(f"http://{metrics}/metrics")).text)
+    process = psutil.Process(node.process.pid)
+    seen += [str(process.cmdline()), str(process.environ())]
+    node.ask_to_end()
+    await asyncio.wait_for(node.wait(), 10)
+    for module in ("keyviz_grpc.cli.node", "gateway"):
+        status, said, complaint = await asyncio.to_thread(
+            finished, module, "--help", env={"KEYVIZ_KEY_FILE": str(planted.node_key)}
+        )
+        assert status == 0
+        seen += [said, complaint]
+    broken = planted.node_key.parent / "broken.key"
+    broken.write_text(planted.secret)
+    status, said, complaint = await asyncio.to_thread(finished, "keyviz_grpc.cli.node", "--key-file", str(broken))
+    assert (status, "broken.key" in complaint) == (1, True)
+    seen += [said, complaint, *processes.log]
+    assert any('"outcome": "unauthenticated"' in line for line in seen)
+    assert any('code="UNAUTHENTICATED"' in line for line in seen)
+    for text in (planted.secret, token, planted.node_key.read_text()):
+        assert not [line[:200] for line in seen if text in line]
