@@ -150,8 +150,9 @@ async def test_what_a_demo_prints() -> None:
         found = re.fullmatch(r"ready grpc=(\S+) http=(\S+)", first)
         assert found is not None
         assert f"http://{found[2]}/admin/" in rest
-        [curl] = re.findall(r"curl -s '(http://\S+)'", rest)
-        assert curl.startswith(f"http://{found[2]}/")
+        curls = re.findall(r"curl -s '(http://\S+)'", rest)
+        assert len(curls) == 2
+        assert all(curl.startswith(f"http://{found[2]}/") for curl in curls)
         assert f"{found[1]} keyviz.v1.KeyViz/GetKeyVizMatrix" in rest
         [pid] = re.findall(r"kill -9 (\d+)", rest)
         assert psutil.pid_exists(int(pid))
