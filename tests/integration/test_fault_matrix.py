@@ -28,6 +28,8 @@ from tests.integration.secured import Secured, secured, taking_others_only, tls_
 GRACE_S = 2.0
 ROW = pb.KeyVizRow(bucket_id="route:1", end=b"m", values=[1, 2])
 CAP = 100_000
+NOT_IN_TIME = ("deadline_exceeded|unreachable", "no answer in time|timed? ?out|timeout")
+"""Connecting has as long as the call has here, so either may end first."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ def malformed(name: str, words: str, **changes: Any) -> Fault:
 PLAIN: list[Fault] = [
     # nobody there, or nobody awake
     Fault("refused", faults.refusing, "unreachable", "Connection refused", at_once=True),
-    Fault("SYN dropped", faults.dropping_syn, "deadline_exceeded|unreachable", "no answer in time|timed? ?out|timeout"),
-    Fault("frozen process", faults.frozen, "deadline_exceeded", "no answer in time"),
-    Fault("connects and says nothing", faults.through("silent"), "deadline_exceeded", "no answer in time"),
+    Fault("SYN dropped", faults.dropping_syn, *NOT_IN_TIME),
+    Fault("frozen process", faults.frozen, *NOT_IN_TIME),
+    Fault("connects and says nothing", faults.through("silent"), *NOT_IN_TIME),
     Fault("slow handler", faults.sleeping, "deadline_exceeded", "no answer in time"),
-    Fault("slow body", faults.through("drip"), "deadline_exceeded", "no answer in time"),
+    Fault("slow body", faults.through("drip"), *NOT_IN_TIME),
     Fault("torn in mid-answer", faults.through("reset"), "unreachable", "."),
     Fault("GOAWAY in mid-call", faults.going_away, "unreachable", "."),
     # somebody else there
