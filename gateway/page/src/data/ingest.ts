@@ -1,7 +1,11 @@
 import { codeOf, UNKNOWN, ZERO } from "./codes";
+import { binsOf, foldByMaximum } from "./fold";
 import { timeGrid, type TimeGrid } from "./grid";
-import type { Matrix, RowDetail, RowHead } from "./matrix";
+import type { Matrix, RowDetail, RowHead, Small } from "./matrix";
 import type { WireMatrix, WireRow } from "./wire";
+
+/** At most this many cells of a small picture: what a corner of the page has pixels for. */
+const SMALL = { columns: 158, rows: 34 };
 
 /** Turns an answer into arrays that are drawn without looking at it again. node: whose view was asked for. */
 export function ingest(body: WireMatrix, node: string): Matrix {
@@ -50,8 +54,13 @@ export function ingest(body: WireMatrix, node: string): Matrix {
     columnTotals,
     rowTotals,
     top,
+    small: smallOf(codes, body.rows.length, columns),
     fanout: body.fanout ?? null,
   };
+}
+
+function smallOf(codes: Uint16Array, rows: number, columns: number): Small {
+  return foldByMaximum({ codes, columns }, binsOf(0, columns, columns, SMALL.columns), binsOf(0, rows, rows, SMALL.rows));
 }
 
 function headOf(row: WireRow): RowHead {
@@ -91,7 +100,7 @@ function marksOf(
 /** The arrays that may be handed from the worker to the page without a copy. */
 export function buffersOf(matrix: Matrix): Transferable[] {
   const arrays = [matrix.values, matrix.codes, matrix.stamps, matrix.known, matrix.columnNodes, matrix.columnTotals];
-  const marks = [matrix.rowTotals, matrix.conflicts, matrix.soft];
+  const marks = [matrix.rowTotals, matrix.conflicts, matrix.soft, matrix.small.codes];
   return [...arrays, ...marks].flatMap((array) => (array === null ? [] : [array.buffer as ArrayBuffer]));
 }
 

@@ -15,6 +15,13 @@ export interface RowHead {
   readonly conflict: boolean;
 }
 
+/** The whole picture for a corner of the page: codes[row * width + column], each the hottest of the cells it stands for. */
+export interface Small {
+  readonly codes: Uint16Array;
+  readonly width: number;
+  readonly height: number;
+}
+
 /**
  * Cells on the grid of time: cell (row, column) is at row * columns + column of every array of cells, and
  * stamps.length == known.length == columns. A column that nobody has data for is there too, with known = 0, value 0
@@ -44,6 +51,7 @@ export interface Matrix {
   readonly rowTotals: Float64Array;
   /** The largest value of any cell. */
   readonly top: number;
+  readonly small: Small;
   readonly fanout: Fanout | null;
 }
 

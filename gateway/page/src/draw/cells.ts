@@ -1,7 +1,7 @@
 import type { Matrix } from "../data/matrix";
 import type { Viewport } from "../data/viewport";
-import { anchoredBins, foldByMaximum, type Bins } from "./fold";
-import { dotSoft, hatchConflicts, stampMarks } from "./marks";
+import { anchoredBins, foldByMaximum, type Bins } from "../data/fold";
+import { dotSoft, hatchConflicts, stampMarks, stampPeriod } from "./marks";
 
 const LARGEST_SIDE = 8192;
 const ROOM = 256;
@@ -10,13 +10,13 @@ const ROOM = 256;
 interface Made {
   readonly matrix: Matrix;
   readonly table: Uint32Array;
-  readonly ratio: number | null;
   /** Cells a device pixel, 1 where there are pixels enough for each cell. */
   readonly perX: number;
   readonly perY: number;
   readonly across: Bins;
   readonly down: Bins;
-  readonly stamped: boolean;
+  /** Bins from one mark to the next where marks are part of the picture; 0 = they are drawn over it. */
+  readonly stamp: number;
 }
 
 /** Paints the cells of a viewport on a canvas of device pixels; keeps what the next frame can use again. */
@@ -26,19 +26,21 @@ export class CellPainter {
   #codes = new Uint16Array(0);
   #image: ImageData | null = null;
 
-  /** ratio: device pixels a CSS pixel, for the marks over cells; null = without marks. */
-  paint(context: CanvasRenderingContext2D, matrix: Matrix, port: Viewport, table: Uint32Array, ratio: number | null): void {
+  /** ratio: device pixels a CSS pixel, for the marks over cells. */
+  paint(context: CanvasRenderingContext2D, matrix: Matrix, port: Viewport, table: Uint32Array, ratio: number): void {
     const { width, height } = context.canvas;
     const [wide, high] = [port.x1 - port.x0, port.y1 - port.y0];
     if (!(wide > 0 && high > 0)) return;
-    const made = this.#madeFor({ matrix, table, ratio, perX: Math.max(1, wide / width), perY: Math.max(1, high / height) }, port);
+    const bin = Math.max(1, width / wide, height / high);
+    const stamp = matrix.conflicts === null && matrix.soft === null ? 0 : stampPeriod(bin, ratio);
+    const made = this.#madeFor({ matrix, table, stamp, perX: Math.max(1, wide / width), perY: Math.max(1, high / height) }, port);
     this.#place(context, made, port);
-    if (ratio === null || made.stamped) return;
+    if (stamp > 0) return;
     hatchConflicts(context, matrix, port, ratio);
     dotSoft(context, matrix, port, ratio);
   }
 
-  #madeFor(wanted: Pick<Made, "matrix" | "table" | "ratio" | "perX" | "perY">, port: Viewport): Made {
+  #madeFor(wanted: Pick<Made, "matrix" | "table" | "stamp" | "perX" | "perY">, port: Viewport): Made {
     const { matrix, perX, perY } = wanted;
     const before = this.#made;
     if (before !== null && same(before, wanted) && covers(before, port)) return before;
@@ -48,10 +50,9 @@ export class CellPainter {
     const spare = cellByCell ? Infinity : moving ? 0.5 : 0;
     const across = anchoredBins(port.x0, port.x1, matrix.columns, perX, spare === Infinity ? matrix.columns : spare * (port.x1 - port.x0));
     const down = anchoredBins(port.y0, port.y1, matrix.rows.length, perY, spare === Infinity ? matrix.rows.length : spare * (port.y1 - port.y0));
-    const stamped = perX > 1 && perY > 1;
-    this.#made = { ...wanted, across, down, stamped };
+    this.#made = { ...wanted, across, down };
     const image = this.#folded(matrix, across, down, wanted.table);
-    if (stamped && wanted.ratio !== null) stampMarks(image, matrix, across, down, wanted.ratio);
+    if (wanted.stamp > 0) stampMarks(image, matrix, across, down, wanted.stamp);
     this.#picture.getContext("2d")?.putImageData(image, 0, 0, 0, 0, across.count, down.count);
     return this.#made;
   }
@@ -93,9 +94,9 @@ export class CellPainter {
   }
 }
 
-function same(made: Pick<Made, "matrix" | "table" | "ratio" | "perX" | "perY">, wanted: typeof made): boolean {
+function same(made: Pick<Made, "matrix" | "table" | "stamp" | "perX" | "perY">, wanted: typeof made): boolean {
   const near = (one: number, other: number) => Math.abs(one - other) < 1e-9 * other;
-  const alike = made.matrix === wanted.matrix && made.table === wanted.table && made.ratio === wanted.ratio;
+  const alike = made.matrix === wanted.matrix && made.table === wanted.table && made.stamp === wanted.stamp;
   return alike && near(made.perX, wanted.perX) && near(made.perY, wanted.perY);
 }
 

@@ -1,7 +1,7 @@
 /** Bars of totals along the picture: per column above it, per key range beside it. */
 import type { Matrix } from "../data/matrix";
 import type { Viewport } from "../data/viewport";
-import { binsOf, type Bins } from "./fold";
+import { binsOf, type Bins } from "../data/fold";
 
 export interface BarColours {
   readonly bar: string;

@@ -1,14 +1,14 @@
 /** What is drawn over cells: strokes where nodes disagree, dots where a value is an estimate. */
 import type { Matrix } from "../data/matrix";
 import type { Viewport } from "../data/viewport";
-import { binsFor, forMarkedBins, type Bins } from "./fold";
+import { binsFor, forMarkedBins, type Bins } from "../data/fold";
 
 const DARK = "#06131d";
 const STROKE = "#8fe3ff";
 const DOT = "#ffffff";
 const SPACING = 6;
-/** More marked cells than these are drawn by mask and pattern, at a cost that their number does not change. */
-const FEW = 400;
+/** More boxes than these are drawn by mask and pattern, at a cost that their number does not change. */
+const FEW = 1500;
 
 interface Cell {
   readonly x: number;
@@ -19,28 +19,14 @@ interface Cell {
 
 /** Strokes over each cell on which nodes disagree, dark beside light so that they show on every shade. */
 export function hatchConflicts(context: CanvasRenderingContext2D, matrix: Matrix, port: Viewport, ratio: number): void {
-  const { conflicts } = matrix;
-  if (conflicts === null) return;
-  const cells = marked(matrix, port, conflicts, context.canvas);
-  if (cells === null) {
-    patternOver(context, matrix, port, conflicts, strokesTile(ratio));
-    return;
-  }
-  if (cells.length === 0) return;
-  context.save();
-  context.beginPath();
-  for (const { x, y, width, height } of cells) context.rect(x, y, width, height);
-  context.clip();
-  context.fillStyle = context.createPattern(strokesTile(ratio), "repeat") ?? STROKE;
-  context.fillRect(0, 0, context.canvas.width, context.canvas.height);
-  context.restore();
+  if (matrix.conflicts !== null) fillMarked(context, matrix, port, { marks: matrix.conflicts, tile: strokesTile(ratio) });
 }
 
-/** A dot in the middle of each cell that is an estimate. */
+/** A dot in the middle of each cell that is an estimate; dots all over them where there are very many. */
 export function dotSoft(context: CanvasRenderingContext2D, matrix: Matrix, port: Viewport, ratio: number): void {
   const { soft } = matrix;
   if (soft === null) return;
-  const cells = marked(matrix, port, soft, context.canvas);
+  const cells = runsOf(matrix, port, soft, { on: context.canvas, longest: 1 });
   if (cells === null) {
     patternOver(context, matrix, port, soft, dotsTile(ratio));
     return;
@@ -55,23 +41,45 @@ export function dotSoft(context: CanvasRenderingContext2D, matrix: Matrix, port:
   }
 }
 
-/** The marked cells in view, in pixels of the canvas and at least one of them large; null when there are many. */
-function marked(matrix: Matrix, port: Viewport, marks: Uint8Array, on: HTMLCanvasElement): readonly Cell[] | null {
+interface Marked {
+  readonly marks: Uint8Array;
+  readonly tile: OffscreenCanvas;
+}
+
+function fillMarked(context: CanvasRenderingContext2D, matrix: Matrix, port: Viewport, { marks, tile }: Marked): void {
+  const runs = runsOf(matrix, port, marks, { on: context.canvas, longest: matrix.columns });
+  if (runs === null) {
+    patternOver(context, matrix, port, marks, tile);
+    return;
+  }
+  context.fillStyle = context.createPattern(tile, "repeat") ?? STROKE;
+  for (const { x, y, width, height } of runs) context.fillRect(x, y, width, height);
+}
+
+/** Marked neighbours in view as one box in pixels of the canvas, at least one of them large; null when there are many. */
+function runsOf(
+  matrix: Matrix,
+  port: Viewport,
+  marks: Uint8Array,
+  { on, longest }: { readonly on: HTMLCanvasElement; readonly longest: number },
+): readonly Cell[] | null {
   const perColumn = on.width / (port.x1 - port.x0);
   const perRow = on.height / (port.y1 - port.y0);
-  const cells: Cell[] = [];
+  const runs: Cell[] = [];
   const [first, last] = [Math.floor(port.x0), Math.min(matrix.columns, Math.ceil(port.x1))];
   for (let row = Math.floor(port.y0); row < Math.min(matrix.rows.length, Math.ceil(port.y1)); row += 1) {
     const offset = row * matrix.columns;
-    for (let at = marks.indexOf(1, offset + first); at >= 0 && at < offset + last; at = marks.indexOf(1, at + 1)) {
-      if (cells.length === FEW) return null;
-      const column = at - offset;
-      const [x, y] = [Math.round((column - port.x0) * perColumn), Math.round((row - port.y0) * perRow)];
-      const [right, bottom] = [Math.round((column + 1 - port.x0) * perColumn), Math.round((row + 1 - port.y0) * perRow)];
-      cells.push({ x, y, width: Math.max(1, right - x), height: Math.max(1, bottom - y) });
+    const [y, bottom] = [Math.round((row - port.y0) * perRow), Math.round((row + 1 - port.y0) * perRow)];
+    for (let at = marks.indexOf(1, offset + first); at >= 0 && at < offset + last; at = marks.indexOf(1, at)) {
+      if (runs.length === FEW) return null;
+      const from = at - offset;
+      do at += 1;
+      while (at < offset + last && marks[at] === 1 && at - offset - from < longest);
+      const [x, right] = [Math.round((from - port.x0) * perColumn), Math.round((at - offset - port.x0) * perColumn)];
+      runs.push({ x, y, width: Math.max(1, right - x), height: Math.max(1, bottom - y) });
     }
   }
-  return cells;
+  return runs;
 }
 
 let mask: OffscreenCanvas | null = null;
@@ -110,34 +118,53 @@ function patternOver(
   context.drawImage(layer, 0, 0);
 }
 
-/** Where each bin is one pixel: the tiles' pixels right into the picture, wherever a bin holds a marked cell. */
-export function stampMarks(image: ImageData, matrix: Matrix, across: Bins, down: Bins, ratio: number): void {
+/** Bins of this many CSS pixels have no room for strokes of their own: what is told is which bins are marked. */
+const LEGIBLE = 4;
+
+/** Bins from one mark to the next in a picture whose bins are `bin` device pixels large; 0 = large enough to draw over. */
+export function stampPeriod(bin: number, ratio: number): number {
+  return bin >= LEGIBLE * ratio ? 0 : Math.max(2, Math.round((SPACING * ratio) / bin));
+}
+
+/** Marks as bins of the picture itself. Each stretch of marked bins shows at least one, however short it is. */
+export function stampMarks(image: ImageData, matrix: Matrix, across: Bins, down: Bins, period: number): void {
   const pixels = new Uint32Array(image.data.buffer);
-  for (const [marks, tile] of [[matrix.conflicts, strokesTile], [matrix.soft, dotsTile]] as const) {
+  for (const [marks, shadeOf] of [[matrix.conflicts, strokeAt], [matrix.soft, dotAt]] as const) {
     if (marks === null) continue;
-    const found = pixelsOf(tile(ratio));
-    const { size } = found;
+    let [before, first, shown] = [-2, 0, true];
+    const close = () => void (shown || (pixels[first] = shadeOf(0, 0, period)));
     forMarkedBins(matrix.columns, marks, across, down, (x, y) => {
-      const pixel = found.pixels[(y % size) * size + (x % size)] as number;
-      if (pixel >>> 24 > 127) pixels[y * image.width + x] = (pixel | 0xff000000) >>> 0;
+      const at = y * image.width + x;
+      if (at !== before && at !== before + 1) {
+        close();
+        [first, shown] = [at, false];
+      }
+      before = at;
+      const shade = shadeOf(x, y, period);
+      if (shade === 0) return;
+      shown = true;
+      pixels[at] = shade;
     });
+    close();
   }
 }
 
-interface TilePixels {
-  readonly size: number;
-  readonly pixels: Uint32Array;
+const packed = (colour: string) => (0xff000000 | parseInt(colour.slice(5, 7) + colour.slice(3, 5) + colour.slice(1, 3), 16)) >>> 0;
+const [DARK_PIXEL, STROKE_PIXEL, DOT_PIXEL] = [packed(DARK), packed(STROKE), packed(DOT)];
+
+/** A pixel as ImageData has it, 0 = the cell's own. */
+function strokeAt(x: number, y: number, period: number): number {
+  const wide = Math.max(1, Math.round(period / SPACING));
+  const at = (x + y) % period;
+  if (at < wide) return STROKE_PIXEL;
+  return period >= SPACING && (at < 2 * wide || at >= period - wide) ? DARK_PIXEL : 0;
 }
 
-const tilePixels = new Map<OffscreenCanvas, TilePixels>();
-
-function pixelsOf(tile: OffscreenCanvas): TilePixels {
-  const known = tilePixels.get(tile);
-  if (known !== undefined) return known;
-  const image = tile.getContext("2d")?.getImageData(0, 0, tile.width, tile.height);
-  const read = { size: tile.width, pixels: new Uint32Array(image?.data.buffer ?? new ArrayBuffer(4 * tile.width ** 2)) };
-  tilePixels.set(tile, read);
-  return read;
+function dotAt(x: number, y: number, period: number): number {
+  const wide = Math.max(1, Math.round(period / SPACING));
+  const [across, down] = [x % period, y % period];
+  if (across < wide && down < wide) return DOT_PIXEL;
+  return period >= SPACING && across < 2 * wide && down < 2 * wide ? DARK_PIXEL : 0;
 }
 
 const tiles = new Map<string, OffscreenCanvas>();

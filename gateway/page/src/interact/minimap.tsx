@@ -1,13 +1,8 @@
 import { useEffect, useRef } from "preact/hooks";
-import { wholeOf } from "../data/viewport";
-import { CellPainter } from "../draw/cells";
 import type { Box } from "../draw/layout";
 import { tableOf } from "../scale/colour";
 import { matrix, view, viewport } from "../state";
 import { look } from "./moves";
-
-/** The picture itself comes first. */
-const LATER_MS = 50;
 
 /** All of the picture in a corner of the frame, with what is in view marked; drag in it to move about. */
 export function Minimap({ box }: { readonly box: Box | null }) {
@@ -16,14 +11,14 @@ export function Minimap({ box }: { readonly box: Box | null }) {
   const { scale, brightness } = view.value;
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
-    if (context == null || shown === null || shown.columns === 0) return undefined;
-    const paint = () => {
-      context.clearRect(0, 0, context.canvas.width, context.canvas.height);
-      new CellPainter().paint(context, shown, wholeOf(shown), tableOf({ scale, brightness, top: shown.top }), null);
-    };
-    const later = window.setTimeout(paint, LATER_MS);
-    return () => window.clearTimeout(later);
-  }, [shown, scale, brightness, box?.width, box?.height]);
+    if (context == null || shown === null || shown.columns === 0) return;
+    const { codes, width, height } = shown.small;
+    if (codes.length === 0) return;
+    const table = tableOf({ scale, brightness, top: shown.top });
+    const image = context.createImageData(width, height);
+    new Uint32Array(image.data.buffer).set(Uint32Array.from(codes, (code) => table[code] as number));
+    context.putImageData(image, 0, 0);
+  }, [shown, scale, brightness, box === null]);
   if (box === null || shown === null || port === null || shown.columns === 0) return null;
 
   const move = (event: PointerEvent) => {
@@ -39,7 +34,6 @@ export function Minimap({ box }: { readonly box: Box | null }) {
   };
   const keep = (event: Event) => event.stopPropagation();
   const part = (of: number, all: number) => `${(100 * of) / all}%`;
-  const ratio = window.devicePixelRatio || 1;
   return (
     <div
       class="minimap"
@@ -57,7 +51,7 @@ export function Minimap({ box }: { readonly box: Box | null }) {
       }}
       onPointerMove={move}
     >
-      <canvas ref={canvas} data-overlay="" width={Math.round(box.width * ratio)} height={Math.round(box.height * ratio)} />
+      <canvas ref={canvas} data-overlay="" width={shown.small.width} height={shown.small.height} />
       <div
         class="in-view"
         style={{

@@ -26,6 +26,15 @@ export function shownOf(picture: Matrix, port: Viewport): Shown {
 /** Only the rows with most traffic in what is in view, in key order, and what all rows there have together. */
 export function hottestShown(picture: Matrix, port: Viewport, most: number): { readonly shown: Shown; readonly everything: number } {
   const { top, bottom, first, last } = edgesOf(picture, port);
+  const whole = first === 0 && last === picture.columns;
+  const totals = whole ? picture.rowTotals.subarray(top, bottom) : totalsIn(picture, { top, bottom, first, last });
+  const order = Array.from(totals.keys()).sort((left, right) => (totals[right] as number) - (totals[left] as number) || left - right);
+  const chosen = order.slice(0, most).sort((left, right) => left - right);
+  const everything = totals.reduce((sum, total) => sum + total, 0);
+  return { shown: withRows(picture, port, chosen.map((row) => top + row)), everything };
+}
+
+function totalsIn(picture: Matrix, { top, bottom, first, last }: ReturnType<typeof edgesOf>): Float64Array {
   const totals = new Float64Array(Math.max(0, bottom - top));
   for (let row = top; row < bottom; row += 1) {
     const offset = row * picture.columns;
@@ -33,10 +42,7 @@ export function hottestShown(picture: Matrix, port: Viewport, most: number): { r
     for (let at = offset + first; at < offset + last; at += 1) total += picture.values[at] as number;
     totals[row - top] = total;
   }
-  const order = Array.from(totals.keys()).sort((left, right) => (totals[right] as number) - (totals[left] as number) || left - right);
-  const chosen = order.slice(0, most).sort((left, right) => left - right);
-  const everything = totals.reduce((sum, total) => sum + total, 0);
-  return { shown: withRows(picture, port, chosen.map((row) => top + row)), everything };
+  return totals;
 }
 
 function withRows(picture: Matrix, port: Viewport, numbers: readonly number[]): Shown {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { codeOf, ZERO } from "../../src/data/codes";
 import { ingest } from "../../src/data/ingest";
-import { anchoredBins, binsOf, foldByMaximum } from "../../src/draw/fold";
+import { anchoredBins, binsOf, foldByMaximum } from "../../src/data/fold";
 import { peaks } from "../../src/draw/margins";
 import { wire, wireRow } from "../matrices";
 

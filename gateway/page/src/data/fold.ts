@@ -1,5 +1,5 @@
-import type { Matrix } from "../data/matrix";
-import type { Viewport } from "../data/viewport";
+import type { Matrix } from "./matrix";
+import type { Viewport } from "./viewport";
 
 /** Where the cells of one direction go: bin i holds cells edges[i] to edges[i + 1]. */
 export interface Bins {
@@ -46,7 +46,7 @@ export interface Folded {
   readonly height: number;
 }
 
-export function foldByMaximum(matrix: Matrix, across: Bins, down: Bins, scratch?: Uint16Array): Folded {
+export function foldByMaximum(matrix: Pick<Matrix, "codes" | "columns">, across: Bins, down: Bins, scratch?: Uint16Array): Folded {
   const { count: width, edges: columns } = across;
   const { count: height, edges: rows } = down;
   const size = width * height;
