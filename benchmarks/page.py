@@ -115,9 +115,9 @@ async def the_page(*, quick: bool) -> list[Result]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         try:
-            for ratio in (1, 2):
-                results += await _drawing(browser, ratio=ratio, conflict_share=0.0, quick=quick)
-            results += await _drawing(browser, ratio=1, conflict_share=0.02, quick=quick)
+            for share in (0.0, 0.02):
+                for ratio in (1, 2):
+                    results += await _drawing(browser, ratio=ratio, conflict_share=share, quick=quick)
             results += await _ingest(browser, quick=quick)
             results += await _first_picture(browser, quick=quick)
         finally:
@@ -169,9 +169,11 @@ async def _drawing(browser: Browser, *, ratio: float, conflict_share: float, qui
         floor: list[float] = await page.evaluate(DRAW_FLOOR, [ROWS, COLUMNS, times])
         drag = await _moving(page, "drag", times)
         zoom = await _moving(page, "zoom", times)
+        near = await _moving(page, "near", times)
     return [
         *compare(f"{case}: full draw", full[-times:], floor, target="<= 16 ms", metric="p50 ms"),
         *compare(f"{case}: zoom frame", zoom, floor, target="<= 8 ms", metric="p50 ms"),
+        *compare(f"{case}: zoom frame, cells of some pixels", near, floor, target="<= 8 ms", metric="p50 ms"),
         *compare(f"{case}: pan frame", drag, floor, target="<= 8 ms", metric="p50 ms"),
     ]
 
@@ -188,6 +190,10 @@ async def _moving(page: Page, how: str, times: int) -> list[float]:
         await page.wait_for_timeout(300)
         await page.evaluate(TAKE, "keyviz-draw")
         await page.mouse.down()
+    if how == "near":
+        await page.mouse.wheel(0, -700)
+        await page.wait_for_timeout(300)
+        await page.evaluate(TAKE, "keyviz-draw")
     for number in range(times):
         if how == "drag":
             await page.mouse.move(x + 3 * (number % 20), y + 2 * (number % 15))

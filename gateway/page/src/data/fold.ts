@@ -50,35 +50,71 @@ export function foldByMaximum(matrix: Pick<Matrix, "codes" | "columns">, across:
   const { count: width, edges: columns } = across;
   const { count: height, edges: rows } = down;
   const size = width * height;
-  const codes = scratch !== undefined && scratch.length >= size ? scratch.subarray(0, size).fill(0) : new Uint16Array(size);
-  const plain = columns[width] === (columns[0] as number) + width;
-  for (let band = 0; band < height; band += 1) {
-    const line = codes.subarray(band * width, (band + 1) * width);
-    for (let row = rows[band] as number; row < (rows[band + 1] as number); row += 1) {
-      const source = matrix.codes.subarray(row * matrix.columns, (row + 1) * matrix.columns);
-      if (plain) hotter(line, source, columns[0] as number);
-      else hottest(line, source, columns);
-    }
+  const codes = scratch !== undefined && scratch.length >= size ? scratch.subarray(0, size) : new Uint16Array(size);
+  const [first, last] = [columns[0] as number, columns[width] as number];
+  const plain = last === first + width;
+  // One cell more than there are: a last bin may be empty, and begins there.
+  const band = new Uint16Array(last - first + 1);
+  const further = plain ? null : furtherCells(columns, width);
+  for (let line = 0; line < height; line += 1) {
+    const [into, offset] = plain ? [codes, line * width] : [band, 0];
+    hotter(matrix, { first, last, top: rows[line] as number, bottom: rows[line + 1] as number }, into, offset);
+    if (further !== null) narrowed(band, further, codes, line * width);
   }
   return { codes, width, height };
 }
 
-function hotter(line: Uint16Array, source: Uint16Array, first: number): void {
-  for (let at = 0; at < line.length; at += 1) {
-    const code = source[first + at] as number;
-    if (code > (line[at] as number)) line[at] = code;
+interface Part {
+  readonly first: number;
+  readonly last: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+/** The hottest of some rows, a cell for each column. */
+function hotter({ codes, columns }: Pick<Matrix, "codes" | "columns">, { first, last, top, bottom }: Part, into: Uint16Array, offset: number): void {
+  const count = last - first;
+  if (top >= bottom) into.fill(0, offset, offset + count);
+  for (let row = top; row < bottom; row += 1) {
+    const from = row * columns + first;
+    if (row === top) for (let at = 0; at < count; at += 1) into[offset + at] = codes[from + at] as number;
+    else
+      for (let at = 0; at < count; at += 1) {
+        const code = codes[from + at] as number;
+        if (code > (into[offset + at] as number)) into[offset + at] = code;
+      }
   }
 }
 
-function hottest(line: Uint16Array, source: Uint16Array, edges: Int32Array): void {
-  for (let bin = 0; bin < line.length; bin += 1) {
-    let most = line[bin] as number;
-    const end = edges[bin + 1] as number;
-    for (let at = edges[bin] as number; at < end; at += 1) {
-      const code = source[at] as number;
-      if (code > most) most = code;
+/** First cells of bins, and the cells after the first with their bins: a bin has seldom more than two. From the first bin's first cell on. */
+interface Further {
+  readonly starts: Int32Array;
+  readonly cells: Int32Array;
+  readonly bins: Int32Array;
+}
+
+function furtherCells(edges: Int32Array, count: number): Further {
+  const first = edges[0] as number;
+  const cells = new Int32Array(Math.max(0, (edges[count] as number) - first));
+  const bins = new Int32Array(cells.length);
+  let found = 0;
+  for (let bin = 0; bin < count; bin += 1) {
+    for (let cell = (edges[bin] as number) + 1; cell < (edges[bin + 1] as number); cell += 1) {
+      cells[found] = cell - first;
+      bins[found] = bin;
+      found += 1;
     }
-    line[bin] = most;
+  }
+  const starts = edges.subarray(0, count).map((edge) => edge - first);
+  return { starts, cells: cells.subarray(0, found), bins: bins.subarray(0, found) };
+}
+
+function narrowed(band: Uint16Array, { starts, cells, bins }: Further, codes: Uint16Array, offset: number): void {
+  for (let bin = 0; bin < starts.length; bin += 1) codes[offset + bin] = band[starts[bin] as number] as number;
+  for (let at = 0; at < cells.length; at += 1) {
+    const code = band[cells[at] as number] as number;
+    const bin = offset + (bins[at] as number);
+    if (code > (codes[bin] as number)) codes[bin] = code;
   }
 }
 
