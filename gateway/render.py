@@ -13,12 +13,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Catalogue, Matrix, Row
 from keyviz_grpc.outcome import Answer, Cell, Outcome, Overview
 from keyviz_grpc.remembered import Shelf, size_bytes_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
+
+KEPT_NUMBERS: Final = 1 << 21
+"""Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
 
 _Shown: TypeAlias = dict[str, Any]
 """One JSON object; arrays in it are written as they are."""
@@ -150,18 +154,36 @@ def _identities(matrix: Matrix) -> list[bytes]:
     written = [b""] * matrix.shape[0]
     if matrix.codes is None or not matrix.codes.size:
         return written
-    lowest, highest = matrix.codes.min(axis=1), matrix.codes.max(axis=1)
+    codes = matrix.codes
+    uniform = (codes[:, :1] == codes).all(axis=1)
     # A row under one leader throughout is the rule: its arrays are one number repeated.
-    uniform = np.flatnonzero((lowest == highest) & (highest > 0))
-    for number, array in zip(
-        uniform.tolist(), _repeated(matrix.identities[highest[uniform]], matrix.shape[1]), strict=True
-    ):
-        written[number] = array
-    mixed = np.flatnonzero(lowest != highest)
+    whole = np.flatnonzero(uniform & (codes[:, 0] > 0))
+    shown = codes[whole, 0].tolist()
+    known = _repeated_of(matrix.identities, shown, matrix.shape[1])
+    for number, code in zip(whole.tolist(), shown, strict=True):
+        written[number] = known[code]
+    mixed = np.flatnonzero(~uniform)
     arrays = (_each(np.take(matrix.identities[:, part], matrix.codes[mixed])) for part in (0, 1))
     for number, groups, terms in zip(mixed.tolist(), *arrays, strict=True):
         written[number] = b',"raft_group_ids":%b,"leader_terms":%b' % (groups, terms)
     return written
+
+
+_kept: Final[KeptByIdentity[dict[int, dict[int, bytes]]]] = KeptByIdentity(4)
+
+
+def _repeated_of(identities: NDArray[np.uint64], codes: list[int], times: int) -> dict[int, bytes]:
+    """For each code (and maybe others) its arrays; kept while leaders stay the same and as many columns are shown."""
+    by_times = _kept.get((identities,), dict)
+    known = by_times.get(times, {})
+    missing = sorted({code for code in codes if code not in known})
+    if missing:
+        # A dictionary of its own, for another thread may be reading the one that is kept.
+        known = {**known, **dict(zip(missing, _repeated(identities[missing], times), strict=True))}
+        by_times.clear()
+        if len(known) * times <= KEPT_NUMBERS:
+            by_times[times] = known
+    return known
 
 
 def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:

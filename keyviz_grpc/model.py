@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,8 +212,34 @@ NO_IDENTITIES.setflags(write=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Busy:
+    """The rows that have traffic: values uint64[B, C], codes uint32[B, C] (None: all unknown) of the rows `rows`.
+
+    rows: int64[B], ascending; every row of the matrix that is not among them is 0 throughout.
+    """
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.uint64]
+    codes: NDArray[np.uint32] | None
+
+    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+        """(values, codes) of some cells, rows counted as in the whole matrix."""
+        values, codes = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint32)
+        if len(self.rows):
+            own = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+            there = np.flatnonzero(self.rows[own] == rows)
+            own, columns = own[there], columns[there]
+            values[there] = self.values[own, columns]
+            if self.codes is not None:
+                codes[there] = self.codes[own, columns]
+        return values, codes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
     """values[i, j] is the count of bucket i (of `catalogue`) in the window that ends at columns[j].
+
+    busy: the same values and codes once more, of the rows that have traffic alone, or None where nobody has them ready.
 
     columns: int64[C], strictly ascending, positive. values: uint64[R, C].
     identities: uint64[I, 2] of distinct (raft_group_id, leader_term), identities[0] == (0, 0), no other row has a 0.
@@ -232,15 +258,58 @@ class Matrix:
     shares: Shares = NO_SHARES
     soft: NDArray[np.bool_] | None = None
     conflicts: NDArray[np.bool_] | None = None
+    busy: Busy | None = None
 
     def __post_init__(self) -> None:
+        self._check(values=self.values, codes=self.codes, soft=self.soft, conflicts=self.conflicts)
+
+    @classmethod
+    def of_busy(
+        cls,
+        series: Series,
+        columns: NDArray[np.int64],
+        catalogue: Catalogue,
+        busy: Busy,
+        *,
+        identities: NDArray[np.uint64] = NO_IDENTITIES,
+        shares: Shares = NO_SHARES,
+        soft: NDArray[np.bool_] | None = None,
+        conflicts: NDArray[np.bool_] | None = None,
+    ) -> Matrix:
+        """A matrix whose `values` and `codes` are spread over all rows when somebody first reads them.
+
+        Merging reads the busy rows alone, and most nodes lead few of the rows that they hold.
+        """
+        matrix = object.__new__(cls)
+        known = (("series", series), ("columns", columns), ("catalogue", catalogue), ("busy", busy))
+        more = (("identities", identities), ("shares", shares), ("soft", soft), ("conflicts", conflicts))
+        for name, value in (*known, *more):
+            object.__setattr__(matrix, name, value)
+        if busy.values.shape != (len(busy.rows), len(columns)):
+            raise MalformedAnswer(
+                f"busy rows have shape {busy.values.shape}, expected ({len(busy.rows)}, {len(columns)})"
+            )
+        matrix._check(soft=soft, conflicts=conflicts)
+        return matrix
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Called for a slot that is not filled yet: one of the two that `of_busy` leaves out."""
+            if name not in ("values", "codes"):
+                raise AttributeError(name)
+            array = None
+            own = getattr(self.busy, name)
+            if own is not None:
+                array = np.zeros(self.shape, own.dtype)
+                array[self.busy.rows] = own
+                array.setflags(write=False)
+            object.__setattr__(self, name, array)
+            return array
+
+    def _check(self, **arrays: NDArray[Any] | None) -> None:
         shape = (len(self.catalogue), len(self.columns))
-        for name, array in (
-            ("values", self.values),
-            ("codes", self.codes),
-            ("soft", self.soft),
-            ("conflicts", self.conflicts),
-        ):
+        for name, array in arrays.items():
             if array is None:
                 continue
             if array.shape != shape:

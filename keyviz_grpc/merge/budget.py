@@ -57,7 +57,7 @@ def _run_starts(values: NDArray[np.uint64], budget: int) -> NDArray[np.int64]:
 def _by_heat(values: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Numbers of the rows, hottest first, ties in order. Totals that may exceed 64 bits are kept in two halves."""
     if values.size and int(values.max()) < 2**63 // values.shape[1]:
-        return np.argsort(-values.sum(axis=1, dtype=np.int64), kind="stable")
+        return np.argsort(-values.view(np.int64).sum(axis=1), kind="stable")
     low = (values & np.uint64(0xFFFF_FFFF)).sum(axis=1, dtype=np.uint64)
     high = (values >> np.uint64(32)).sum(axis=1, dtype=np.uint64) + (low >> np.uint64(32))
     low &= np.uint64(0xFFFF_FFFF)
@@ -97,9 +97,9 @@ def _fold_codes(
     largest = np.maximum.reduceat(codes, starts, axis=0)
     smallest = np.minimum.reduceat(codes - np.uint32(1), starts, axis=0) + np.uint32(1)
     mixed = largest != smallest
-    unknown = (codes == 0) & (values > 0)
-    if unknown.any():
-        mixed |= np.logical_or.reduceat(unknown, starts, axis=0)
+    # A cell without traffic has code 0, so equal counts say that every cell with traffic is known.
+    if np.count_nonzero(codes) != np.count_nonzero(values):
+        mixed |= np.logical_or.reduceat((codes == 0) & (values > 0), starts, axis=0)
     largest[mixed] = 0
     return largest if largest.any() else None
 
@@ -118,7 +118,8 @@ def _fold_shares(matrix: Matrix, starts: NDArray[np.int64], values: NDArray[np.u
 class _Facts:
     """What folding needs of a catalogue's rows, as lists that slice fast; found once a catalogue.
 
-    unlisted: how many routes an aggregate counts beyond those that it lists. folded: the aggregates that were made of
+    unlisted: how many routes an aggregate counts beyond those that it lists. last: the bytes of the first rows of the
+    last folded catalogue, and it. folded: the aggregates that were made of
     rows first to last (exclusive): from one request to the next the same rows are cold.
     """
 
@@ -127,6 +128,7 @@ class _Facts:
     route_ids: list[tuple[int, ...]]
     unlisted: list[int]
     roles: list[tuple[int, ...]]
+    last: tuple[bytes, Catalogue] | None = None
     folded: dict[tuple[int, int], Row] = field(default_factory=dict)
 
     @classmethod
@@ -172,6 +174,15 @@ _facts: KeptByIdentity[_Facts] = KeptByIdentity(8)
 
 def _fold_catalogue(catalogue: Catalogue, starts: NDArray[np.int64]) -> Catalogue:
     facts = _facts.get((catalogue,), lambda: _Facts.of(catalogue))
+    packed, last = starts.tobytes(), facts.last
+    if last is not None and last[0] == packed:
+        return last[1]
+    made = _made(catalogue, starts, facts)
+    facts.last = packed, made
+    return made
+
+
+def _made(catalogue: Catalogue, starts: NDArray[np.int64], facts: _Facts) -> Catalogue:
     firsts = starts.tolist()
     runs = list(zip(firsts, [*firsts[1:], len(catalogue)], strict=True))
     taken = {catalogue.rows[first].bucket_id for first, last in runs if last - first == 1}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.merge.saturating import add, sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
-from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Matrix, Shares
+from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Busy, Matrix, Shares
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,12 +105,22 @@ class _Block:
         return _Block(self.rows[at], self.values.take(at, axis=0), self.codes.take(at, axis=0))
 
 
+def busy_rows(matrix: Matrix) -> Busy:
+    """The rows of a matrix that have traffic, as whoever decoded it left them, or looked for now."""
+    if matrix.busy is not None:
+        return matrix.busy
+    rows = np.flatnonzero(np.bitwise_or.reduce(matrix.values, axis=1))
+    return Busy(
+        rows, matrix.values.take(rows, axis=0), None if matrix.codes is None else matrix.codes.take(rows, axis=0)
+    )
+
+
 def _block(part: Placed, remap: NDArray[np.uint32] | None, width: int) -> _Block:
     matrix = part.matrix
-    busy = np.flatnonzero(np.bitwise_or.reduce(matrix.values, axis=1))
-    values = matrix.values.take(busy, axis=0)
-    codes = np.zeros(values.shape, np.uint32) if matrix.codes is None else matrix.codes.take(busy, axis=0)
-    if remap is not None and matrix.codes is not None:
+    ready = busy_rows(matrix)
+    busy, values = ready.rows, ready.values
+    codes = np.zeros(values.shape, np.uint32) if ready.codes is None else ready.codes
+    if remap is not None and ready.codes is not None:
         codes = remap.take(codes)
     if part.columns is not None:
         own_values, own_codes = values, codes
@@ -213,13 +223,16 @@ def _gather(
         own_rows, own_columns = _own(part.rows, rows, shape[0]), _own(part.columns, columns, shape[1])
         there = np.flatnonzero((own_rows >= 0) & (own_columns >= 0))
         own_rows, own_columns = own_rows[there], own_columns[there]
-        here = matrix.values[own_rows, own_columns]
+        if matrix.busy is not None:
+            here, codes = matrix.busy.at(own_rows, own_columns)
+        else:
+            here = matrix.values[own_rows, own_columns]
+            codes = np.zeros(len(here), np.uint32) if matrix.codes is None else matrix.codes[own_rows, own_columns]
         hot = here > 0
         nonzero_parts[there[hot]] += 1
         listed_cells = shares.rows * shape[1] + shares.columns
         if len(listed_cells):
             hot[np.searchsorted(there, np.searchsorted(tangled, listed_cells))] = False
-        codes = np.zeros(len(here), np.uint32) if matrix.codes is None else matrix.codes[own_rows, own_columns]
         all_cells += [tangled[there[hot]], listed_cells]
         all_codes += [(codes if remap is None else remap.take(codes))[hot], shares.codes]
         all_values += [here[hot], shares.values]
