@@ -48,6 +48,12 @@ def test_a_clock_off_by_more_than_half_a_step_is_told(generated: int, skewed: bo
     assert (WarningCode.CLOCK_SKEW in codes(merged(at(node(), generated)))) == skewed
 
 
+@pytest.mark.parametrize(("generated", "said"), [(14_200, "1000 ms ahead of"), (12_200, "1000 ms behind")])
+def test_which_way_a_clock_is_off_is_told(generated: int, said: str) -> None:
+    """By how much, and on which side."""
+    assert said in merged(at(node(), generated)).outcomes[0].warnings[0].detail
+
+
 def test_stamps_of_the_future_tell_skew_even_of_older_nodes() -> None:
     """They do not say when they answered."""
     old = as_old(node(), "old", {})
@@ -63,6 +69,16 @@ def test_history_that_is_too_short_is_told() -> None:
     assert "12000" in answer.outcomes[0].warnings[0].detail
     assert codes(merged(short, long, window=Window(12_000, 0))) == []
     assert codes(merged(short, long)) == []
+
+
+@pytest.mark.parametrize(("generated", "short"), [(11_999, False), (12_000, True), (13_200, True)])
+def test_a_node_that_holds_nothing_yet_is_short_once_it_could_hold_something(generated: int, *, short: bool) -> None:
+    """It answered after the first window asked for had ended, and has no column at all."""
+    fresh = at(node("a", []), generated)
+    answer = merged(fresh, at(node("b"), generated, 10_000), now=generated, window=Window(11_000, 0))
+    assert ([WarningCode.SHORT_HISTORY] if short else []) == codes(answer)
+    if short:
+        assert "no column yet" in answer.outcomes[0].warnings[0].detail
 
 
 def test_an_old_nodes_row_cap_is_told() -> None:
