@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from keyviz_grpc.aggregator.flights import Flights
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
+from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer, Observers
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
@@ -71,6 +72,7 @@ class Aggregator:
         self._merged = None if remembered is None else MergedColumns(remembered)
         self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
+        self._local_calls = LocalCalls()
         self._flights: Flights[MatrixQuery, Answer] = Flights(settings.max_requests, joined=self._observer.joined)
         self._calls = asyncio.Semaphore(settings.max_in_flight_peers)
         self._hot_keys = HotKeysFanout(
@@ -80,6 +82,7 @@ class Aggregator:
                 membership=membership,
                 settings=settings,
                 local=local,
+                local_calls=self._local_calls,
                 calls=self._calls,
                 in_thread=self._in_thread,
                 wall_clock=wall_clock,
@@ -163,10 +166,13 @@ class Aggregator:
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
         peers = await self._membership.peers(below)
         live = [peer for peer in peers if not isinstance(peer, Outcome)]
-        replies = await asyncio.gather(*(self._bounded(peer.overview(below)) for peer in live))
-        told = [(peer.address, reply) for peer, reply in zip(live, replies, strict=True) if isinstance(reply, Overview)]
+        addresses = [peer.address for peer in live]
+        calls = [self._bounded(peer.overview(below)) for peer in live]
         if self._local is not None:
-            told.insert(0, ("self", self._local.overview()))
+            addresses.insert(0, SELF)
+            calls.insert(0, self._local_calls.ask(self._local.overview, below))
+        replies = await asyncio.gather(*calls)
+        told = [(where, reply) for where, reply in zip(addresses, replies, strict=True) if isinstance(reply, Overview)]
         members: dict[str, Member] = {}
         leaders: dict[int, GroupLeader] = {}
         for address, overview in told:
@@ -220,6 +226,7 @@ class Aggregator:
         await self._membership.close()
         if self._merged is not None:
             self._merged.forget()
+        self._local_calls.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _ask_all(self, query: MatrixQuery, deadline: Deadline) -> list[Answer | Outcome]:
@@ -240,7 +247,7 @@ class Aggregator:
 
         calls = [ask(peer) for peer in peers]
         if self._local is not None:
-            calls.insert(0, self._ask_local(self._local, asked))
+            calls.insert(0, self._ask_local(self._local, asked, below))
         results = list(await asyncio.gather(*calls))
         await self._ask_again(peers, results, asked, below, budget=budget)
         self._membership.report([result for result in results if isinstance(result, Outcome)])
@@ -276,19 +283,17 @@ class Aggregator:
             self._observer.asked(peer.address, result, time.perf_counter() - began)
         return result
 
-    async def _ask_local(self, source: Source, query: MatrixQuery) -> Answer | Outcome:
+    async def _ask_local(self, source: Source, query: MatrixQuery, deadline: Deadline) -> Answer | Outcome:
         began = time.perf_counter()
-        try:
-            answer = await self._in_thread(lambda: source.matrix(query))
-        except SamplerDisabled as error:
-            off = Outcome("self", kind=FailureKind.DISABLED, detail=str(error))
-            self._observer.asked("self", off, time.perf_counter() - began)
-            return off
-        seconds = time.perf_counter() - began
-        named = replace(answer.outcomes[0], address="self", latency_ms=seconds * 1000)
-        own = replace(answer, outcomes=(named,))
-        self._observer.asked("self", own, seconds)
-        return own
+
+        def named() -> Answer:
+            answer = source.matrix(query)
+            latency_ms = (time.perf_counter() - began) * 1000
+            return replace(answer, outcomes=(replace(answer.outcomes[0], address=SELF, latency_ms=latency_ms),))
+
+        result = await self._local_calls.ask(named, deadline)
+        self._observer.asked(SELF, result, time.perf_counter() - began)
+        return result
 
     def _widened(self, window: Window) -> Window:
         # Aligning shifts stamps by at most half a step; for older peers the step may not be known yet.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
@@ -35,6 +36,7 @@ class Surroundings:
     membership: Membership
     settings: FanoutSettings
     local: Source | None
+    local_calls: LocalCalls
     calls: asyncio.Semaphore
     in_thread: InThread
     wall_clock: Callable[[], float]
@@ -95,7 +97,7 @@ class HotKeysFanout:
 
         calls = [ask(peer) for peer in peers]
         if self._here.local is not None:
-            calls.insert(0, self._ask_local(self._here.local, asked))
+            calls.insert(0, self._ask_local(self._here.local, asked, below))
         parts = list(await asyncio.gather(*calls))
         await self._ask_again(peers, parts, asked, below, budget=budget)
         self._here.membership.report([part for part in parts if isinstance(part, Outcome)])
@@ -126,20 +128,17 @@ class HotKeysFanout:
         async with self._here.calls:
             return await peer.hot_keys(query, deadline, budget)
 
-    async def _ask_local(self, source: Source, query: HotKeysQuery) -> _Part:
-        if not isinstance(source, HotKeysSource):
-            return Outcome("self", kind=FailureKind.DISABLED, detail=_words_of(HotKeysDisabled()))
+    async def _ask_local(self, source: Source, query: HotKeysQuery, deadline: Deadline) -> _Part:
         began = time.perf_counter()
-        try:
-            answer = await self._here.in_thread(lambda: source.hot_keys(query))
-        except (SamplerDisabled, HotKeysDisabled) as error:
-            return Outcome("self", kind=FailureKind.DISABLED, detail=_words_of(error))
-        latency_ms = (time.perf_counter() - began) * 1000
-        return replace(answer, outcomes=(replace(answer.outcomes[0], address="self", latency_ms=latency_ms),))
 
+        def named() -> HotKeysAnswer:
+            if not isinstance(source, HotKeysSource):
+                raise HotKeysDisabled
+            answer = source.hot_keys(query)
+            latency_ms = (time.perf_counter() - began) * 1000
+            return replace(answer, outcomes=(replace(answer.outcomes[0], address=SELF, latency_ms=latency_ms),))
 
-def _words_of(error: SamplerDisabled | HotKeysDisabled) -> str:
-    return f"hotkeys_disabled: {error}" if isinstance(error, HotKeysDisabled) else str(error)
+        return await self._here.local_calls.ask(named, deadline)
 
 
 def _check_usable(outcomes: Sequence[Outcome]) -> None:
