@@ -1,5 +1,5 @@
 import { view } from "../state";
-import { Section, type Pinned } from "./detail";
+import { Section, type Pinned } from "./section";
 import { askSmall, useTold, type Told } from "./loading";
 import { exactly } from "./units";
 

@@ -1,7 +1,6 @@
 /** Beside the picture: everything about the pinned cell and its row. */
-import type { ComponentChildren } from "preact";
 import { placeOfCell } from "../interact/pointing";
-import type { Matrix, RowHead } from "../data/matrix";
+import type { RowHead } from "../data/matrix";
 import { clock, moment, zone } from "../scale/time";
 import { change, matrix, unit, view } from "../state";
 import { bucketOf, siblings } from "./buckets";
@@ -9,16 +8,9 @@ import { Contributions } from "./contributions";
 import { HotKeys } from "./hotkeyspanel";
 import { EndView } from "./keyview";
 import { RowHistory } from "./rowhistory";
+import { Section, type Pinned } from "./section";
 import { counted } from "./told";
 import { compactly, exactly, shareOf } from "./units";
-
-export interface Pinned {
-  readonly picture: Matrix;
-  readonly head: RowHead;
-  readonly row: number;
-  readonly column: number;
-  readonly columnMs: number;
-}
 
 export function Detail() {
   const [picture, cell] = [matrix.value, view.value.cell];
@@ -65,15 +57,6 @@ function Parts({ pinned }: { readonly pinned: Pinned }) {
       <HotKeys pinned={pinned} />
       <Slices pinned={pinned} />
     </>
-  );
-}
-
-export function Section({ title, children, name }: { readonly title: string; readonly name: string; readonly children: ComponentChildren }) {
-  return (
-    <section data-testid={`detail-${name}`}>
-      <h3>{title}</h3>
-      {children}
-    </section>
   );
 }
 

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { clock } from "../scale/time";
 import { nowMs, view } from "../state";
 import { bucketOf } from "./buckets";
-import { Section, type Pinned } from "./detail";
+import { Section, type Pinned } from "./section";
 import { caveats, freshness, hotKeyRows, hotKeysPath, noKeys, type HotKeyRow, type WireHotKeys } from "./hotkeys";
 import { KeyView } from "./keyview";
 import { askSmall, useTold, type Told } from "./loading";

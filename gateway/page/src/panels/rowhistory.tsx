@@ -3,7 +3,7 @@ import type { Matrix, RowDetail } from "../data/matrix";
 import { SERIES, type Refused, type Series } from "../data/wire";
 import { clock } from "../scale/time";
 import { matrix, view } from "../state";
-import { Section, type Pinned } from "./detail";
+import { Section, type Pinned } from "./section";
 import { stretches } from "./identities";
 import { useTold } from "./loading";
 import { onGrid, sparkOf } from "./sparkline";
