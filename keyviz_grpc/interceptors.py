@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from keyviz_grpc.auth import Refused, Verifier
+from keyviz_grpc.caller import CALLER
 from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
 from keyviz_grpc.tracing import served
 
@@ -81,7 +82,8 @@ class Gate(grpc.aio.ServerInterceptor):
             return await continuation(handler_call_details)
         offered = [str(value) for key, value in handler_call_details.invocation_metadata if key == "authorization"]
         try:
-            self._verifier.verify(offered[0] if len(offered) == 1 else None)
+            # Each call has a context of its own.
+            CALLER.set(self._verifier.verify(offered[0] if len(offered) == 1 else None))
         except Refused as refused:
             audit.warning("request refused", extra={"method": method, "outcome": "unauthenticated"})
             return _refusing(str(refused), await continuation(handler_call_details))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
 
+from keyviz_grpc.caller import caller_of
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.codec import (
     decode_hot_keys_query,
@@ -34,6 +36,8 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import span
+
+audit = logging.getLogger("keyviz.audit")
 
 _Result = TypeVar("_Result")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -150,8 +154,9 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
             query, source = decode_hot_keys_query(request), self._sampler()
             if not isinstance(source, HotKeysSource):
                 raise HotKeysDisabled
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, lambda: _hot_keys_message(source.hot_keys(query), query))
+            message = await _in_thread(self._threads, lambda: _hot_keys_message(source.hot_keys(query), query))
+            _note_hot_keys(query, context)
+            return message
         raise _Unreachable
 
 
@@ -188,8 +193,9 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
         async with _errors_on_the_wire(context):
             query = decode_hot_keys_query(request)
             answer = await self._cluster.hot_keys(query, _deadline(context))
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _hot_keys_message, answer, query)
+            message = await _in_thread(self._threads, lambda: _hot_keys_message(answer, query))
+            _note_hot_keys(query, context)
+            return message
         raise _Unreachable
 
 
@@ -197,6 +203,13 @@ def _hot_keys_message(answer: HotKeysAnswer, query: HotKeysQuery) -> pb.GetHotKe
     if not query.via:
         check_asked(answer, query)
     return encode_hot_keys(top_of(answer, query.top))
+
+
+def _note_hot_keys(query: HotKeysQuery, context: Context) -> None:
+    """One audit line for an answer that holds user keys: who got it and of what, none of the keys."""
+    told = {"route_id": query.route_id, "label": query.label, "series": query.series.value, "via": list(query.via)}
+    line = {"who": caller_of(context), "client": context.peer(), "outcome": "ok", **told}
+    audit.info("hot keys", extra=line)
 
 
 def _deadline(context: Context) -> Deadline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import math
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import pytest
 
 from gateway.app import create_app
 from keyviz_grpc.aggregator import Aggregator
-from keyviz_grpc.auth import BearerVerifier, TextFile
+from keyviz_grpc.auth import BearerVerifier, KeyFile, TextFile, TokenCredentials, TokenVerifier, mint_token
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.clock import SteppedClock
 from keyviz_grpc.config import FanoutSettings
@@ -331,6 +332,39 @@ async def test_credentials_guard_it_like_the_other_methods(house: House, tmp_pat
     with pytest.raises(NoUsablePeers) as refused:
         await ask(house.aggregator([node]))
     assert refused.value.outcomes[0].kind is FailureKind.UNAUTHENTICATED
+
+
+def audited(caplog: pytest.LogCaptureFixture) -> list[tuple[str, int, str]]:
+    """(who, route id, outcome) of every audited answer with hot keys."""
+    lines = [vars(line) for line in caplog.records if line.name == "keyviz.audit" and line.message == "hot keys"]
+    return [(line["who"], line["route_id"], line["outcome"]) for line in lines]
+
+
+async def test_every_answer_over_grpc_leaves_an_audit_line_with_the_proven_caller(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a node and of an aggregator alike; a refused question leaves none, and no line holds a key."""
+    caplog.set_level("INFO", "keyviz.audit")
+    key = tmp_path / "key"
+    key.write_bytes(base64.b64encode(bytes(64)))
+    verifier = TokenVerifier([KeyFile(key)])
+    node = await house.node({b"secret": 1}, verifier=verifier)
+    shared = ClientShared(credentials=TokenCredentials(KeyFile(key), subject="gateway-1"))
+    aggregator = Aggregator(StaticPeers([node], shared), settings=FanoutSettings(), node_id="agg")
+    house.stack.push_async_callback(aggregator.close)
+    served = await serve_cluster(aggregator, listen="127.0.0.1:0", verifier=verifier)
+    house.stack.push_async_callback(served.drain, 0.1)
+    token = mint_token(bytes(64), subject="ann", now_unix_s=time.time())
+    shown = (("authorization", f"Bearer {token}"),)
+    async with grpc.aio.insecure_channel(served.address) as channel:
+        stub = rpc.KeyVizStub(channel)
+        request = pb.GetHotKeysRequest(route_id=1, series=pb.KEYVIZ_SERIES_WRITES)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.GetHotKeys(request)
+        assert audited(caplog) == []
+        assert (await stub.GetHotKeys(request, metadata=shown)).keys[0].key == b"secret"
+    assert audited(caplog) == [("gateway-1", 1, "ok"), ("ann", 1, "ok")]
+    assert "secret" not in str([vars(line) for line in caplog.records if line.name == "keyviz.audit"])
 
 
 async def test_history_that_some_node_does_not_hold_is_said(house: House) -> None:
