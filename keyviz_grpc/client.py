@@ -118,7 +118,8 @@ class PeerClient:
 
     async def _decoded(self, raw: bytes, recalled: Recalled, known: Outcome) -> tuple[Answer, int]:
         message = _parse(pb.GetKeyVizMatrixResponse, raw)
-        if len(raw) <= DECODED_AT_ONCE_BYTES and message.HasField("columnar") and recalled.held is None:
+        left_out = message.history.left_out_below_unix_ms > 0
+        if len(raw) <= DECODED_AT_ONCE_BYTES and (left_out or (message.HasField("columnar") and recalled.held is None)):
             # A third of a millisecond: less than what handing it to a thread and waking up again costs.
             return _decode(message, recalled, known, len(raw))
         loop = asyncio.get_running_loop()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.model import NO_SHARES, Catalogue, Matrix, Series, Shares
+
+FAR: Final = 1 << 62
+"""Later than any stamp."""
 
 
 class Block(Protocol):

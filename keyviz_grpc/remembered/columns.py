@@ -9,13 +9,12 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Series
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.query import Known, MatrixQuery
-from keyviz_grpc.remembered.blocks import Block, Piece, between, joined
+from keyviz_grpc.remembered.blocks import FAR, Block, Piece, between, joined
+from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
 MOST_PIECES: Final = 16
 """More than this many are joined to one."""
-
-FAR: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +133,7 @@ class Recalled:
             raise MalformedAnswer(f"history: {history.left_out_columns} columns are left out, {count} are known")
         if len(tail.columns) and int(tail.columns[0]) < held.below_unix_ms:
             raise MalformedAnswer(f"history: column {int(tail.columns[0])} is told although it is known")
-        matrix = joined(tail.series, held.catalogue, [*parts, (tail, slice(0, len(tail.columns)))])
+        matrix = Recollected(tail.series, held.catalogue, [*parts, (tail, slice(0, len(tail.columns)))])
         self._extend(held, answer, self._below(history), wire_bytes)
         before_bytes = sum(
             piece.wire_bytes * (part.stop - part.start) // max(1, len(piece.columns)) for piece, part in parts

@@ -13,8 +13,8 @@ from keyviz_grpc.merge.columns import select_columns
 from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered.blocks import between, joined, size_bytes_of
-from keyviz_grpc.remembered.columns import FAR
+from keyviz_grpc.remembered.blocks import FAR, between, joined, size_bytes_of
+from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
 Stamps = NDArray[np.int64]
@@ -172,7 +172,10 @@ def _continued(known: _Merged, newest: Answer, union: Stamps, end: int) -> Answe
 
 
 def _from(answer: Answer, start: int) -> Answer:
-    return replace(answer, matrix=select_columns(answer.matrix, between(answer.matrix, start, FAR)))
+    matrix = answer.matrix
+    if isinstance(matrix, Recollected):
+        return replace(answer, matrix=matrix.since(start))
+    return replace(answer, matrix=select_columns(matrix, between(matrix, start, FAR)))
 
 
 def _cut(columns: Stamps, first: int, end: int) -> Stamps:

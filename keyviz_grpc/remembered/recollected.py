@@ -1,0 +1,53 @@
+"""A matrix of which most is remembered: put together when somebody reads more of it than its rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from keyviz_grpc.errors import MalformedAnswer
+from keyviz_grpc.model import Catalogue, Matrix, Series
+from keyviz_grpc.remembered.blocks import FAR, Block, between, joined
+
+_LATER: Final = ("values", "identities", "codes", "shares", "soft", "conflicts", "busy")
+
+
+class Recollected(Matrix):
+    """Consecutive blocks over one catalogue, of each the columns of its slice; equal to what `joined` makes of them.
+
+    Whoever remembers the merged picture needs the newest columns of it alone, and takes them by `since`. Raises
+    MalformedAnswer where columns are not in ascending order. The blocks must not change.
+    """
+
+    __slots__ = ("_blocks",)
+
+    _blocks: Sequence[tuple[Block, slice]]
+
+    def __init__(self, series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, slice]]) -> None:
+        columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
+        if len(columns) and (columns[0] <= 0 or bool((np.diff(columns) <= 0).any())):
+            raise MalformedAnswer("column_unix_ms is not positive and strictly ascending")
+        columns.setflags(write=False)
+        for name, value in (("series", series), ("columns", columns), ("catalogue", catalogue), ("_blocks", blocks)):
+            object.__setattr__(self, name, value)
+
+    def since(self, from_unix_ms: int) -> Matrix:
+        """The columns from that stamp on."""
+        cut = []
+        for block, part in self._blocks:
+            new = between(block, from_unix_ms, FAR)
+            cut.append((block, slice(max(part.start, new.start), part.stop)))
+        return joined(self.series, self.catalogue, cut)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Called for a slot that is not filled yet."""
+            if name not in _LATER:
+                raise AttributeError(name)
+            whole = joined(self.series, self.catalogue, self._blocks)
+            for later in _LATER:
+                object.__setattr__(self, later, getattr(whole, later))
+            return getattr(whole, name)
