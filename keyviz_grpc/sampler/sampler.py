@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from dataclasses import replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from keyviz_grpc.errors import HotKeysDisabled, InvalidRequest
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
-from keyviz_grpc.merge import fold
-from keyviz_grpc.merge.parts import select_rows
-from keyviz_grpc.model import Catalogue, SampleRole, Series
-from keyviz_grpc.outcome import Answer, GroupLeader, Member, Outcome, Overview
+from keyviz_grpc.model import Series
+from keyviz_grpc.outcome import Answer, Member, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.sampler.assembled import Assembled, State
+from keyviz_grpc.sampler.answers import Answers
+from keyviz_grpc.sampler.assembled import Assembled
 from keyviz_grpc.sampler.batch import batch_of
 from keyviz_grpc.sampler.block import Block
 from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.drainer import Drainer
-from keyviz_grpc.sampler.history import HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.hot_keys import HotKeys
-from keyviz_grpc.sampler.identities import Identities, Identity
+from keyviz_grpc.sampler.identities import Identities
+from keyviz_grpc.sampler.intake import SIZE_BITS, SIZE_LIMIT, Intake, checked_key
+from keyviz_grpc.sampler.leadership import Leadership
 from keyviz_grpc.sampler.places import slots_of_batch
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.stats import SamplerStats
 from keyviz_grpc.sampler.types import MAX_SLICES, Op, PackedKeys, Route
 from keyviz_grpc.sampler.window import OpenWindow
+from keyviz_grpc.sampler.windows import Windows
 
-SIZE_BITS: Final = 34
-SIZE_LIMIT: Final = 1 << SIZE_BITS
-CHUNK: Final = 1 << 19  # CHUNK * SIZE_LIMIT = 2^53: sums of one chunk are exact in floating point
 _READ, _WRITE = Op.READ, Op.WRITE
 
 _Where = int | tuple[tuple[bytes, ...], list[int]]
@@ -87,48 +84,46 @@ class Sampler:
         version: str = "",
         hot_keys: HotKeysSettings | None = None,
     ) -> None:
-        if not node_id:
-            raise InvalidRequest("node_id", node_id, "must not be empty")
-        for name, value in (
-            ("step_ms", step_ms),
-            ("columns", columns),
-            ("max_tracked_routes", max_tracked_routes),
-            ("slices", slices),
-            ("sample_one_in", sample_one_in),
-        ):
-            if value < 1:
-                raise InvalidRequest(name, value, "must be at least 1")
-        if slices > MAX_SLICES:
-            raise InvalidRequest("slices", slices, f"must be at most {MAX_SLICES}")
+        _check(
+            node_id,
+            step_ms=step_ms,
+            columns=columns,
+            max_tracked_routes=max_tracked_routes,
+            slices=slices,
+            sample_one_in=sample_one_in,
+        )
         self.node_id = node_id
         self.step_ms = step_ms
         self.incarnation = int(time.time() * 1000) if incarnation is None else incarnation
         self.grpc_address = grpc_address
         self._version = version
         self._clock, self._wall_clock = clock, wall_clock
-        self._stall_ms = stall_s * 1000
         self._one_in = sample_one_in
         self._lock = threading.RLock()
         self._buckets = Buckets(max_tracked_routes, slices)
+        self._slots = self._buckets.slots
         self._ring = Ring(columns)
         self._identities = Identities()
-        self._slot_codes: NDArray[np.uint32] = np.zeros(64, np.uint32)
-        self._leaders: dict[int, GroupLeader] = {}
-        self._group_codes: dict[int, int] = {}
+        self._windows = Windows(
+            self._empty_window,
+            self._close_window,
+            step_ms=step_ms,
+            most=columns,
+            stall_ms=stall_s * 1000,
+            now_ms=clock() * 1000,
+        )
+        self._leadership = Leadership(node_id, self._identities, self._buckets, self._windows)
         self._members: tuple[Member, ...] = ()
-        self._buffer: list[int] = []
-        self._append = self._buffer.append
-        self._folded_reads = self._folded_writes = self._drains = self._closed = 0
+        self._intake = Intake()
         self._reads: _Places = {}
         self._writes: _Places = {}
-        self._rows_cache: tuple[tuple[int, int], ShownRows] | None = None
-        self._history = HistoryNumber()
+        self._closed = 0
+        self._own = Outcome("", node_id=node_id, incarnation=self.incarnation, step_ms=step_ms)
         self._assembled = Assembled()
-        self._open: dict[int, OpenWindow] = {}
+        self._answers = Answers(self._own, self._ring, self._buckets, self._assembled)
         self._hot = None if hot_keys is None else HotKeys(hot_keys, interval_s=drain_interval_s)
         self._note = None if self._hot is None else self._hot.note
-        self._beat_ms = clock() * 1000
-        self._enter(self._beat_ms)
+        self._enter()
         self._drainer = Drainer(self._beat, drain_interval_s)
 
     # --- the hot path
@@ -145,7 +140,7 @@ class Sampler:
             self.tick()
         size = len(key) + value_size
         if value_size < 0 or size >= SIZE_LIMIT or key.__class__ is not bytes:
-            key = self._checked(key, value_size)
+            key = checked_key(key, value_size)
         try:
             if op is _WRITE:
                 base = writes[(route_id, label) if label else route_id]
@@ -185,47 +180,32 @@ class Sampler:
         if self._one_in > 1:
             batch = batch.sampled(self._one_in)
         with self._lock:
-            self._advance(self._clock() * 1000)
+            self._advance()
             self._drain()
             slots = slots_of_batch(batch, *self._buckets.tables(), self._buckets.place_of)
-            self._grow()
+            self._leadership.grow()
             if self._hot is not None:
                 at = whole.at_unix_ms
-                stamps = self._stamp_now if at is None else (at // self.step_ms + 1) * self.step_ms
+                stamps = self._windows.stamp_now if at is None else (at // self.step_ms + 1) * self.step_ms
                 self._hot.note_batch(whole, keys, stamps, wait=at is not None)
             if batch.at_unix_ms is None:
-                self._count(self._current, slots * 2 + batch.writes, batch.sizes)
+                kinds = slots * 2 + batch.writes
+                self._intake.count(self._windows.current, kinds, batch.sizes, size=len(self._slots))
                 return
             stamps = (batch.at_unix_ms // self.step_ms + 1) * self.step_ms
             for stamp in np.unique(stamps).tolist():
                 inside = stamps == stamp
-                self._count(self._window(stamp), slots[inside] * 2 + batch.writes[inside], batch.sizes[inside])
-
-    def _count(self, window: OpenWindow, kinds: NDArray[np.int64], sizes: NDArray[np.uint64]) -> None:
-        window.grow(self._buckets.size)
-        writes = int(np.count_nonzero(kinds & 1))
-        self._folded_writes += writes
-        self._folded_reads += len(kinds) - writes
-        for first in range(0, len(kinds), CHUNK):
-            window.count(kinds[first : first + CHUNK], sizes[first : first + CHUNK])
+                kinds = slots[inside] * 2 + batch.writes[inside]
+                self._intake.count(self._windows.at(stamp), kinds, batch.sizes[inside], size=len(self._slots))
 
     def _base(self, route_id: int, op: Op, label: str) -> _Where:
         with self._lock:
             place = self._buckets.place_of(route_id, label)
-            self._grow()
+            self._leadership.grow()
             bases = [(2 * slot + op.value) << SIZE_BITS for slot in place.slots]
             where: _Where = (place.cuts, bases) if place.cuts else bases[0]
             (self._writes if op is _WRITE else self._reads)[(route_id, label) if label else route_id] = where
             return where
-
-    def _checked(self, key: bytes, value_size: int) -> bytes:
-        if not isinstance(key, bytes | bytearray | memoryview):
-            raise InvalidRequest("key", key, "must be bytes")
-        if not isinstance(value_size, int) or value_size < 0:
-            raise InvalidRequest("value_size", value_size, "must be a number of bytes, not negative")
-        if len(key) + value_size >= SIZE_LIMIT:
-            raise InvalidRequest("value_size", value_size, f"must be below {SIZE_LIMIT} bytes with its key")
-        return bytes(key)
 
     # --- what changes around it
 
@@ -255,69 +235,29 @@ class Sampler:
                 self._hot.registered(added)
             self._reads.clear()
             self._writes.clear()
-            if moved:
-                self._stamp(np.array(moved, np.int64))
-                for slot in moved:
-                    row_group = self._buckets.regroup(slot)
-                    self._slot_codes[slot] = self._group_codes.get(row_group, 0)
-            self._grow()
+            self._leadership.moved(moved)
+            self._leadership.grow()
 
     def _recycle(self) -> None:
-        if self._buckets.size <= 2 * len(self._buckets.routes) + 64:
+        if len(self._slots) <= 2 * len(self._buckets.routes) + 64:
             return
-        busy = np.zeros(self._buckets.size, np.bool_)
-        for window in self._open.values():
-            busy |= window.busy(len(busy))
-        self._buckets.recycle(self._ring.oldest_unix_ms, busy)
+        self._buckets.recycle(self._ring.oldest_unix_ms, self._windows.busy(len(self._slots)))
 
     def set_leader(self, raft_group_id: int, term: int, *, leader_node_id: str = "") -> None:
         """The term under which writes of a group count from now on; what was counted before keeps the old one.
 
         term 0: not known. leader_node_id goes into the overview. Raises InvalidRequest for negative numbers.
         """
-        if not 0 < raft_group_id < 2**64:
-            raise InvalidRequest("raft_group_id", raft_group_id, "must be a positive 64-bit number")
-        if not 0 <= term < 2**64:
-            raise InvalidRequest("term", term, "must be a 64-bit number")
         with self._lock:
-            self._leaders[raft_group_id] = GroupLeader(raft_group_id, leader_node_id, term)
-            identity = (raft_group_id, term) if term else (0, 0)
-            code = self._identities.known(identity)
-            if code is not None and self._group_codes.get(raft_group_id, 0) == code:
-                return
-            self._settle()
-            if code is None:
-                code = self._new_code(identity)
-            slots = np.flatnonzero(self._buckets.groups[: self._buckets.size] == np.uint64(raft_group_id))
-            self._stamp(slots)
-            self._group_codes[raft_group_id] = code
-            self._slot_codes[slots] = code
-
-    def _new_code(self, identity: Identity) -> int:
-        if self._identities.crowded:
-            open_ = set().union(*(window.codes() for window in self._open.values()))
-            self._identities.release(self._ring.oldest_unix_ms, open_.union(self._group_codes.values()))
-        return self._identities.add(identity)
+            identity = self._leadership.learn(raft_group_id, term, leader_node_id)
+            if identity is not None:
+                self._settle()
+                self._leadership.begin(raft_group_id, identity, oldest_unix_ms=self._ring.oldest_unix_ms)
 
     def set_members(self, members: Iterable[Member]) -> None:
         """Who else is in the cluster, for the overview."""
         with self._lock:
             self._members = tuple(members)
-
-    def _stamp(self, slots: NDArray[np.int64]) -> None:
-        for window in self._open.values():
-            window.grow(self._buckets.size)
-            window.stamp(slots, self._slot_codes[slots])
-
-    def _grow(self) -> None:
-        if len(self._slot_codes) < len(self._buckets.groups):
-            self._slot_codes = np.pad(self._slot_codes, (0, len(self._buckets.groups) - len(self._slot_codes)))
-        fresh = self._buckets.take_fresh()
-        if len(fresh):
-            # A bucket that comes back may be of another group now; what it has counted keeps the old one.
-            self._stamp(fresh)
-            groups = self._buckets.groups[fresh].tolist()
-            self._slot_codes[fresh] = [self._group_codes.get(group, 0) for group in groups]
 
     # --- windows
 
@@ -351,8 +291,8 @@ class Sampler:
         """
         with self._lock:
             self._drain()
-            if unix_ms > self._beat_ms:
-                self._pass(float(unix_ms), ran=True)
+            if unix_ms > self._windows.beat_ms and self._windows.pass_to(float(unix_ms), ran=True):
+                self._enter()
         self.tidy()
 
     def close(self) -> None:
@@ -373,62 +313,30 @@ class Sampler:
     def _settle(self) -> None:
         # What is in the buffer was recorded before now: it belongs to the windows as they are, so drain first.
         self._drain()
-        self._advance(self._clock() * 1000)
+        self._advance()
 
     def _drain(self) -> None:
-        while self._buffer:
-            taken = self._buffer[:CHUNK]
-            del self._buffer[: len(taken)]
-            self._drains += 1
-            packed = np.array(taken, np.uint64)
-            sizes = packed & np.uint64(SIZE_LIMIT - 1)
-            self._count(self._current, (packed >> np.uint64(SIZE_BITS)).astype(np.int64), sizes)
-
+        self._intake.drain(self._windows.current, size=len(self._slots))
         if self._hot is not None:
-            self._hot.recorder.claim(self._stamp_now)
+            self._hot.recorder.claim(self._windows.stamp_now)
 
-    def _advance(self, now_ms: float) -> None:
-        if now_ms >= self._beat_ms:
-            self._pass(now_ms, ran=now_ms - self._beat_ms <= self._stall_ms)
-        else:
-            self._beat_ms = now_ms
-            self._enter(now_ms)
+    def _advance(self) -> None:
+        if self._windows.advance(self._clock() * 1000):
+            self._enter()
 
-    def _pass(self, now_ms: float, *, ran: bool) -> None:
-        before, self._beat_ms = self._beat_ms, now_ms
-        if self._from_s <= now_ms / 1000 < self._until_s:
-            return
-        due = {stamp for stamp in self._open if stamp <= now_ms}
-        if ran:
-            first = self._stamp_of(before)
-            last = self._stamp_of(now_ms) - self.step_ms
-            due.update(range(max(first, last - self._ring.limit * self.step_ms), last + 1, self.step_ms))
-        for stamp in sorted(due):
-            self._close_window(stamp)
-        self._enter(now_ms)
+    def _enter(self) -> None:
+        where = (self._reads, self._writes, self._intake.append)
+        bounds = (self._windows.from_s, self._windows.until_s)
+        self._path: _Path = (self._clock, *bounds, *where, self._note, self._one_in)
 
-    def _stamp_of(self, unix_ms: float) -> int:
-        return (math.floor(unix_ms) // self.step_ms + 1) * self.step_ms
+    def _empty_window(self) -> OpenWindow:
+        return OpenWindow(len(self._slots), self._one_in)
 
-    def _enter(self, now_ms: float) -> None:
-        stamp = self._stamp_of(now_ms)
-        self._current, self._stamp_now = self._window(stamp), stamp
-        self._from_s, self._until_s = from_s, until_s = (stamp - self.step_ms) / 1000, stamp / 1000
-        where = (self._reads, self._writes, self._append)
-        self._path: _Path = (self._clock, from_s, until_s, *where, self._note, self._one_in)
-
-    def _window(self, stamp: int) -> OpenWindow:
-        window = self._open.get(stamp)
-        if window is None:
-            window = self._open[stamp] = OpenWindow(self._buckets.size, self._one_in)
-        return window
-
-    def _close_window(self, stamp: int) -> None:
-        window = self._open.pop(stamp, None) or OpenWindow(self._buckets.size, self._one_in)
-        window.grow(self._buckets.size)
-        column = window.close(self._slot_codes[: self._buckets.size])
+    def _close_window(self, stamp: int, window: OpenWindow) -> None:
+        window.grow(len(self._slots))
+        column = window.close(self._leadership.codes[: len(self._slots)])
         for kind, series in enumerate((Series.READS, Series.WRITES)):
-            self._buckets.mark_active(np.flatnonzero(column.counts[series]), kind, stamp)
+            self._slots.mark_active(np.flatnonzero(column.counts[series]), kind, stamp)
         self._identities.mark_used(np.concatenate([column.codes, column.frozen.codes]), stamp)
         self._ring.put(stamp, column)
         if self._hot is not None:
@@ -441,57 +349,9 @@ class Sampler:
         """This node's own view of closed windows, as `Source.matrix` has it."""
         with self._lock:
             self._settle()
-            held = self._ring.between(query.window.from_unix_ms, query.window.to_unix_ms)
-            shown = self._rows()
-            number, newest = self._history.now(shown, self._ring.rewrites), self._ring.newest_unix_ms
-            table = self._identities.table
-            oldest, revision = self._ring.oldest_unix_ms, self._ring.revision
-        if query.node_id and query.node_id != self.node_id:
-            held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))
-        left, history = what_is_left(
-            held, query, node_id=self.node_id, incarnation=self.incarnation, number=number, newest_unix_ms=newest
-        )
-        matrix = self._assembled.matrix(query.series, left, State(number, shown, table))
-        generated = int(self._wall_clock() * 1000)
-        outcome = Outcome(
-            "",
-            node_id=self.node_id,
-            incarnation=self.incarnation,
-            step_ms=self.step_ms,
-            generated_at_unix_ms=generated,
-            oldest_unix_ms=oldest,
-        )
-        answer = Answer(
-            matrix,
-            (outcome,),
-            node_id=self.node_id,
-            incarnation=self.incarnation,
-            step_ms=self.step_ms,
-            generated_at_unix_ms=generated,
-            oldest_unix_ms=oldest,
-            revision=revision,
-            history=history,
-        )
-        return fold(select_rows(answer, query.bucket_ids), query.rows)
-
-    def _rows(self) -> ShownRows:
-        oldest = self._ring.oldest_unix_ms
-        key = (self._buckets.version, oldest)
-        if self._rows_cache is None or self._rows_cache[0] != key:
-            slots, rows = self._buckets.visible(oldest, self._leads)
-            starts = (
-                [0, *(n + 1 for n, (a, b) in enumerate(pairwise(rows)) if a.bucket_id != b.bucket_id)] if rows else []
-            )
-            shown = ShownRows(slots, np.array(starts, np.int64), Catalogue(tuple(rows[n] for n in starts)))
-            if self._rows_cache is not None and shown.same_as(self._rows_cache[1]):
-                shown = self._rows_cache[1]
-            self._rows_cache = ((self._buckets.version, oldest), shown)
-        return self._rows_cache[1]
-
-    def _leads(self, raft_group_id: int) -> SampleRole:
-        leader = self._leaders.get(raft_group_id)
-        own = leader is not None and leader.leader_node_id == self.node_id
-        return SampleRole.LEADER_READ if own else SampleRole.FOLLOWER_READ
+            leadership = self._leadership
+            snapshot = self._answers.snapshot(query, self._identities.table, leadership.read_role)
+        return self._answers.matrix(query, snapshot, generated_at_unix_ms=int(self._wall_clock() * 1000))
 
     def hot_keys(self, query: HotKeysQuery) -> HotKeysAnswer:
         """See `HotKeysSource`. What was observed in windows that are closed is all in it."""
@@ -502,15 +362,13 @@ class Sampler:
             self._settle()
             slices = self._buckets.ranges_of(query.route_id)
         now = int(self._wall_clock() * 1000)
-        own = Outcome(
-            "", node_id=self.node_id, incarnation=self.incarnation, step_ms=self.step_ms, generated_at_unix_ms=now
-        )
+        own = replace(self._own, generated_at_unix_ms=now)
         return hot.answer(query, slices, own, generated_at_unix_ms=now)
 
     def overview(self) -> Overview:
         """Identity, members without this node, and the leaders that `set_leader` told, by group."""
         with self._lock:
-            leaders = tuple(self._leaders[group] for group in sorted(self._leaders))
+            leaders = tuple(leader for _, leader in sorted(self._leadership.leaders.items()))
             return Overview(
                 Member(self.node_id, self.grpc_address),
                 tuple(member for member in self._members if member.node_id != self.node_id),
@@ -523,15 +381,25 @@ class Sampler:
         """How this sampler is doing, for metrics; what is recorded and not yet folded is not in it."""
         with self._lock:
             return SamplerStats(
-                reads=self._folded_reads,
-                writes=self._folded_writes,
-                drains=self._drains,
+                reads=self._intake.reads,
+                writes=self._intake.writes,
+                drains=self._intake.drains,
                 windows_closed=self._closed,
-                windows_open=len(self._open),
+                windows_open=len(self._windows),
                 columns=len(self._ring),
                 columns_limit=self._ring.limit,
                 routes=len(self._buckets.routes),
-                buckets=self._buckets.size,
+                buckets=len(self._slots),
                 oldest_unix_ms=self._ring.oldest_unix_ms,
                 newest_unix_ms=self._ring.newest_unix_ms,
             )
+
+
+def _check(node_id: str, **numbers: int) -> None:
+    if not node_id:
+        raise InvalidRequest("node_id", node_id, "must not be empty")
+    for name, value in numbers.items():
+        if value < 1:
+            raise InvalidRequest(name, value, "must be at least 1")
+    if numbers["slices"] > MAX_SLICES:
+        raise InvalidRequest("slices", numbers["slices"], f"must be at most {MAX_SLICES}")

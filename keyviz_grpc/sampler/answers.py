@@ -1,0 +1,100 @@
+"""What a node says of its closed windows: the matrix of those that a caller asked for and lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge import fold
+from keyviz_grpc.merge.parts import select_rows
+from keyviz_grpc.model import Catalogue, SampleRole
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.sampler.assembled import Assembled, State
+from keyviz_grpc.sampler.buckets import Buckets
+from keyviz_grpc.sampler.history import Columns, HistoryNumber, ShownRows, what_is_left
+from keyviz_grpc.sampler.ring import Ring
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All that an answer is made of, at one moment; none of it is ever written to."""
+
+    held: Columns
+    state: State
+    oldest_unix_ms: int
+    newest_unix_ms: int
+    revision: int
+
+
+class Answers:
+    """One node's answers. `snapshot` is called under the sampler's lock, `matrix` without it.
+
+    own: the node as an outcome, without times.
+    """
+
+    def __init__(self, own: Outcome, ring: Ring, buckets: Buckets, assembled: Assembled) -> None:
+        self._own, self._ring, self._buckets, self._assembled = own, ring, buckets, assembled
+        self._rows_cache: tuple[tuple[int, int], ShownRows] | None = None
+        self._history = HistoryNumber()
+
+    def snapshot(
+        self, query: MatrixQuery, table: NDArray[np.uint64], read_role: Callable[[int], SampleRole]
+    ) -> Snapshot:
+        """What is held now. table: identities by number; read_role(group): as `Buckets.visible` has it."""
+        held = self._ring.between(query.window.from_unix_ms, query.window.to_unix_ms)
+        shown = self._rows(read_role)
+        number = self._history.now(shown, self._ring.rewrites)
+        if query.node_id and query.node_id != self._own.node_id:
+            held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))
+        ring = self._ring
+        return Snapshot(held, State(number, shown, table), ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision)
+
+    def matrix(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer:
+        """The answer of that moment, as `Source.matrix` has it."""
+        own = self._own
+        left, history = what_is_left(
+            snapshot.held,
+            query,
+            node_id=own.node_id,
+            incarnation=own.incarnation,
+            number=snapshot.state.number,
+            newest_unix_ms=snapshot.newest_unix_ms,
+        )
+        outcome = Outcome(
+            "",
+            node_id=own.node_id,
+            incarnation=own.incarnation,
+            step_ms=own.step_ms,
+            generated_at_unix_ms=generated_at_unix_ms,
+            oldest_unix_ms=snapshot.oldest_unix_ms,
+        )
+        answer = Answer(
+            self._assembled.matrix(query.series, left, snapshot.state),
+            (outcome,),
+            node_id=own.node_id,
+            incarnation=own.incarnation,
+            step_ms=own.step_ms,
+            generated_at_unix_ms=generated_at_unix_ms,
+            oldest_unix_ms=snapshot.oldest_unix_ms,
+            revision=snapshot.revision,
+            history=history,
+        )
+        return fold(select_rows(answer, query.bucket_ids), query.rows)
+
+    def _rows(self, read_role: Callable[[int], SampleRole]) -> ShownRows:
+        oldest = self._ring.oldest_unix_ms
+        if self._rows_cache is None or self._rows_cache[0] != (self._buckets.slots.version, oldest):
+            slots, rows = self._buckets.visible(oldest, read_role)
+            starts = (
+                [0, *(n + 1 for n, (a, b) in enumerate(pairwise(rows)) if a.bucket_id != b.bucket_id)] if rows else []
+            )
+            shown = ShownRows(slots, np.array(starts, np.int64), Catalogue(tuple(rows[n] for n in starts)))
+            if self._rows_cache is not None and shown.same_as(self._rows_cache[1]):
+                shown = self._rows_cache[1]
+            self._rows_cache = ((self._buckets.slots.version, oldest), shown)  # `visible` may have made a new version
+        return self._rows_cache[1]
