@@ -272,6 +272,75 @@ async def test_where_there_are_no_keys_a_sentence_says_why(browser: Browser) -> 
             await expect(page.get("no-keys")).to_contain_text("Not allowed")
 
 
+async def test_a_window_without_keys_says_whether_it_had_none_or_they_are_gone(browser: Browser) -> None:
+    """A row that never had traffic; a window that is older than the ones whose keys are held."""
+    counted = counting("n1", ROUTES, columns=3, end_ms=last_minute(), hot_keys=HotKeysSettings(windows=1))
+    with counted.sampler:
+        for times in (5, 6, 7):
+            counted.window([(1, b"a", Op.WRITE, times)])
+        async with page_cluster([counted.sampler]) as cluster, opened(browser, cluster.url) as page:
+            await pin(page, 1, 2)
+            await expect(page.get("no-keys")).to_contain_text("No keys yet")
+            await pin(page, 0, 0)
+            await expect(page.get("no-keys")).to_contain_text("no longer held")
+            await pin(page, 0, 2)
+            await expect(page.get("hot-keys").get_by_role("listitem")).to_have_count(1)
+
+
+async def test_an_approximate_count_has_a_whisker_as_wide_as_its_bounds(browser: Browser) -> None:
+    """More keys than counters: bounds in words, a line from the lower to the upper one, and the advice below."""
+    counted = counting("n1", ROUTES, columns=1, end_ms=last_minute(), hot_keys=HotKeysSettings(counters=8))
+    cold = [(1, b"cold/%03d" % number, Op.WRITE, 1) for number in range(120)]
+    with counted.sampler:
+        counted.window([(1, b"hot", Op.WRITE, 200), *cold])
+        async with page_cluster([counted.sampler]) as cluster, opened(browser, cluster.url) as page:
+            await pin(page, 0, 0)
+            first = page.get("hot-keys").get_by_role("listitem").first
+            await expect(first).to_contain_text("hot")
+            said = await first.get_by_role("img").get_attribute("aria-label") or ""
+            bounds = re.fullmatch(r"(\d+), between (\d+) and (\d+)", said)
+            assert bounds is not None, said
+            count, lower, upper = (int(number) for number in bounds.groups())
+            assert lower <= 200 <= upper
+            assert lower < upper
+            line, whole = (
+                await first.locator(".whisker-line").bounding_box(),
+                await first.get_by_role("img").bounding_box(),
+            )
+            assert line is not None
+            assert whole is not None
+            assert abs(line["width"] - whole["width"] * (upper - lower) / upper) <= 1
+            assert abs(line["x"] + line["width"] - whole["x"] - whole["width"]) <= 1
+            assert lower <= count <= upper
+            await expect(page.get("detail-hotkeys")).to_contain_text("A key that is not listed may have up to")
+
+
+async def test_a_pinned_cell_on_a_phone(browser: Browser, cluster_of_three: list[Counted]) -> None:
+    """360 pixels wide: the panel is below the picture, nothing is cut off, and its button closes it."""
+    async with (
+        page_cluster([node.sampler for node in cluster_of_three]) as cluster,
+        opened(browser, cluster.url, size=(360, 740)) as page,
+    ):
+        await pin(page, 0, 1)
+        await expect(page.get("hot-keys").get_by_role("listitem")).to_have_count(2)
+        detail, picture = await page.get("detail").bounding_box(), await page.get("heatmap").bounding_box()
+        assert detail is not None
+        assert picture is not None
+        assert picture["width"] > 180
+        assert detail["y"] >= picture["y"] + picture["height"]
+        assert (detail["x"], detail["width"]) == (0, 360)
+        cut_off = await page.page.evaluate(
+            """() => [document.documentElement, document.body, ...document.querySelectorAll('#detail *')]
+                .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.scrolls'))
+                .map((one) => one.outerHTML.slice(0, 200))"""
+        )
+        assert cut_off == []
+        await page.get("hot-keys").scroll_into_view_if_needed()
+        await expect(page.get("hot-keys")).to_be_in_viewport()
+        await page.get("detail").get_by_role("button", name="Close details").click()
+        await expect(page.get("detail")).to_have_count(0)
+
+
 async def test_numbers_of_what_is_shown_as_files(browser: Browser, tmp_path: Path) -> None:
     """CSV and JSON hold exactly the cells in view; unknown is empty and null, zero is 0."""
     end = last_minute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -10,7 +11,8 @@ from playwright.async_api import Browser, expect
 
 from gateway.session import EphemeralKey, Sessions
 from keyviz_grpc.model import Row
-from tests.e2e.page_fixtures import STEP_MS, ScriptedNode, Told, last_minute, opened, page_cluster
+from keyviz_grpc.sampler import Op, Route
+from tests.e2e.page_fixtures import STEP_MS, ScriptedNode, Told, counting, last_minute, opened, page_cluster
 
 pytestmark = pytest.mark.e2e
 
@@ -93,6 +95,58 @@ async def test_a_node_that_is_listed_twice_is_said_to_be_counted_once(browser: B
         await expect(page.get("notices")).to_contain_text("A node is listed twice")
         await page.get("counter").click()
         await expect(page.get("nodes").locator("tr[data-state='left out']")).to_have_count(1)
+
+
+async def test_two_nodes_of_one_id_are_told_from_one_that_is_listed_twice(browser: Browser) -> None:
+    """Two lives under one id are both counted, and the notice says that their names cannot be told apart."""
+    end = last_minute()
+    with contextlib.ExitStack() as stack:
+        twins = [counting("n1", [Route(1, b"a", b"", raft_group_id=4)], columns=1, end_ms=end) for _ in range(2)]
+        for twin in twins:
+            stack.enter_context(twin.sampler)
+            twin.window([(1, b"a", Op.READ, 5)])
+        async with (
+            page_cluster([twin.sampler for twin in twins]) as cluster,
+            opened(browser, cluster.view(series="reads", unit="count")) as page,
+        ):
+            notice = page.get("notices").locator("details[data-code=duplicate_node_id]")
+            await expect(notice).to_contain_text("Two nodes use one id")
+            await expect(page.get("notices").locator("details[data-code=duplicate_node]")).to_have_count(0)
+            await page.page.mouse.move(*await page.point_at(0, 0))
+            await expect(page.get("tooltip")).to_contain_text("10")
+
+
+async def test_an_older_node_that_cut_its_rows_is_named(browser: Browser) -> None:
+    """A node without an id that sends as many rows as older nodes can: colder ranges may be missing."""
+    told = [Told(Row(f"route:{n}", b"%05d" % n, b"%05d" % (n + 1)), [5]) for n in range(1024)]
+    older = ScriptedNode("", [last_minute()], told)
+    async with page_cluster([older]) as cluster, opened(browser, cluster.url) as page:
+        notice = page.get("notices").locator("details[data-code=row_budget_on_peer]")
+        await expect(notice).to_contain_text("An older node cut its rows")
+        await expect(notice.locator("summary")).to_contain_text(cluster.servers[0].address)
+        await notice.locator("summary").click()
+        await expect(notice).to_contain_text("Upgrade it to see all")
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+async def test_nothing_moves_by_itself_for_those_who_asked_for_that(browser: Browser, *, reduced: bool) -> None:
+    """Whatever is told to glide or to blink does not, and does where nobody minds."""
+    async with (
+        page_cluster([node("n1")]) as cluster,
+        opened(browser, cluster.url, reduced_motion=reduced) as page,
+    ):
+        await page.drawn()
+        moving = await page.page.evaluate(
+            """() => {
+                const mark = document.createElement('span');
+                mark.style.cssText = 'animation: 9s pulse infinite; transition: opacity 9s';
+                document.body.append(mark);
+                const { animationName, transitionDuration } = getComputedStyle(mark);
+                return animationName !== 'none' || parseFloat(transitionDuration) > 0;
+            }"""
+        )
+        assert moving is not reduced
+        assert await page.page.evaluate("document.getAnimations().length") == 0
 
 
 async def test_when_refreshing_fails_the_last_picture_stays_and_says_since_when(browser: Browser) -> None:
