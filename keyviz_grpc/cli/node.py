@@ -86,6 +86,9 @@ log = logging.getLogger(__name__)
 @option("--tls-certificate", type=FILE, default=None, help="PEM that this node shows: TLS.")
 @option("--tls-key", type=FILE, default=None, help="PEM of the key that goes with --tls-certificate.")
 @option("--tls-client-ca", type=FILE, default=None, help="PEM of whom callers' certificates must come from: mTLS.")
+@option("--max-calls", type=click.IntRange(1), default=64, help="Calls at once; one more is refused, health is not.")
+@option("--max-answer-rows", type=click.IntRange(1), default=100_000, help="A larger answer is refused, not sent.")
+@option("--max-answer-columns", type=click.IntRange(1), default=20_000, help="The same; gateways then ask in slices.")
 @option("--metrics", type=ADDRESS, default=None, show_default="not served", help="Where /metrics (Prometheus) is.")
 @option("--otlp", type=str, default=None, show_default="no traces", help="Collector, http://HOST:4317 (extra `otel`).")
 @option("--insecure", is_flag=True, default=False, help="Listen beyond loopback without TLS or credentials.")
@@ -122,6 +125,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     tls_certificate: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
+    max_calls: int,
+    max_answer_rows: int,
+    max_answer_columns: int,
     metrics: str | None,
     otlp: str | None,
     insecure: bool,
@@ -161,7 +167,15 @@ def command(  # noqa: PLR0913 - one parameter an option
             Place(node_index, nodes, ids),
             TrafficSettings(workload, seed, rate, history, trace, leadership, speed, trace_start),
         )
-    server = ServerSettings(certificate=tls_certificate, key=tls_key, client_ca=tls_client_ca, insecure=insecure)
+    server = ServerSettings(
+        max_concurrent=max_calls,
+        max_rows=max_answer_rows,
+        max_columns=max_answer_columns,
+        certificate=tls_certificate,
+        key=tls_key,
+        client_ca=tls_client_ca,
+        insecure=insecure,
+    )
     verifier = _verifier(key_file, previous_key_file, token_file)
     plan = _Plan(listen, server, verifier, metrics, otlp, until_stdin_closes=until_stdin_closes)
     asyncio.run(_serve(feeder, plan))

@@ -1,0 +1,299 @@
+"""What lasts from call to call, and what ends: restarts, remembered paths, closed channels, callers that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+import pytest_asyncio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from keyviz_grpc.bytes_budget import BytesBudget
+from keyviz_grpc.client import PeerClient
+from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.proto import admin_pb2_grpc
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.server import ServerSettings, serve_cluster
+from tests.integration.faults import Scripted, serve_scripted
+from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes, picture
+from tests.reference.without_hot_keys import WithoutHotKeys
+
+LONG_S = 30.0
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Guarded]:
+    """Credentials on both hops."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield Guarded(tmp_path, stack)
+
+
+async def ask(client: PeerClient, timeout_s: float = LONG_S) -> Answer | Outcome:
+    """One call with room for its answer."""
+    return await client.matrix(MatrixQuery(), Deadline.after(timeout_s), BytesBudget(1 << 30))
+
+
+class Holding(Scripted):
+    """Keeps callers until they are let go, or until they leave."""
+
+    def __init__(self) -> None:
+        super().__init__(self._hold)
+        self.calls = self.left = 0
+        self.entered, self.go, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def _hold(self, _: Any) -> pb.GetKeyVizMatrixResponse:
+        self.calls += 1
+        self.entered.set()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.left += 1
+            self.gone.set()
+            raise
+        return encode_answer(ANSWERS[0])
+
+
+async def holding(house: Guarded) -> tuple[Holding, str]:
+    """Such a node."""
+    servicer = Holding()
+    server = grpc.aio.server()
+    rpc.add_KeyVizServicer_to_server(servicer, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    house.stack.push_async_callback(server.stop, 0)
+    house.stack.callback(servicer.go.set)
+    return servicer, address
+
+
+async def test_a_node_that_restarts_between_two_calls_is_not_missed(house: Guarded) -> None:
+    """On the same port, five times, and with other numbers: the next request has what it says now."""
+    others = [await house.node(0), await house.node(1)]
+    node = await house.node(2)
+    gateway = await house.gateway(*(other.address for other in others), node.address)
+    before = picture(await gateway.ask())
+    for _ in range(5):
+        await node.drain(0)
+        node = await house.node(2, node.address)
+        assert picture(await gateway.whole_within(3)) == before
+    await node.drain(0)
+    await house.node(1, node.address)
+    body = await gateway.whole_within(3)
+    assert "duplicate_node" in [warning["code"] for warning in body["fanout"]["nodes"][2]["warnings"]]
+
+
+class Older(WithoutHotKeys, admin_pb2_grpc.AdminServicer):
+    """Only what existing nodes have."""
+
+    async def GetKeyVizMatrix(self, request: Any, context: Any) -> pb.GetKeyVizMatrixResponse:  # noqa: N802
+        """In rows."""
+        return encode_answer(ANSWERS[0])
+
+    async def GetClusterOverview(self, request: Any, context: Any) -> pb.GetClusterOverviewResponse:  # noqa: N802
+        """Its name."""
+        return pb.GetClusterOverviewResponse(self=pb.NodeIdentity(node_id=ANSWERS[0].node_id))
+
+
+class Noting(grpc.aio.ServerInterceptor):
+    """Which methods were called, the ones that are not there too."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """See grpc.aio.ServerInterceptor."""
+        self.methods.append(handler_call_details.method)
+        return await continuation(handler_call_details)
+
+
+async def test_the_older_name_is_remembered_until_the_connection_is_lost(house: Guarded) -> None:
+    """UNIMPLEMENTED is found out once a connection; after an upgrade on the same port the new name is used."""
+    noting, server = Noting(), None
+    server = grpc.aio.server(interceptors=[noting], options=[("grpc.so_reuseport", 0)])
+    admin_pb2_grpc.add_AdminServicer_to_server(Older(), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    gateway = await house.gateway(address)
+    for _ in range(3):
+        assert outcomes(await gateway.ask()) == [(True, "")]
+    assert noting.methods.count("/keyviz.v1.KeyViz/GetKeyVizMatrix") == 1
+    assert noting.methods.count("/Admin/GetKeyVizMatrix") == 3
+    await server.stop(0)
+    source = Prepared(ANSWERS[0])
+    await house.node(0, address, source=source)
+    body = await gateway.whole_within(1)
+    assert source.asked >= 1
+    assert body["fanout"]["nodes"][0]["node_id"] == ANSWERS[0].node_id
+    assert body["step_ms"] == ANSWERS[0].step_ms
+
+
+async def test_a_channel_closed_in_mid_call_is_a_failure_and_not_a_cancellation(house: Guarded) -> None:
+    """Whoever waits is told `unreachable`; a real cancellation of the waiting task stays one."""
+    node, address = await holding(house)
+    client = PeerClient(address, house.shared())
+    waiting = asyncio.create_task(ask(client))
+    await asyncio.wait_for(node.entered.wait(), 10)
+    await client.close()
+    told = await asyncio.wait_for(waiting, 10)
+    assert isinstance(told, Outcome)
+    assert (told.kind, "closed" in told.detail) == ("unreachable", True)
+    node.entered.clear()
+    another = PeerClient(address, house.shared())
+    waiting = asyncio.create_task(ask(another))
+    await asyncio.wait_for(node.entered.wait(), 10)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await another.close()
+
+
+async def test_a_grpc_caller_that_leaves_cancels_below_unless_another_waits(house: Guarded) -> None:
+    """The first of two leaves: the call goes on; the second leaves: the node is told; the next request works."""
+    node, address = await holding(house)
+    gateway = await house.gateway(address, timeout_s=LONG_S)
+    served = await serve_cluster(gateway.aggregator, listen="127.0.0.1:0")
+    house.stack.push_async_callback(served.drain, 0)
+    async with grpc.aio.insecure_channel(served.address) as channel:
+        stub = rpc.KeyVizStub(channel)
+        callers = [stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=LONG_S) for _ in range(2)]
+        await asyncio.wait_for(node.entered.wait(), 10)
+        # Both are inside once a third one, answered on the same connection, has been.
+        await stub.GetKeyVizMatrix(
+            pb.GetKeyVizMatrixRequest(from_unix_ms=-1), timeout=LONG_S, wait_for_ready=True
+        ).code()
+        callers[0].cancel()
+        await callers[0].code()
+        await asyncio.sleep(0.2)
+        assert (node.calls, node.left) == (1, 0)
+        callers[1].cancel()
+        await asyncio.wait_for(node.gone.wait(), 10)
+        assert (node.calls, node.left) == (1, 1)
+        node.go.set()
+        assert (await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=LONG_S)).rows
+
+
+async def test_a_node_is_given_exactly_its_share_of_the_callers_time(house: Guarded) -> None:
+    """On a clock that stands still: 80 % of what the caller has left, or the timeout where that is less."""
+    left: list[float] = []
+
+    async def note(context: Any) -> pb.GetKeyVizMatrixResponse:
+        left.append(context.time_remaining())
+        return encode_answer(ANSWERS[0])
+
+    _, address = await serve_scripted(house, note)
+    gateway = await house.gateway(address, timeout_s=20.0)
+    for callers_s, given_s in ((10.0, 8.0), (25.0, 20.0), (100.0, 20.0)):
+        deadline = Deadline.after(callers_s, clock=lambda: 1000.0)
+        assert deadline.child(20.0, 0.8).left_s() == given_s
+        await gateway.aggregator.matrix(MatrixQuery(rows=int(callers_s)), deadline)
+        assert given_s - 2.0 < left[-1] < given_s + 0.5  # the wire rounds up
+
+
+async def test_an_answer_that_lacks_a_node_is_kept_nowhere(house: Guarded) -> None:
+    """The very next identical request has the node again, by HTTP with its validators, and so has a tree above."""
+    good = await house.node(0)
+    node = await house.node(1)
+    address = node.address
+    gateway = await house.gateway(good.address, address)
+    whole = picture(await gateway.ask())
+    await node.drain(0)
+    degraded = await gateway.get()
+    assert degraded.json()["fanout"]["responded"] == 1
+    assert degraded.headers["cache-control"] == "no-store"
+    assert "etag" not in degraded.headers
+    await house.node(1, address)
+    assert picture(await gateway.whole_within(2)) == whole
+
+
+async def test_fifty_viewers_over_http_are_one_call_at_a_time_at_the_node(house: Guarded) -> None:
+    """However many poll the same thing, a node never has two of their calls at once."""
+    inside, calls, most = 0, 0, 0
+
+    async def count(_: Any) -> pb.GetKeyVizMatrixResponse:
+        nonlocal inside, calls, most
+        inside, calls = inside + 1, calls + 1
+        most = max(most, inside)
+        await asyncio.sleep(0.1)
+        inside -= 1
+        return encode_answer(ANSWERS[0])
+
+    _, address = await serve_scripted(house, count)
+    gateway = await house.gateway(address, timeout_s=LONG_S)
+    limits = httpx.Limits(max_connections=60)
+    async with httpx.AsyncClient(
+        base_url=gateway.url, cookies=gateway.client.cookies, trust_env=False, timeout=30, limits=limits
+    ) as many:
+
+        async def poll() -> list[int]:
+            return [(await many.get("/admin/api/v1/keyviz/matrix")).status_code for _ in range(4)]
+
+        answers = await asyncio.gather(*(poll() for _ in range(50)))
+    assert answers == [[200] * 4] * 50
+    assert most == 1
+    assert 4 <= calls < 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [(ServerSettings(max_rows=5), "max_rows=5"), (ServerSettings(max_columns=2), "max_columns=2")],
+)
+async def test_a_node_sends_no_more_rows_or_columns_than_it_may(
+    house: Guarded, settings: ServerSettings, words: str
+) -> None:
+    """RESOURCE_EXHAUSTED in words that say what to ask for instead, and that works; another node is untouched."""
+    node = await house.node(0, settings=settings)
+    metadata = house.shared().credentials.metadata()  # type: ignore[union-attr]
+    stamps = ANSWERS[0].matrix.columns.tolist()
+    async with grpc.aio.insecure_channel(node.address) as channel:
+        stub = rpc.KeyVizStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), metadata=metadata)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert words in str(refused.value.details())
+        shorter = pb.GetKeyVizMatrixRequest(from_unix_ms=stamps[-2])
+        if settings.max_columns == 2:
+            assert len((await stub.GetKeyVizMatrix(shorter, metadata=metadata)).column_unix_ms) == 2
+    other = await house.node(1)
+    body = await (await house.gateway(node.address, other.address)).ask()
+    own, untouched = body["fanout"]["nodes"]
+    assert untouched["ok"]
+    if settings.max_rows == 5:
+        assert (own["kind"], words in own["error"]) == ("message_too_large", True)
+
+
+async def test_health_is_answered_beside_a_full_node(house: Guarded) -> None:
+    """Every call that it takes is under way: matrices are refused at once, health is not."""
+    entered, go = threading.Event(), threading.Event()
+
+    class Slow(Prepared):
+        def matrix(self, query: MatrixQuery) -> Answer:
+            entered.set()
+            go.wait(30)
+            return super().matrix(query)
+
+    house.stack.callback(go.set)
+    node = await house.node(0, source=Slow(ANSWERS[0]), settings=ServerSettings(max_concurrent=1))
+    metadata = house.shared().credentials.metadata()  # type: ignore[union-attr]
+    async with grpc.aio.insecure_channel(node.address) as channel:
+        stub, health = rpc.KeyVizStub(channel), health_pb2_grpc.HealthStub(channel)
+        first = asyncio.ensure_future(stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), metadata=metadata))
+        await asyncio.to_thread(entered.wait, 10)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), metadata=metadata, timeout=LONG_S)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "under way already" in str(refused.value.details())
+        for service in ("", "keyviz.v1.KeyViz"):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=service), timeout=LONG_S)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        go.set()
+        assert (await first).rows
