@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
@@ -31,6 +31,7 @@ from keyviz_grpc.tracing import outgoing
 log = logging.getLogger(__name__)
 
 _Reply = TypeVar("_Reply", bound=Message)
+_Result = TypeVar("_Result")
 
 SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
 MAX_DETAIL_CHARS: Final = 300
@@ -85,7 +86,7 @@ class PeerClient:
         async def once(part: MatrixQuery) -> Reply:
             return await self._ask_once(self._columns.recall(part), deadline, budget, began)
 
-        return await self._slicer.ask(query, once, self._columns.known_below_unix_ms(query))
+        return await self._guarded(self._slicer.ask(query, once, self._columns.known_below_unix_ms(query)))
 
     async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
         request = encode_query(recalled.query, accept=ACCEPT)
@@ -145,6 +146,9 @@ class PeerClient:
 
     async def hot_keys(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer | Outcome:
         """See `HotKeysPeer`. A peer that lacks the method is not forgotten for it, as it would be for the others."""
+        return await self._guarded(self._hot_keys(query, deadline, budget))
+
+    async def _hot_keys(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer | Outcome:
         began = time.perf_counter()
         request = encode_hot_keys_query(query)
         raw = await self._call_path(self._path, "GetHotKeys", request, deadline)
@@ -165,6 +169,14 @@ class PeerClient:
             return await loop.run_in_executor(self._shared.threads, _decode_hot_keys, raw, known)
         except MalformedAnswer as error:
             return self._failed(FailureKind.MALFORMED, str(error), latency_ms)
+
+    async def _guarded(self, work: Awaitable[_Result | Outcome]) -> _Result | Outcome:
+        try:
+            return await work
+        except Exception:
+            # Whatever one peer's answer brings about here, the others' answers still count.
+            log.exception("asking a peer failed", extra={"peer": self.address})
+            return self._failed(FailureKind.INTERNAL, "its answer could not be handled: see the log here")
 
     async def close(self) -> None:
         """Lets go of the connection; calls under way fail as `unreachable`."""

@@ -163,9 +163,11 @@ def _decode_history(response: pb.GetKeyVizMatrixResponse) -> History | None:
     if not response.HasField("history"):
         return None
     told = response.history
-    if not told.number or min(told.newest_unix_ms, told.left_out_below_unix_ms) < 0:
-        raise MalformedAnswer(f"history: number {told.number} must not be 0, and no stamp below 0")
-    return History(told.number, told.newest_unix_ms, told.left_out_below_unix_ms, told.left_out_columns)
+    if not told.number:
+        raise MalformedAnswer("history: number must not be 0")
+    newest = moment_ms("history: newest_unix_ms", told.newest_unix_ms)
+    below = moment_ms("history: left_out_below_unix_ms", told.left_out_below_unix_ms)
+    return History(told.number, newest, below, told.left_out_columns)
 
 
 def _decode_matrix(

@@ -8,6 +8,7 @@ from typing import Final
 
 from keyviz_grpc.codec.outcomes import decode_outcomes, encode_outcome
 from keyviz_grpc.codec.queries import MAX_NAME_CHARS, MAX_NAMES, MAX_VIA, NUMBER_OF_SERIES, SERIES_OF_NUMBER
+from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer
 from keyviz_grpc.hotkeys.answer import LARGEST, HotKey, HotKeysAnswer
 from keyviz_grpc.hotkeys.query import HotKeysQuery
@@ -156,8 +157,8 @@ def _check_numbers(message: pb.GetHotKeysResponse) -> None:
         raise MalformedAnswer(f"sample_rate={message.sample_rate} is not from 1 to {LARGEST_RATE}")
     if message.slices > MAX_SLICES:
         raise MalformedAnswer(f"slices={message.slices}, at most {MAX_SLICES} are believed")
-    for field in ("snapshot_at_unix_ms", "oldest_unix_ms", "newest_unix_ms", "step_ms", "generated_at_unix_ms"):
-        if getattr(message, field) < 0:
-            raise MalformedAnswer(f"{field}={getattr(message, field)} is negative")
+    step_ms("step_ms", message.step_ms)
+    for field in ("snapshot_at_unix_ms", "oldest_unix_ms", "newest_unix_ms", "generated_at_unix_ms"):
+        moment_ms(field, getattr(message, field))
     if message.oldest_unix_ms > message.newest_unix_ms or bool(message.oldest_unix_ms) != bool(message.newest_unix_ms):
         raise MalformedAnswer(f"oldest_unix_ms={message.oldest_unix_ms} with newest_unix_ms={message.newest_unix_ms}")

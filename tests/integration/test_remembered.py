@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import random
+from typing import Any
 
+import grpc
 import pytest
 
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import SamplerDisabled
+from keyviz_grpc.errors import FailureKind, SamplerDisabled
 from keyviz_grpc.model import Series
-from keyviz_grpc.outcome import NoUsablePeers
+from keyviz_grpc.outcome import Answer, NoUsablePeers
 from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import Shelf
-from keyviz_grpc.sampler import Op, Route
+from keyviz_grpc.remembered import Recalled, Shelf
+from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.server import serve_cluster, serve_node
 from tests.integration.remembering import STEP_MS, World, answered, seen
+from tests.reference.without_hot_keys import WithoutHotKeys
 
 EVENTS = (
     *("write", "write", "read", "label", "late", "late", "flip", "split", "join", "diverge", "lag", "sleep", "back"),
@@ -203,3 +208,60 @@ def fill(world: World, columns: int) -> None:
         world.now_ms += STEP_MS
         for socket in world.sockets:
             socket.sampler.tick()
+
+
+class Odd(WithoutHotKeys, rpc.KeyVizServicer):
+    """A node that states what no node should."""
+
+    def __init__(self, newest_unix_ms: int) -> None:
+        self._newest_unix_ms = newest_unix_ms
+
+    async def GetKeyVizMatrix(self, request: Any, context: Any) -> pb.GetKeyVizMatrixResponse:  # noqa: N802
+        """One column, and a history that ends when it was told to."""
+        message = pb.GetKeyVizMatrixResponse(node_id="odd", incarnation=1, step_ms=60_000, column_unix_ms=[60_000])
+        message.rows.add(bucket_id="route:1", values=[3])
+        message.history.number = 7
+        message.history.newest_unix_ms = self._newest_unix_ms
+        return message
+
+    async def GetClusterOverview(self, request: Any, context: Any) -> pb.GetClusterOverviewResponse:  # noqa: N802
+        """Its name."""
+        return pb.GetClusterOverviewResponse(self=pb.NodeIdentity(node_id="odd"))
+
+
+async def beside_a_good_one(newest_unix_ms: int) -> list[FailureKind | None]:
+    """What an odd node and a good one contribute when they are asked for the second time."""
+    async with contextlib.AsyncExitStack() as stack:
+        odd = grpc.aio.server()
+        rpc.add_KeyVizServicer_to_server(Odd(newest_unix_ms), odd)
+        address = f"127.0.0.1:{odd.add_insecure_port('127.0.0.1:0')}"
+        await odd.start()
+        stack.push_async_callback(odd.stop, None)
+        sampler = stack.enter_context(Sampler(node_id="good"))
+        good = await stack.enter_async_context(await serve_node(sampler, listen="127.0.0.1:0"))
+        shelf = Shelf(AMPLE)
+        peers = StaticPeers([address, good.address], ClientShared(remembered=shelf))
+        aggregator = Aggregator(peers, settings=FanoutSettings(), node_id="gw", remembered=shelf)
+        stack.push_async_callback(aggregator.close)
+        for _ in range(2):
+            answer = await aggregator.matrix(MatrixQuery(Series.READS), Deadline.after(5))
+        return [outcome.kind for outcome in answer.outcomes]
+
+
+async def test_a_history_beyond_the_calendar_fails_that_node_alone() -> None:
+    """What is remembered of it could not even be said in the next question, which then failed for all nodes."""
+    assert await beside_a_good_one(60_000) == [None, None]
+    assert await beside_a_good_one(2**63 - 1) == [FailureKind.MALFORMED, None]
+
+
+async def test_an_answer_that_breaks_its_reader_fails_that_node_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong here with one node's answer, the other's counts; nothing of the error is told."""
+    whole = Recalled.whole
+
+    def breaking(self: Recalled, answer: Answer, wire_bytes: int) -> tuple[Answer, int]:
+        if answer.node_id == "odd":
+            raise RuntimeError("of this process alone")
+        return whole(self, answer, wire_bytes)
+
+    monkeypatch.setattr(Recalled, "whole", breaking)
+    assert await beside_a_good_one(60_000) == [FailureKind.INTERNAL, None]
