@@ -107,8 +107,10 @@ class PeerClient:
             return Reply(self._failed(FailureKind.MALFORMED, str(error), latency_ms))
         except TooLarge as error:
             return Reply(self._failed(FailureKind.MESSAGE_TOO_LARGE, str(error), latency_ms), over_cap=True)
-        if not budget.take(left_out_bytes):
-            return Reply(self._over_budget(left_out_bytes, budget, latency_ms))
+        # Cells without traffic come in no bytes and yet take memory when answers are merged: each counts as one byte.
+        unpaid = max(left_out_bytes, _cells_of(answer) - len(raw))
+        if not budget.take(unpaid):
+            return Reply(self._over_budget(unpaid, budget, latency_ms))
         if not answer.node_id and self._told is None:
             answer = await self._ask_who(answer, deadline)
         return Reply(answer, 0 if left_out_bytes else len(raw))
@@ -342,6 +344,11 @@ def _decode(
 ) -> tuple[Answer, int]:
     answer = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
     return recalled.whole(answer, wire_bytes)
+
+
+def _cells_of(answer: Answer) -> int:
+    whole = (answer, *(own for _, own in answer.leaf_answers))
+    return sum(len(one.matrix.catalogue) * len(one.matrix.columns) for one in whole)
 
 
 def _decode_hot_keys(raw: bytes, known: Outcome) -> HotKeysAnswer:

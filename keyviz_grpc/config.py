@@ -12,7 +12,8 @@ class FanoutSettings:
     """How peers are asked. Raises SettingError for values that make no sense, naming them.
 
     timeout_s: seconds one peer may take, never more than 80 % of what the caller has left. max_message_bytes: an
-    answer over this is not used. max_total_bytes: what all answers of one request may hold together.
+    answer over this is not used. max_total_bytes: what all answers of one request may hold together, a
+    cell counting as one byte at least.
     max_in_flight_peers: calls at once; max_requests: fan-outs at once, one more is refused.
     """
 

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 import pytest_asyncio
 
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.auth import KeyFile, TokenCredentials, TokenVerifier
-from keyviz_grpc.client import ClientShared
+from keyviz_grpc.client import ACCEPT, ClientShared
 from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import LoopRefused, SamplerDisabled
-from keyviz_grpc.outcome import Answer, NoUsablePeers
+from keyviz_grpc.model import Catalogue, Matrix, Row, Series
+from keyviz_grpc.outcome import Answer, NoUsablePeers, Outcome
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -176,3 +178,23 @@ async def test_identical_requests_share_one_fan_out(house: House) -> None:
     assert isinstance(answers[0], asyncio.CancelledError)
     assert all(isinstance(answer, Answer) for answer in answers[1:])
     await server.stop(0)
+
+
+async def test_cells_without_traffic_count_against_what_all_answers_may_hold(house: House) -> None:
+    """A small packed answer may claim any number of them: the one that goes over the total is its node's failure."""
+    columns = np.arange(1, 1001) * 60_000
+    rows = tuple(Row(f"route:{n}", b"%06d" % n, b"%06d" % (n + 1)) for n in range(1000))
+    matrix = Matrix(Series.READS, columns, Catalogue(rows), np.zeros((1000, 1000), np.uint64))
+    nodes = []
+    for name in ("n1", "n2"):
+        empty = Answer(matrix, (Outcome("", node_id=name),), node_id=name, incarnation=1, step_ms=60_000)
+        assert encode_answer(empty, accept=ACCEPT).ByteSize() < 100_000
+        node = await serve_node(Prepared(empty), listen="127.0.0.1:0")
+        house.open.append(node.drain)
+        nodes.append(node.address)
+    for total, kinds in ((1_999_999, [None, "message_too_large"]), (2_000_000, [None, None])):
+        settings = FanoutSettings(timeout_s=TIMEOUT_S, max_total_bytes=total, max_in_flight_peers=1)
+        made = Aggregator(StaticPeers(nodes, ClientShared()), settings=settings, node_id="agg")
+        house.open.append(made.close)
+        answer = await made.matrix(MatrixQuery(Series.READS), Deadline.after(5))
+        assert [outcome.kind for outcome in answer.outcomes] == kinds
