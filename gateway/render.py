@@ -16,13 +16,19 @@ from numpy.typing import NDArray
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Catalogue, Matrix, Row
 from keyviz_grpc.outcome import Answer, Cell, Outcome, Overview
-from keyviz_grpc.remembered import Shelf, size_bytes_of
+from keyviz_grpc.remembered import Shelf, continues
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
 
 KEPT_NUMBERS: Final = 1 << 21
 """Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
+
+TEXT_BYTES: Final = 41
+"""What a text takes in memory besides its bytes, its place in a list included."""
+
+FEW_COLUMNS: Final = 8
+"""Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
 
 _Shown: TypeAlias = dict[str, Any]
 """One JSON object; arrays in it are written as they are."""
@@ -37,7 +43,10 @@ def rfc3339(unix_ms: int) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Written:
+    """values: of each row the JSON of its values. rows: all of every row, None while nobody asked twice."""
+
     matrix: Matrix
+    values: list[bytes]
     rows: bytes | None
 
 
@@ -81,20 +90,22 @@ class MatrixRenderer:
     def _rows_of(self, matrix: Matrix, *, identity: bool, keep: bool) -> bytes:
         key = (matrix.series, identity)
         there = self._shelf.get(self, key) if self._shelf is not None and keep else None
-        seen = isinstance(there, _Written) and there.matrix is matrix
-        if seen and isinstance(there, _Written) and there.rows is not None:
-            return there.rows
+        before = there if isinstance(there, _Written) else None
+        seen = before is not None and before.matrix is matrix
+        if seen and before is not None and before.rows is not None:
+            return before.rows
+        values = _values_of(matrix, before)
         pieces: list[bytes] = []
-        self._add_rows(pieces, matrix, identity=identity)
+        self._add_rows(pieces, matrix, values, identity=identity)
         rows = b"".join(pieces)
         if self._shelf is not None and keep:
-            # Bytes are worth their room only once somebody asks twice between two columns.
-            kept = _Written(matrix, rows if seen else None)
-            size = size_bytes_of(matrix) + (len(rows) if seen else 0)
-            self._shelf.put(self, key, kept, size_bytes=size, catalogue=matrix.catalogue)
+            # All of it is worth its room only once somebody asks twice between two columns.
+            kept = _Written(matrix, values, rows if seen else None)
+            size = sum(map(len, values)) + TEXT_BYTES * len(values) + (len(rows) if seen else 0)
+            self._shelf.put(self, key, kept, size_bytes=size, shared=(matrix.catalogue, matrix))
         return rows
 
-    def _add_rows(self, pieces: list[bytes], matrix: Matrix, *, identity: bool) -> None:
+    def _add_rows(self, pieces: list[bytes], matrix: Matrix, values: list[bytes], *, identity: bool) -> None:
         heads = self._heads_of(matrix.catalogue)
         tails: list[bytes] = [b',"conflict":false'] * len(heads)
         for number, marks in _marked(matrix.conflicts):
@@ -102,7 +113,7 @@ class MatrixRenderer:
         for number, marks in _marked(matrix.soft):
             tails[number] += b',"soft":' + marks
         identities = _identities(matrix) if identity else [b""] * len(heads)
-        for parts in zip(heads, _each(matrix.values), tails, identities, repeat(b"},"), strict=False):
+        for parts in zip(heads, values, tails, identities, repeat(b"},"), strict=False):
             pieces += parts
         if heads:
             pieces[-1] = b"}"
@@ -139,6 +150,21 @@ def _json(value: object) -> bytes:
 def _each(array: NDArray[Any]) -> Iterator[bytes]:
     """Every row of an array as JSON."""
     return map(orjson.dumps, np.ascontiguousarray(array), repeat(None), repeat(orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _values_of(matrix: Matrix, before: _Written | None) -> list[bytes]:
+    """The JSON of the values of every row; what was written of the columns that it begins with is not written anew."""
+    part = None if before is None else continues(matrix, before.matrix)
+    if before is None or part is None or part.stop != len(before.matrix.columns) or part.start > FEW_COLUMNS:
+        return list(_each(matrix.values))
+    new = matrix.shape[1] - (part.stop - part.start)
+    if new <= 0 or part.stop == part.start:
+        return list(_each(matrix.values))
+    known = before.values
+    for _ in range(part.start):
+        known = [b"[" + text[text.index(b",") + 1 :] for text in known]
+    newest = _each(matrix.values[:, -new:])
+    return [b"%b,%b" % (text[:-1], more[1:]) for text, more in zip(known, newest, strict=True)]
 
 
 def _marked(marks: NDArray[np.bool_] | None) -> Iterator[tuple[int, bytes]]:

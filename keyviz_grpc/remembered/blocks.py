@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.merge.identities import unite
+from keyviz_grpc.merge.identities import United, unite
 from keyviz_grpc.model import NO_SHARES, Catalogue, Matrix, Series, Shares
 
 FAR: Final = 1 << 62
@@ -94,7 +94,7 @@ def joined(series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, s
     blocks = [(block, part) for block, part in blocks if part.stop > part.start]
     columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
     values = np.empty((len(catalogue), len(columns)), np.uint64)
-    identities, remaps = unite([block.identities for block, _ in blocks])
+    identities, remaps = _united([block.identities for block, _ in blocks])
     starts = np.cumsum([0, *(part.stop - part.start for _, part in blocks)]).tolist()
     codes = None if all(block.codes is None for block, _ in blocks) else np.zeros(values.shape, np.uint32)
     for (block, part), remap, start in zip(blocks, remaps, starts, strict=False):
@@ -114,6 +114,14 @@ def joined(series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, s
         soft=_marks([(block.soft, part) for block, part in blocks], values.shape),
         conflicts=_marks([(block.conflicts, part) for block, part in blocks], values.shape),
     )
+
+
+def _united(tables: Sequence[NDArray[np.uint64]]) -> United:
+    """As `unite`, and the first table itself where it holds all the others: what was made of it is found by it."""
+    identities, remaps = unite(tables)
+    if len(tables) > 1 and identities is not tables[0] and np.array_equal(identities, tables[0]):
+        return tables[0], [None, *remaps[1:]]
+    return identities, remaps
 
 
 def _marks(marks: Sequence[tuple[NDArray[np.bool_] | None, slice]], shape: tuple[int, ...]) -> NDArray[np.bool_] | None:

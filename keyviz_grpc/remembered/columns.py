@@ -176,7 +176,7 @@ class Recalled:
         if self._shelf is None:
             return
         size = sum(piece.size_bytes for piece in remembered.pieces)
-        self._shelf.put(self._owner, series, remembered, size_bytes=size, catalogue=remembered.catalogue)
+        self._shelf.put(self._owner, series, remembered, size_bytes=size, shared=(remembered.catalogue,))
 
     def _drop(self) -> None:
         if self._shelf is not None:

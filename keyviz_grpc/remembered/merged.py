@@ -13,7 +13,8 @@ from keyviz_grpc.merge.columns import select_columns
 from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered.blocks import FAR, between, joined, size_bytes_of
+from keyviz_grpc.remembered.blocks import FAR, between, joined
+from keyviz_grpc.remembered.continued import Continued
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
@@ -134,9 +135,9 @@ class MergedColumns:
         self._shelf.drop_all(self)
 
     def _put(self, key: tuple[Series, bool], merged: _Merged) -> None:
-        matrices = [merged.matrix, *([merged.shown[2]] if merged.shown else [])]
-        size = sum(map(size_bytes_of, matrices)) + sum(columns.nbytes for columns in merged.columns)
-        self._shelf.put(self, key, merged, size_bytes=size, catalogue=merged.matrix.catalogue)
+        matrices = (merged.matrix, *((merged.shown[2],) if merged.shown else ()))
+        size = sum(columns.nbytes for columns in merged.columns) + merged.column_nodes.nbytes
+        self._shelf.put(self, key, merged, size_bytes=size, shared=(merged.matrix.catalogue, *matrices))
 
 
 def _plain_parts(results: Sequence[Answer | Outcome], query: MatrixQuery) -> list[_Part] | None:
@@ -167,7 +168,7 @@ def _continued(known: _Merged, newest: Answer, union: Stamps, end: int) -> Answe
         raise ValueError("a merged answer says how many nodes hold each column")
     if old == slice(0, len(before.columns)) and new.start == new.stop:
         return replace(newest, matrix=before, column_nodes=known.column_nodes)
-    matrix = joined(before.series, before.catalogue, [(before, old), (after, new)])
+    matrix = Continued.of(joined(before.series, before.catalogue, [(before, old), (after, new)]), before, old)
     return replace(newest, matrix=matrix, column_nodes=np.concatenate([known.column_nodes[old], nodes[new]]))
 
 

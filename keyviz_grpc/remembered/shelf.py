@@ -8,7 +8,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from keyviz_grpc.model import Catalogue
+from keyviz_grpc.model import Catalogue, Matrix
+from keyviz_grpc.remembered.blocks import size_bytes_of
 
 ROW_BYTES: Final = 512
 """What one row of a catalogue takes in memory besides its keys and route ids, its place in an index included."""
@@ -18,20 +19,21 @@ ROW_BYTES: Final = 512
 class _Kept:
     value: object
     size_bytes: int
-    catalogue: Catalogue | None
+    shared: tuple[Catalogue | Matrix, ...]
 
 
 class Shelf:
     """Values by key, together at most `max_bytes`, by what their owners say they weigh. Thread-safe.
 
-    A catalogue is weighed once, however many values share it. owner: whoever put a value may take all of its own away.
+    Catalogues and matrices are weighed once, however many values share them. owner: whoever put a value may take
+    all of its own away.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[Hashable, Hashable], _Kept] = OrderedDict()
-        self._catalogues: dict[int, tuple[int, int]] = {}
+        self._shared: dict[int, tuple[int, int]] = {}
         self._used_bytes = 0
 
     @property
@@ -52,18 +54,26 @@ class Shelf:
             return kept.value
 
     def put(
-        self, owner: Hashable, key: Hashable, value: object, *, size_bytes: int, catalogue: Catalogue | None = None
+        self,
+        owner: Hashable,
+        key: Hashable,
+        value: object,
+        *,
+        size_bytes: int,
+        shared: tuple[Catalogue | Matrix, ...] = (),
     ) -> None:
         """Keeps the value in place of the one before, unless it is larger than everything may be together.
 
-        size_bytes: without the catalogue.
+        size_bytes: without what is shared, of which a matrix does not include its catalogue.
         """
         with self._lock:
+            # First, for what the value before shares too need not be weighed anew.
+            for item in shared:
+                self._share(item)
             self._take(owner, key)
-            self._kept[owner, key] = _Kept(value, size_bytes, catalogue)
+            self._kept[owner, key] = _Kept(value, size_bytes, shared)
             self._used_bytes += size_bytes
-            self._share(catalogue)
-            if size_bytes + self._weight_of(catalogue) > self.max_bytes:
+            if size_bytes + sum(self._shared[number][1] for number in {id(item) for item in shared}) > self.max_bytes:
                 self._take(owner, key)
             while self._used_bytes > self.max_bytes:
                 self._take(*next(iter(self._kept)))
@@ -84,26 +94,20 @@ class Shelf:
         if kept is None:
             return
         self._used_bytes -= kept.size_bytes
-        if kept.catalogue is None:
-            return
-        users, size = self._catalogues[id(kept.catalogue)]
-        if users > 1:
-            self._catalogues[id(kept.catalogue)] = (users - 1, size)
-        else:
-            del self._catalogues[id(kept.catalogue)]
-            self._used_bytes -= size
+        for item in kept.shared:
+            users, size = self._shared[id(item)]
+            if users > 1:
+                self._shared[id(item)] = (users - 1, size)
+            else:
+                del self._shared[id(item)]
+                self._used_bytes -= size
 
-    def _share(self, catalogue: Catalogue | None) -> None:
-        if catalogue is None:
-            return
-        known = self._catalogues.get(id(catalogue))
+    def _share(self, item: Catalogue | Matrix) -> None:
+        known = self._shared.get(id(item))
         if known is None:
-            known = (0, weight_of(catalogue))
+            known = (0, weight_of(item) if isinstance(item, Catalogue) else size_bytes_of(item))
             self._used_bytes += known[1]
-        self._catalogues[id(catalogue)] = (known[0] + 1, known[1])
-
-    def _weight_of(self, catalogue: Catalogue | None) -> int:
-        return 0 if catalogue is None else self._catalogues[id(catalogue)][1]
+        self._shared[id(item)] = (known[0] + 1, known[1])
 
 
 def weight_of(catalogue: Catalogue) -> int:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
 from gateway.render import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
+from keyviz_grpc.merge.columns import select_columns
+from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
+from keyviz_grpc.remembered.continued import Continued
 
 FAILED = Outcome("p", kind=FailureKind.UNREACHABLE)
 
@@ -49,3 +53,45 @@ def test_with_and_without_identities_are_two_things() -> None:
     for _ in range(3):
         assert b"leader_terms" in renderer.render(one)
         assert b"leader_terms" not in renderer.render(one, identity=False)
+
+
+def test_columns_written_before_are_not_written_again_and_read_the_same() -> None:
+    """Windows that move on by some columns, lose some or all, and one that does not follow from what was shown."""
+    shelf = Shelf(1 << 24)
+    kept, whole = MatrixRenderer(shelf=shelf), answer(1)
+    before: Matrix | None = None
+    for first, end in ((0, 3), (0, 4), (1, 5), (1, 5), (3, 6), (3, 8), (7, 8), (0, 2), (0, 8)):
+        cut = select_columns(whole.matrix, slice(first, end))
+        if before is not None:
+            old = np.searchsorted(before.columns, cut.columns[0])
+            if first < end and np.array_equal(before.columns[old:], cut.columns[: len(before.columns) - old]):
+                cut = Continued.of(cut, before, slice(int(old), len(before.columns)))
+        shown = replace(whole, matrix=cut, column_nodes=np.ones(end - first, np.int64))
+        assert kept.render(shown) == MatrixRenderer().render(shown), (first, end)
+        before = cut
+
+
+def test_only_what_is_new_is_written_of_a_matrix_that_continues_another() -> None:
+    """Texts of the columns before come from memory: they would show it if those had been altered."""
+    kept, whole = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1)
+    early = select_columns(whole.matrix, slice(0, 7))
+    altered = whole.matrix.values.copy()
+    altered[:, :7] = 7
+    late = Continued.of(replace(whole.matrix, values=altered), early, slice(0, 7))
+    kept.render(replace(whole, matrix=early, column_nodes=np.ones(7, np.int64)))
+    first, second = (kept.render(replace(whole, matrix=matrix)) for matrix in (late, replace(late)))
+    assert first == MatrixRenderer().render(whole)
+    assert second == MatrixRenderer().render(replace(whole, matrix=replace(late)))
+
+
+def test_a_matrix_that_two_keep_is_weighed_once() -> None:
+    """On the shelf, until both have let go of it."""
+    shelf, matrix = Shelf(1 << 24), answer(1).matrix
+    shelf.put("a", 1, "", size_bytes=10, shared=(matrix,))
+    alone = shelf.used_bytes
+    shelf.put("b", 1, "", size_bytes=10, shared=(matrix,))
+    assert shelf.used_bytes == alone + 10
+    shelf.drop("a", 1)
+    assert shelf.used_bytes == alone
+    shelf.drop("b", 1)
+    assert shelf.used_bytes == 0

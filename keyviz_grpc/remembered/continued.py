@@ -1,0 +1,52 @@
+"""A matrix that begins with columns of an earlier one, and says so to whoever made something of those columns."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.model import Matrix
+
+
+class Continued(Matrix):
+    """Its first columns are those of a slice of an earlier matrix: equal values in every row, in order.
+
+    The earlier matrix is told by its array of values, which is not kept alive. A changed copy of this does not say it.
+    """
+
+    __slots__ = ("_begins_with",)
+
+    _begins_with: tuple[weakref.ref[NDArray[np.uint64]], slice]
+
+    @property
+    def begins_with(self) -> tuple[weakref.ref[NDArray[np.uint64]], slice] | None:
+        """(the values of the earlier matrix, which of its columns), None on a changed copy."""
+        return getattr(self, "_begins_with", None)
+
+    @classmethod
+    def of(cls, matrix: Matrix, before: Matrix, part: slice) -> Continued:
+        """`matrix`, of which the caller knows that it begins with `part` of the columns of `before`."""
+        more: dict[str, Any] = {"soft": matrix.soft, "conflicts": matrix.conflicts}
+        own = cls(
+            matrix.series,
+            matrix.columns,
+            matrix.catalogue,
+            matrix.values,
+            matrix.identities,
+            matrix.codes,
+            matrix.shares,
+            **more,
+        )
+        object.__setattr__(own, "_begins_with", (weakref.ref(before.values), part))
+        return own
+
+
+def continues(matrix: Matrix, earlier: Matrix) -> slice | None:
+    """Which columns of `earlier` the values of `matrix` begin with, None where that is not known."""
+    if not isinstance(matrix, Continued) or matrix.begins_with is None:
+        return None
+    before, part = matrix.begins_with
+    return part if before() is earlier.values else None
