@@ -93,7 +93,7 @@ class Synthetic:
     """The seeded workload, with some past that was never lived through but looks as if."""
 
     def __init__(self, settings: SamplerSettings, place: Place, *, seed: int, rate: int, history_s: float) -> None:
-        traffic = Traffic(seed, nodes=place.count, rate=float(rate * place.count))
+        traffic = Traffic(seed, nodes=place.count, rate=float(rate * place.count), slices=settings.slices)
         step_ms = settings.step_ms
         past_ms = min(round(history_s * 1000), settings.columns * step_ms)
         start = (round(time.time() * 1000) - past_ms) // step_ms * step_ms

@@ -180,8 +180,7 @@ class Sampler:
         if self._one_in > 1:
             batch = batch.sampled(self._one_in)
         with self._lock:
-            self._advance()
-            self._drain()
+            self._settle()
             slots = slots_of_batch(batch, *self._buckets.tables(), self._buckets.place_of)
             self._leadership.grow()
             if self._hot is not None:

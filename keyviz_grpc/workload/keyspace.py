@@ -48,11 +48,14 @@ class Keyspace:
 
     keys: in byte order. positions: int64[len(keys)], the position (from 0) of each key's route in key order. labels:
     that an operation on a route may carry, "" = none, by position. Route ids: position + 1; the halves of route r are
-    1000 + 2r and 1001 + 2r. Splits, terms and leaders are functions of the seed and of the time.
+    1000 + 2r and 1001 + 2r. slices: in how many rows a route is counted, each with as many of its keys as the others to
+    within one: even distances would put nearly all text keys into one. Splits, terms and leaders are functions of the
+    seed and of the time.
     """
 
-    def __init__(self, seed: int, *, nodes: int) -> None:
+    def __init__(self, seed: int, *, nodes: int, slices: int = 1) -> None:
         self._seed = seed
+        self._slices = slices
         self._nodes = nodes
         self.keys = [stretch.key(number) for stretch in _STRETCHES for number in range(stretch.keys)]
         self.labels = [stretch.label for stretch in _STRETCHES for _ in range(stretch.routes)]
@@ -63,9 +66,16 @@ class Keyspace:
         self._starts = [0, *ends[:-1]]
         bounds = [b"", *(self.keys[start] for start in self._starts[1:]), b""]
         self._routes = tuple(
-            Route(n + 1, bounds[n], bounds[n + 1], raft_group_id=n // 2 + 1) for n in range(len(sizes))
+            Route(n + 1, bounds[n], bounds[n + 1], raft_group_id=n // 2 + 1, cuts=self._cuts(first, end))
+            for n, (first, end) in enumerate(zip(self._starts, ends, strict=True))
         )
+        self._ends = ends
         self._middles = [start + size // 2 for start, size in zip(self._starts, sizes, strict=True)]
+
+    def _cuts(self, first: int, end: int) -> tuple[bytes, ...]:
+        """Where to cut keys[first:end], as many to a slice as to the others to within one."""
+        slices = min(self._slices, end - first)
+        return tuple(self.keys[first + (end - first) * number // slices] for number in range(1, slices))
 
     @staticmethod
     def _spread_rest(sizes: list[int]) -> list[int]:
@@ -85,11 +95,12 @@ class Keyspace:
         position = self.split_at(unix_ms)
         if position is None:
             return self._routes
-        whole, middle = self._routes[position], self.keys[self._middles[position]]
+        whole, cut = self._routes[position], self._middles[position]
+        middle, group = self.keys[cut], whole.raft_group_id
         low, high = self._halves(position)
         halves = (
-            Route(low, whole.start, middle, whole.raft_group_id),
-            Route(high, middle, whole.end, whole.raft_group_id),
+            Route(low, whole.start, middle, group, cuts=self._cuts(self._starts[position], cut)),
+            Route(high, middle, whole.end, group, cuts=self._cuts(cut, self._ends[position])),
         )
         return (*self._routes[:position], *halves, *self._routes[position + 1 :])
 

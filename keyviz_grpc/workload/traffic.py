@@ -42,11 +42,12 @@ class Operations:
 class Traffic:
     """The traffic of a cluster of `nodes` nodes: `operations(tick)` is a pure function of the constructor's arguments.
 
-    rate: operations a second of the whole cluster, on average.
+    rate: operations a second of the whole cluster, on average. slices: of every route, see `Keyspace`; the traffic is
+    the same for any number.
     """
 
-    def __init__(self, seed: int, *, nodes: int, rate: float) -> None:
-        self.keyspace = Keyspace(seed, nodes=nodes)
+    def __init__(self, seed: int, *, nodes: int, rate: float, slices: int = 1) -> None:
+        self.keyspace = Keyspace(seed, nodes=nodes, slices=slices)
         self.nodes = nodes
         self._seed = seed
         self._rate = rate

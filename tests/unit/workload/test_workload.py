@@ -55,6 +55,29 @@ def test_keys_are_unique_ascending_and_on_their_routes() -> None:
         assert keyspace.route_ids(numbers, moment).tolist() == expected
 
 
+@pytest.mark.parametrize("slices", [4, 16])
+def test_slices_hold_as_many_keys_each(slices: int) -> None:
+    """Whole routes and halves, text or binary: with every key observed once, slices differ by one at most."""
+    keyspace = Keyspace(3, nodes=3, slices=slices)
+    moment = START_MS + SPLIT_PERIOD_MS // 2
+    assert keyspace.split_at(moment) is not None
+    ids = keyspace.route_ids(np.arange(len(keyspace.keys)), moment)
+    ones = np.ones(len(ids), np.int64)
+    with Sampler(node_id="n1", clock=lambda: START_MS / 1000, slices=slices) as sampler:
+        sampler.register_routes(keyspace.routes_at(moment))
+        sampler.observe_many(ids, keyspace.keys, ones, ones)
+        sampler.advance_to(START_MS + 60_000)
+        matrix = sampler.matrix(MatrixQuery()).matrix
+    counts: dict[str, list[int]] = {}
+    for row, values in zip(matrix.catalogue.rows, matrix.values, strict=True):
+        counts.setdefault(row.bucket_id.split("#")[0], []).append(int(values.sum()))
+    assert len(counts) == 45
+    for route, found in counts.items():
+        assert len(found) == slices, route
+        assert max(found) - min(found) <= 1, (route, found)
+    assert sum(map(sum, counts.values())) == len(keyspace.keys)
+
+
 def test_a_route_is_split_and_merged_again() -> None:
     """Half of the time one route is two."""
     keyspace = Keyspace(3, nodes=3)
