@@ -7,6 +7,7 @@ import numpy as np
 from benchmarks.measure import Result, compare, in_turn_cpu
 from benchmarks.node import node_parts
 from benchmarks.synthetic import Shape, cluster
+from gateway import encodings
 from keyviz_grpc.codec import decode_answer, encode_answer
 from keyviz_grpc.merge import merge
 from keyviz_grpc.outcome import Outcome
@@ -48,17 +49,10 @@ def _codec() -> list[Result]:
         packed, plain = (
             encode_answer(answer, accept=accept).SerializeToString() for accept in ((pb.MATRIX_ENCODING_COLUMNAR,), ())
         )
-        ratio = len(packed) / len(plain)
-        rows.append(
-            Result(
-                f"{traffic} 1024 x 60, packed against rows",
-                "bytes a cell",
-                len(packed) / cells,
-                len(plain) / cells,
-                ratio,
-                "",
-            )
-        )
+        for coding in ("", *encodings.PACKERS):
+            ours, base = (len(encodings.pack(raw, coding)) / cells for raw in (packed, plain))
+            name = f"{traffic} 1024 x 60, packed against rows{coding and f', both under {coding}'}"
+            rows.append(Result(name, "bytes a cell", ours, base, ours / base, ""))
 
         def decode(raw: bytes) -> object:
             message = pb.GetKeyVizMatrixResponse.FromString(raw)
