@@ -164,8 +164,7 @@ class _State:
     def _contest(self, block: _Block) -> None:
         """The rows in which an earlier part has traffic too."""
         values, codes = self.values.take(block.rows, axis=0), self.codes.take(block.rows, axis=0)
-        empty = values == 0
-        both = np.flatnonzero(~empty & (block.values != 0))
+        both = np.flatnonzero((values != 0) & (block.values != 0))
         if len(both):
             mine, yours = codes.ravel()[both], block.codes.ravel()[both]
             one = (mine == yours) & (mine != 0)
@@ -175,8 +174,8 @@ class _State:
             self.tangle(cells[~one])
             self.conflicts.ravel()[cells[one & differ]] = True
         self.values[block.rows] = np.maximum(values, block.values, out=values)
-        np.copyto(codes, block.codes, where=empty)
-        self.codes[block.rows] = codes
+        # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
+        self.codes[block.rows] = np.maximum(codes, block.codes, out=codes)
 
 
 _Recoded: TypeAlias = tuple[Placed, "NDArray[np.uint32] | None"]
