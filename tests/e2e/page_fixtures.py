@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -258,9 +259,19 @@ class Opened:
         return dict(parse_qsl(urlsplit(self.page.url).query))
 
 
-def _is_complaint(message: ConsoleMessage) -> bool:
-    # The browser itself notes every answer that is not 2xx, such as that a node has its hot keys off.
-    return message.type == "error" and not message.text.startswith("Failed to load resource")
+# The browser itself notes every answer that is not 2xx. A row may have no keys to tell, which is no fault.
+NO_HOT_KEYS: Final = re.compile(r"(404|503) .*/keyviz/hotkeys\?")
+
+
+def _complaint_of(message: ConsoleMessage, expected: Sequence[re.Pattern[str]]) -> str | None:
+    """What was said, unless it is no error or an answer that was to be expected ("404 http://…")."""
+    if message.type != "error":
+        return None
+    refused = re.match(r"Failed to load resource: the server responded with a status of (\d+)", message.text)
+    if refused is None:
+        return f"{message.text} ({message.location['url']})"
+    answer = f"{refused[1]} {message.location['url']}"
+    return None if any(one.search(answer) for one in (NO_HOT_KEYS, *expected)) else answer
 
 
 @contextlib.asynccontextmanager
@@ -273,8 +284,9 @@ async def opened(
     ratio: float = 1,
     reduced_motion: bool = False,
     zone: str = "Europe/Athens",
+    expected: Sequence[str] = (),
 ) -> AsyncIterator[Opened]:
-    """A fresh page at an address, in a context of its own."""
+    """A fresh page at an address, in a context of its own. expected: answers that are no complaint ("401 .*/matrix")."""
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=theme,
@@ -286,7 +298,13 @@ async def opened(
     try:
         page = await context.new_page()
         complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
+        patterns = [re.compile(one) for one in expected]
+
+        def hear(message: ConsoleMessage) -> None:
+            if (complaint := _complaint_of(message, patterns)) is not None:
+                complaints.append(complaint)
+
+        page.on("console", hear)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(url)
         yield Opened(page, complaints)

@@ -2,6 +2,7 @@
 import { computed, effect, signal } from "@preact/signals";
 import type { Matrix } from "./data/matrix";
 import { decodeView } from "./data/url";
+import { chosenTheme } from "./data/taste";
 import type { Selection, View } from "./data/view";
 import { viewportOf, type Viewport } from "./data/viewport";
 import type { Fanout, Refused } from "./data/wire";
@@ -62,7 +63,7 @@ const systemTheme = signal<"dark" | "light">(systemLight.matches ? "light" : "da
 systemLight.addEventListener("change", () => (systemTheme.value = systemLight.matches ? "light" : "dark"));
 
 /** The theme in effect. */
-export const theme = computed(() => (view.value.theme === "system" ? systemTheme.value : view.value.theme));
+export const theme = computed(() => (chosenTheme.value === "system" ? systemTheme.value : chosenTheme.value));
 
 /** First keys of every bucket that was ever shown, by id. */
 const starts = new Map<string, string>();

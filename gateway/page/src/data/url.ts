@@ -49,7 +49,6 @@ export function encodeView(view: View): string {
   put("bottom", view.zoom === null ? "" : writtenMark(view.zoom.bottom), "");
   put("cell", view.cell === null ? "" : `${view.cell.columnMs}@${view.cell.bucket}`, "");
   put("utc", view.utc ? "1" : "", "");
-  put("theme", view.theme, usual.theme);
   return query.toString();
 }
 
@@ -72,7 +71,6 @@ export function decodeView(query: string): View {
     zoom: readZoom(text("zoom"), text("top"), text("bottom")),
     cell: readCell(text("cell")),
     utc: text("utc") === "1",
-    theme: oneOf(["system", "dark", "light"] as const, text("theme"), DEFAULT_VIEW.theme),
   };
 }
 

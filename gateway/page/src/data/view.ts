@@ -2,7 +2,6 @@ import type { Series } from "./wire";
 
 export type Scale = "log" | "linear";
 export type Unit = "rate" | "count";
-export type Theme = "system" | "dark" | "light";
 
 /** What is asked of the server. */
 export type Range =
@@ -60,7 +59,6 @@ export interface View {
   readonly zoom: Zoom | null;
   readonly cell: Selection | null;
   readonly utc: boolean;
-  readonly theme: Theme;
 }
 
 export const MOST_ROWS = 1024;
@@ -80,5 +78,4 @@ export const DEFAULT_VIEW: View = {
   zoom: null,
   cell: null,
   utc: false,
-  theme: "system",
 };

@@ -1,3 +1,4 @@
+import { chooseTheme, chosenTheme, type Theme } from "../data/taste";
 import { readSpan, writtenSpan } from "../data/url";
 import { MOST_ROWS } from "../data/view";
 import { zone } from "../scale/time";
@@ -50,6 +51,18 @@ export function Display() {
           >
             <option value="local">{zone(false)}</option>
             <option value="utc">UTC</option>
+          </select>
+        </label>
+        <label class="field">
+          <span>Colours</span>
+          <select
+            data-testid="theme"
+            value={chosenTheme.value}
+            onChange={(event) => chooseTheme(event.currentTarget.value as Theme)}
+          >
+            <option value="system">as the system</option>
+            <option value="dark">dark</option>
+            <option value="light">light</option>
           </select>
         </label>
         <button type="button" data-testid="help-button" onClick={() => (dialog.value = "help")}>

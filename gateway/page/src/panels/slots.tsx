@@ -9,7 +9,6 @@ import { KeysNote, ScopeNote, ScopeSwitch } from "./scope";
 import { SignIn, SignOutButton } from "./signin";
 import { ShareStrip } from "./strip";
 import { HeatmapSummary, HottestTable } from "./table";
-import { ThemeSwitch } from "./theme";
 
 /** Above the picture: how far it can be believed. */
 export function TopBanner() {
@@ -22,13 +21,12 @@ export function TopBanner() {
   );
 }
 
-/** The right end of the toolbar: scope, files, theme, session, nodes, age. */
+/** The right end of the toolbar: scope, files, session, nodes, age. */
 export function ToolbarEnd() {
   return (
     <>
       <ScopeSwitch />
       <OutMenu />
-      <ThemeSwitch />
       <SignOutButton />
       <Counter />
       <Age />
