@@ -18,7 +18,7 @@ export function drawAxes(svg: SVGSVGElement, layout: Layout, keys: KeyTicks, tim
     .select("text")
     .attr("y", TICK + GAP)
     .attr("dy", "0.71em")
-    .attr("text-anchor", "middle")
+    .attr("text-anchor", ({ anchor }) => anchor)
     .text(({ text }) => text);
   const beside = axis(svg, "keys", { left: plot.left, top: plot.top, path: `M0,0V${plot.height}` });
   ticks(beside, keys.ticks, { x: -TICK, y: 0 })

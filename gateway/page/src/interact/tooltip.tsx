@@ -13,7 +13,10 @@ const EDGE = 8;
 /** What the cell under the pointer or the cross is and holds; read out when the cross moves. */
 export function Tooltip() {
   const [shown, cell] = [matrix.value, hovered.value];
-  const text = shown === null || cell === null ? "" : describe(cell, shown, view.value.utc);
+  const pinned = view.value.cell;
+  // The panel beside the picture says all of it already; whoever moves by key still hears it.
+  const told = !byKey.value && pinned?.bucket === cell?.bucket && pinned?.columnMs === cell?.columnMs;
+  const text = shown === null || cell === null || told ? "" : describe(cell, shown, view.value.utc);
   const holder = useRef<HTMLDivElement>(null);
   const { x, y } = byKey.value ? crossPlace() : pointer.value;
   useEffect(() => {

@@ -9,8 +9,8 @@ export function ScopeSwitch() {
   if (known.length === 0 && node === "") return null;
   const ids = node === "" || known.includes(node) ? known : [...known, node];
   return (
-    <label>
-      Scope
+    <label class="field">
+      <span>Scope</span>
       <select data-testid="scope" value={node} onChange={(event) => change({ node: event.currentTarget.value, cell: null })}>
         <option value="">all nodes, merged</option>
         {ids.map((id) => (

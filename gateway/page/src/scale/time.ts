@@ -6,10 +6,14 @@ import type { Matrix } from "../data/matrix";
 export interface TimeTick {
   /** Pixels from the left of the plot. */
   readonly x: number;
+  /** Where the middle of the text would hang over an end of the plot, the end that it is written up to instead. */
+  readonly anchor: "start" | "middle" | "end";
   readonly text: string;
 }
 
 const PIXELS_A_TICK = 96;
+/** Half of the widest text of a usual tick. */
+const OVERHANG = 18;
 
 /** Round moments in view with their places; the first one, and each on a new day, tell the date too. */
 export function timeTicks(matrix: Matrix, port: Viewport, width: number, utc: boolean): readonly TimeTick[] {
@@ -19,10 +23,10 @@ export function timeTicks(matrix: Matrix, port: Viewport, width: number, utc: bo
   const perColumn = width / (port.x1 - port.x0);
   const moments = scale.ticks(Math.max(2, Math.floor(width / PIXELS_A_TICK)));
   const written = writer(moments, utc);
-  return moments.map((moment) => ({
-    x: (placeOf(matrix, moment.getTime()) - port.x0) * perColumn,
-    text: written(moment),
-  }));
+  return moments.map((moment) => {
+    const x = (placeOf(matrix, moment.getTime()) - port.x0) * perColumn;
+    return { x, anchor: x < OVERHANG ? "start" : x > width - OVERHANG ? "end" : "middle", text: written(moment) };
+  });
 }
 
 function writer(moments: readonly Date[], utc: boolean): (moment: Date) => string {
