@@ -286,7 +286,7 @@ async def opened(
     zone: str = "Europe/Athens",
     expected: Sequence[str] = (),
 ) -> AsyncIterator[Opened]:
-    """A fresh page at an address, in a context of its own. expected: answers that are no complaint ("401 .*/matrix")."""
+    """A fresh page at an address, in a context of its own. expected: answers that are no complaint ("401 .*matrix")."""
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=theme,

@@ -30,7 +30,7 @@ export function timeTicks(matrix: Matrix, port: Viewport, width: number, utc: bo
 }
 
 function writer(moments: readonly Date[], utc: boolean): (moment: Date) => string {
-  const distance = (moments[1]?.getTime() ?? 0) - (moments[0]?.getTime() ?? 0);
+  const distance = moments.length < 2 ? 0 : (moments[1]?.getTime() ?? 0) - (moments[0]?.getTime() ?? 0);
   const format = utc ? utcFormat : timeFormat;
   if (distance >= 86_400_000) return format("%b %-d");
   const day = format("%b %-d");
