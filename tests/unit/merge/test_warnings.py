@@ -186,3 +186,63 @@ def test_mixed_steps_inside_a_subtree_are_compared_there_before_they_are_summed(
     assert (flat.matrix.values.tolist(), flat.matrix.conflicts) == ([[9]], None)
     assert tree.matrix.values.tolist() == [[10]]
     assert tree.matrix.conflicts is not None
+
+
+def details(answer: Answer, leaf: int = 0) -> list[str]:
+    """What a leaf's warnings say to people."""
+    return [warning.detail for warning in answer.outcomes[leaf].warnings]
+
+
+def test_a_clock_warning_says_how_far_and_on_which_side() -> None:
+    """A stamp of the future tells more than when the answer was made where it is further off."""
+    assert details(merged(at(node(), 14_000))) == ["its clock is 800 ms ahead of the aggregator's, step 1000 ms"]
+    assert details(merged(at(node(), 12_000))) == ["its clock is 1200 ms behind the aggregator's, step 1000 ms"]
+    assert details(merged(at(node(), 11_700), now=12_000)) == [
+        "its clock is 1000 ms ahead of the aggregator's, step 1000 ms"
+    ]
+    assert details(merged(at(node(), 13_600), now=12_000)) == [
+        "its clock is 1600 ms ahead of the aggregator's, step 1000 ms"
+    ]
+    assert details(merged(at(node(stamps=[]), 14_000))) == [
+        "its clock is 800 ms ahead of the aggregator's, step 1000 ms"
+    ]
+
+
+@pytest.mark.parametrize(("oldest", "short"), [(12_500, False), (12_501, True), (13_000, True), (11_000, False)])
+def test_history_is_short_from_half_a_step_on(oldest: int, short: bool) -> None:
+    """The first column asked for is that of the window that holds the moment: 11,001 is in that of 12,000."""
+    answer = merged(at(node(), 13_200, oldest), window=Window(11_001, 0))
+    assert details(answer) == ([f"holds columns from {oldest} on, asked from 11001"] if short else [])
+
+
+@pytest.mark.parametrize(("generated", "short"), [(12_999, False), (13_000, True)])
+def test_a_node_without_columns_is_short_once_a_window_asked_for_has_closed(generated: int, short: bool) -> None:
+    """Before that it cannot hold any; a node without a name is not told by that."""
+    empty = at(node(stamps=[]), generated)
+    answer = merged(empty, now=generated, window=Window(11_001, 0))
+    assert details(answer) == (["holds no column yet, asked from 11001"] if short else [])
+    nameless = replace(empty, node_id="", outcomes=(replace(empty.outcomes[0], node_id=""),))
+    assert details(merged(nameless, now=generated, window=Window(11_001, 0))) == []
+
+
+def test_long_keys_are_cut_in_what_a_warning_says() -> None:
+    """64 bytes are shown in full; an end that is open is called so."""
+
+    def held(start: bytes) -> Answer:
+        return answer_of(Node("x", {"route:1": (start, b"")}, STAMPS, {}), Series.WRITES)
+
+    first = answer_of(Node("first", ROUTE, STAMPS, {}), Series.WRITES)
+    assert details(merged(first, held(b"k" * 64)), 1) == [
+        f"its range is [0x{'6b' * 64}, unbounded), shown is [0x, unbounded)"
+    ]
+    assert details(merged(first, held(b"k" * 65)), 1) == [
+        f"its range is [0x{'6b' * 64}… (65 bytes), unbounded), shown is [0x, unbounded)"
+    ]
+
+
+def test_an_old_row_cap_says_how_many_rows_came_and_a_named_node_is_not_told() -> None:
+    """A node of ours cuts by its own budget and says so."""
+    keys = [b"", *[b"%04d" % number for number in range(1, 1025)], b""]
+    own = answer_of(Node("n", {f"r:{n}": (keys[n], keys[n + 1]) for n in range(1025)}, STAMPS, {}), Series.WRITES)
+    assert details(merged(own)) == []
+    assert details(merged(as_old(own, "old", {}))) == ["an older node answers at most 1024 rows, it sent 1025"]

@@ -1,0 +1,136 @@
+"""What becomes of answers before they are merged: duplicates, exclusions, unmerged leaves, cuts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.merge import merge
+from keyviz_grpc.merge.parts import duplicate_leaves, flatten
+from keyviz_grpc.model import Series, Window
+from keyviz_grpc.outcome import Answer, Outcome, WarningCode
+from keyviz_grpc.query import MatrixQuery
+from tests.reference.convert import answer_of
+from tests.reference.oracle import Node
+
+STAMPS = [10_000, 11_000, 12_000]
+RANGES = {"route:1": (b"", b"m"), "route:2": (b"m", b"t"), "route:3": (b"t", b"")}
+QUERY = MatrixQuery(Series.READS)
+
+
+def node(name: str, count: int = 1, ranges: dict[str, tuple[bytes, bytes]] = RANGES) -> Answer:
+    """The same count everywhere."""
+    cells = {(bucket, stamp): {(1, 1): count} for bucket in ranges for stamp in STAMPS}
+    return answer_of(Node(name, ranges, STAMPS, cells), Series.READS)
+
+
+def merged(*parts: Answer | Outcome, query: MatrixQuery = QUERY) -> Answer:
+    """By an aggregator with a name."""
+    return merge(parts, query=query, now_unix_ms=12_000, node_id="agg", incarnation=5)
+
+
+def test_leaves_that_an_earlier_result_holds_are_asked_to_be_left_out() -> None:
+    """Only merged results cannot be mended; nameless, failed and unmerged leaves are nobody's duplicates."""
+    a, b, c = node("a"), node("b"), node("c")
+    nameless = merged(node(""))
+    lost = Outcome("b", node_id="b", kind=FailureKind.UNREACHABLE)
+    unmerged = merged(a, b, query=replace(QUERY, unmerged=True))
+    assert duplicate_leaves([a, lost, merged(b, a), merged(c), merged(c, b), a]) == {
+        2: (("a", 1),),
+        4: (("c", 1), ("b", 1)),
+    }
+    assert duplicate_leaves([nameless, nameless, merged(lost), merged(lost), a, unmerged]) == {}
+    assert duplicate_leaves([unmerged, merged(b)]) == {1: (("b", 1),)}
+
+
+def test_a_merged_answer_that_repeats_a_leaf_is_not_used_and_says_so() -> None:
+    """Its sums cannot be taken apart; leaves that failed keep their own reason."""
+    lost = Outcome("gone:1", kind=FailureKind.UNREACHABLE)
+    answer = merged(node("a"), merged(node("b"), node("a"), lost))
+    assert answer.matrix.values.tolist() == [[1] * 3] * 3
+    assert [outcome.kind for outcome in answer.outcomes] == [
+        None,
+        FailureKind.INCOMPATIBLE,
+        FailureKind.INCOMPATIBLE,
+        FailureKind.UNREACHABLE,
+    ]
+    assert "did not leave it out when asked to" in answer.outcomes[1].detail
+
+
+def test_a_leaf_that_the_caller_has_from_elsewhere_is_left_out_and_told() -> None:
+    """By id and life; the warning names where it counts."""
+    query = replace(QUERY, exclude=(("a", 1), ("b", 2)))
+    answer = merged(
+        node("a"), node("b", 2), replace(node("b"), outcomes=(Outcome("", "b", incarnation=1),)), query=query
+    )
+    assert answer.matrix.values.tolist() == [[2] * 3] * 3
+    details = [[(w.code, w.detail) for w in outcome.warnings] for outcome in answer.outcomes]
+    assert details == [
+        [(WarningCode.DUPLICATE_NODE, "node 'a' is listed twice and counted once, as another aggregator")],
+        [],
+        [(WarningCode.DUPLICATE_NODE, "node 'b' is listed twice and counted once, as b")],
+    ]
+
+
+def test_the_local_node_is_called_self_where_a_peer_is_the_same_node() -> None:
+    """It has no address."""
+    own = replace(node("a"), outcomes=(Outcome("", "a", incarnation=1),))
+    answer = merged(own, node("a"))
+    assert answer.outcomes[0].warnings == ()
+    assert "counted once, as self" in answer.outcomes[1].warnings[0].detail
+
+
+def test_unmerged_answers_pass_through_in_their_places() -> None:
+    """Their leaves and failures are what the aggregator above merges, whichever level they come from."""
+    lost = Outcome("gone:1", kind=FailureKind.UNREACHABLE)
+    query = replace(QUERY, unmerged=True)
+    inner = merged(lost, node("b"), query=query)
+    outer = merged(node("a"), inner, merged(lost, query=query), query=query)
+    assert [outcome.address for outcome in outer.outcomes] == ["a", "gone:1", "b", "gone:1"]
+    assert [number for number, _ in outer.leaf_answers] == [0, 2]
+    assert (outer.node_id, outer.incarnation, outer.merged, outer.generated_at_unix_ms) == ("agg", 5, True, 12_000)
+    flat = flatten([outer])
+    assert [part.node_id for part in flat if isinstance(part, Answer)] == ["a", "b"]
+    assert merged(outer).matrix.values.tolist() == [[2] * 3] * 3
+    assert merged(outer).outcomes == merged(node("a"), lost, node("b"), lost).outcomes
+
+
+def test_a_merged_answer_of_failures_alone_is_its_failures() -> None:
+    """And one without traffic from a node that is well stays an answer."""
+    lost = Outcome("gone:1", kind=FailureKind.UNREACHABLE)
+    idle = merged(node("idle", ranges={}))
+    assert flatten([merged(lost, lost)]) == [lost, lost]
+    assert flatten([idle]) == [idle]
+
+
+def test_a_window_rows_and_one_node_are_cut_out_with_all_that_belongs_to_them() -> None:
+    """Columns with how many nodes hold them, rows in key order with their leaves."""
+    parts = [node("a"), merged(node("b", 2), node("c", 4, {"route:3": (b"t", b"")}))]
+    whole = merged(*parts)
+    cut = merged(*parts, query=replace(QUERY, window=Window(11_000, 12_000), bucket_ids=("route:3", "none", "route:2")))
+    assert [row.bucket_id for row in cut.matrix.catalogue.rows] == ["route:2", "route:3"]
+    assert cut.matrix.columns.tolist() == [11_000]
+    kept = np.isin(whole.matrix.columns, cut.matrix.columns)
+    assert cut.matrix.values.tolist() == whole.matrix.values[1:, kept].tolist()
+    assert whole.column_nodes is not None
+    assert cut.column_nodes is not None
+    assert cut.column_nodes.tolist() == whole.column_nodes[kept].tolist() == [3] * len(cut.matrix.columns)
+    assert cut.row_leaf_set is not None
+    assert [cut.leaf_sets[number] for number in cut.row_leaf_set] == [(0, 1), (0, 1, 2)]
+    alone = merged(node("a"), node("b", 2), query=replace(QUERY, node_id="b"))
+    assert alone.matrix.values.tolist() == [[2] * 3] * 3
+
+
+def test_the_aggregator_says_who_it_is_and_what_its_leaves_hold() -> None:
+    """The oldest column that any leaf holds, 0 where none says; the sum of revisions."""
+    first, second = (
+        replace(node(name), outcomes=(replace(node(name).outcomes[0], oldest_unix_ms=oldest),), revision=revision)
+        for name, oldest, revision in (("a", 9_000, 3), ("b", 8_000, 4))
+    )
+    answer = merged(first, second, node("c"))
+    assert (answer.node_id, answer.incarnation, answer.step_ms, answer.merged) == ("agg", 5, 1000, True)
+    assert (answer.generated_at_unix_ms, answer.oldest_unix_ms, answer.revision) == (12_000, 8_000, 7)
+    assert merged(node("c")).oldest_unix_ms == 0
+    assert merged(Outcome("x", kind=FailureKind.DEADLINE_EXCEEDED)).oldest_unix_ms == 0
