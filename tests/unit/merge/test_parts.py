@@ -9,7 +9,7 @@ import numpy as np
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.parts import duplicate_leaves, flatten
-from keyviz_grpc.model import Series, Window
+from keyviz_grpc.model import Catalogue, Series, Window
 from keyviz_grpc.outcome import Answer, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from tests.reference.convert import answer_of
@@ -134,3 +134,30 @@ def test_the_aggregator_says_who_it_is_and_what_its_leaves_hold() -> None:
     assert (answer.generated_at_unix_ms, answer.oldest_unix_ms, answer.revision) == (12_000, 8_000, 7)
     assert merged(node("c")).oldest_unix_ms == 0
     assert merged(Outcome("x", kind=FailureKind.DEADLINE_EXCEEDED)).oldest_unix_ms == 0
+
+
+def test_leaves_that_failed_keep_their_reason_where_the_step_does_not_fit() -> None:
+    """An aggregator whose leaves have another step: those that answered become failures, the others were ones."""
+    lost = Outcome("gone:1", kind=FailureKind.UNREACHABLE, detail="refused")
+    odd = replace(merged(node("x"), lost), step_ms=700)
+    answer = merged(node("a"), node("b"), odd)
+    assert [outcome.kind for outcome in answer.outcomes] == [
+        None,
+        None,
+        FailureKind.INCOMPATIBLE,
+        FailureKind.UNREACHABLE,
+    ]
+    assert answer.outcomes[3].detail == "refused"
+
+
+def test_roles_that_nodes_know_of_a_row_are_united() -> None:
+    """Sorted and each once, whoever is first; what else the row says stays the first one's."""
+
+    def playing(name: str, *roles: int) -> Answer:
+        own = node(name)
+        rows = tuple(replace(row, sample_roles=roles) for row in own.matrix.catalogue.rows)
+        return replace(own, matrix=replace(own.matrix, catalogue=Catalogue(rows)))
+
+    for parts in ((2, 1), (1, 3)), ((1, 2, 3), (3,)), ((), (1, 2, 3)):
+        answer = merged(*(playing(f"n{number}", *roles) for number, roles in enumerate(parts)))
+        assert {row.sample_roles for row in answer.matrix.catalogue.rows} == {(1, 2, 3)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from keyviz_grpc.merge import fold, merge
@@ -48,12 +49,6 @@ def test_a_clock_off_by_more_than_half_a_step_is_told(generated: int, skewed: bo
     assert (WarningCode.CLOCK_SKEW in codes(merged(at(node(), generated)))) == skewed
 
 
-@pytest.mark.parametrize(("generated", "said"), [(14_200, "1000 ms ahead of"), (12_200, "1000 ms behind")])
-def test_which_way_a_clock_is_off_is_told(generated: int, said: str) -> None:
-    """By how much, and on which side."""
-    assert said in merged(at(node(), generated)).outcomes[0].warnings[0].detail
-
-
 def test_stamps_of_the_future_tell_skew_even_of_older_nodes() -> None:
     """They do not say when they answered."""
     old = as_old(node(), "old", {})
@@ -69,16 +64,6 @@ def test_history_that_is_too_short_is_told() -> None:
     assert "12000" in answer.outcomes[0].warnings[0].detail
     assert codes(merged(short, long, window=Window(12_000, 0))) == []
     assert codes(merged(short, long)) == []
-
-
-@pytest.mark.parametrize(("generated", "short"), [(11_999, False), (12_000, True), (13_200, True)])
-def test_a_node_that_holds_nothing_yet_is_short_once_it_could_hold_something(generated: int, *, short: bool) -> None:
-    """It answered after the first window asked for had ended, and has no column at all."""
-    fresh = at(node("a", []), generated)
-    answer = merged(fresh, at(node("b"), generated, 10_000), now=generated, window=Window(11_000, 0))
-    assert ([WarningCode.SHORT_HISTORY] if short else []) == codes(answer)
-    if short:
-        assert "no column yet" in answer.outcomes[0].warnings[0].detail
 
 
 def test_an_old_nodes_row_cap_is_told() -> None:
@@ -246,3 +231,32 @@ def test_an_old_row_cap_says_how_many_rows_came_and_a_named_node_is_not_told() -
     own = answer_of(Node("n", {f"r:{n}": (keys[n], keys[n + 1]) for n in range(1025)}, STAMPS, {}), Series.WRITES)
     assert details(merged(own)) == []
     assert details(merged(as_old(own, "old", {}))) == ["an older node answers at most 1024 rows, it sent 1025"]
+
+
+def test_two_stamps_of_reads_in_one_column_are_added_with_their_marks() -> None:
+    """Reads have no identities that would have to be added too; a column is soft where a part of it is."""
+    stamps = [10_000, 11_000, 11_400, 12_000]
+    one = answer_of(Node("a", ROUTE, stamps, {("route:1", s): {(1, 1): 1} for s in stamps}), Series.READS)
+    one = replace(one, matrix=replace(one.matrix, soft=np.array([[False, False, True, False]])))
+    answer = merge([one], query=MatrixQuery(Series.READS), now_unix_ms=12_200)
+    assert answer.matrix.columns.tolist() == [10_000, 11_000, 12_000]
+    assert answer.matrix.values.tolist() == [[1, 2, 1]]
+    assert answer.matrix.soft is not None
+    assert answer.matrix.soft.tolist() == [[False, True, False]]
+
+
+def test_a_clock_that_is_behind_is_told_where_the_newest_stamp_is_now() -> None:
+    """Such a stamp is not of the future, so it does not excuse the clock."""
+    assert details(merged(at(node(), 12_000), now=13_000)) == [
+        "its clock is 1000 ms behind the aggregator's, step 1000 ms"
+    ]
+
+
+def test_ranges_that_leaves_below_hold_are_found_anew_while_catalogues_stay() -> None:
+    """What is kept from one request to the next is told by catalogues alone; these warnings are not."""
+    odd = answer_of(Node("odd", {"route:1": (b"", b"x")}, STAMPS, {}), Series.WRITES)
+    below, beside = merged(node("a"), odd), node("c")
+    assert below.leaf_ranges
+    for told in (replace(below, leaf_ranges=()), below, replace(below, leaf_ranges=())):
+        found = codes(merged(told, beside), 1)
+        assert found == ([WarningCode.CATALOG_DIVERGENCE] if told.leaf_ranges else [])
