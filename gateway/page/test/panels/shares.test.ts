@@ -36,6 +36,11 @@ describe("imbalance in words", () => {
   test("an even spread is said to be one", () => {
     expect(imbalanceText(nodeShares([part("a", [1, 1, 1]), part("b", [1, 1, 1])], STAMPS, 1000))).toMatch(/^Evenly spread/);
   });
+  test("seven of ten parts are not called even", () => {
+    expect(imbalanceText(nodeShares([part("a", [7, 7, 7]), part("b", [3, 3, 3])], STAMPS, 1000))).toBe(
+      "a carries 70 %, an even part would be 50 %.",
+    );
+  });
   test("no traffic is no imbalance", () => {
     expect(imbalanceText(nodeShares([part("a", [0, 0, 0])], STAMPS, 1000))).toBe("No traffic in what is shown.");
   });
