@@ -329,6 +329,13 @@ async def test_a_pinned_cell_on_a_phone(browser: Browser, cluster_of_three: list
         assert picture["width"] > 180
         assert detail["y"] >= picture["y"] + picture["height"]
         assert (detail["x"], detail["width"]) == (0, 360)
+        where, shares = await page.page.locator(".footer").bounding_box(), await page.get("shares").bounding_box()
+        assert where is not None
+        assert shares is not None
+        assert shares["y"] >= where["y"] + where["height"]
+        last = await page.page.locator(".footer .whereabouts").bounding_box()
+        assert last is not None
+        assert last["y"] + last["height"] <= shares["y"]
         cut_off = await page.page.evaluate(
             """() => [document.documentElement, document.body, ...document.querySelectorAll('#detail *')]
                 .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.scrolls'))
