@@ -25,6 +25,29 @@ LOOK_AGAIN_S: Final = 0.5
 """Between two looks while it is not: somebody waits for it."""
 
 
+class _Whole:
+    """What a watcher is told. A write that was begun comes to its end, whoever is cancelled meanwhile.
+
+    gRPC fails a call in which another write is begun before.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._writing: asyncio.Future[None] | None = None
+        self.last: int | None = None
+
+    async def write(self, answer: health_pb2.HealthCheckResponse) -> None:
+        """As the context's."""
+        self.last = answer.status
+        self._writing = asyncio.ensure_future(self._context.write(answer))
+        await asyncio.shield(self._writing)
+
+    async def settled(self) -> None:
+        """Waits for the write that is under way, if any, however it ends."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+
 class _Servicer(health.aio.HealthServicer):  # type: ignore[misc]  # the library has no types
     """As the library's, but watchers are few, for health is open to everybody, and a drain does not wait for them."""
 
@@ -40,7 +63,8 @@ class _Servicer(health.aio.HealthServicer):  # type: ignore[misc]  # the library
         if self._watching >= MAX_WATCHERS:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_WATCHERS} are watching already, use Check")
         self._watching += 1
-        watch = asyncio.ensure_future(super().Watch(request, context))
+        told = _Whole(context)
+        watch = asyncio.ensure_future(super().Watch(request, told))
         drain = asyncio.ensure_future(self._draining.wait())
         try:
             await asyncio.wait({watch, drain}, return_when=asyncio.FIRST_COMPLETED)
@@ -49,7 +73,8 @@ class _Servicer(health.aio.HealthServicer):  # type: ignore[misc]  # the library
             for one in (watch, drain):
                 one.cancel()
             await asyncio.gather(watch, drain, return_exceptions=True)
-        if self._draining.is_set():
+            await told.settled()
+        if self._draining.is_set() and told.last != NOT_SERVING:
             await context.write(health_pb2.HealthCheckResponse(status=NOT_SERVING))
 
     async def enter_graceful_shutdown(self) -> None:
