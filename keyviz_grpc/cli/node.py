@@ -211,7 +211,7 @@ class _Plan:
 
 
 async def _serve(feeder: Feeder | None, plan: _Plan) -> None:
-    """Counts and serves until asked to stop; ready once the past is taken in."""
+    """Takes in the past, then counts and serves until asked to stop."""
     source = None if feeder is None else feeder.sampler
     registry = process_registry()
     if plan.metrics is not None:
@@ -222,6 +222,8 @@ async def _serve(feeder: Feeder | None, plan: _Plan) -> None:
             stack.callback(start_tracing(plan.otlp, service="keyviz-node"))
         if feeder is not None:
             stack.callback(feeder.sampler.close)
+            # Nobody may see half a past: whoever asked would count it, and remember it as closed.
+            await asyncio.to_thread(feeder.prepare)
         node = await stack.enter_async_context(
             await serve_node(
                 source, listen=plan.listen, settings=plan.server, verifier=plan.verifier, registry=registry
@@ -234,7 +236,6 @@ async def _serve(feeder: Feeder | None, plan: _Plan) -> None:
             await stop.wait()
             return
         feeder.sampler.grpc_address = node.address
-        await asyncio.to_thread(feeder.prepare)
         log.info("serving", extra={"address": node.address, "node_id": feeder.sampler.node_id})
         announce_ready(grpc=node.address)
         await _feed(feeder, stop)

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
 from keyviz_grpc.cli.children import Child
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.proto import keyviz_pb2_grpc as service
 from tests.e2e.conftest import Processes, ask
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
@@ -161,3 +164,35 @@ async def test_nothing_brings_it_down(processes: Processes, tmp_path: Path) -> N
     after = resident_kib(gateway), sockets(gateway)
     assert after[0] < before[0] * 1.3 + 20_000
     assert after[1] <= before[1] + 5
+
+
+async def test_nobody_sees_half_of_a_past(processes: Processes) -> None:
+    """The first answer that a node that starts gives at all is whole: whatever closed is never written to again."""
+    gone = await processes.node()
+    address = gone.ready["grpc"]
+    os.kill(gone.process.pid, signal.SIGKILL)
+    await gone.wait()
+    node = await processes.start(
+        "keyviz_grpc.cli.node", "--listen", address, "--workload", "demo", "--history", "1440m"
+    )
+    stamps = await first_answer(address)
+    assert len(stamps) >= 1438
+    assert stamps[-1] > (time.time() - 180) * 1000
+    await node.wait_ready()
+
+
+async def first_answer(address: str) -> list[int]:
+    """Its columns. Asks again and again until there is an answer, many times while a node takes in its past."""
+    eager = [("grpc.initial_reconnect_backoff_ms", 1), ("grpc.min_reconnect_backoff_ms", 100)]
+    eager.append(("grpc.max_reconnect_backoff_ms", 5))
+    async with asyncio.timeout(60), grpc.aio.insecure_channel(address, options=eager) as channel:
+        stub = service.KeyVizStub(channel)
+        while True:
+            try:
+                answer = await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=5)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                await asyncio.sleep(0.005)
+            else:
+                return list(answer.column_unix_ms)
