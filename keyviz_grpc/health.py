@@ -26,9 +26,10 @@ LOOK_AGAIN_S: Final = 0.5
 
 
 class _Whole:
-    """What a watcher is told. A write that was begun comes to its end, whoever is cancelled meanwhile.
+    """What a watcher is told: changes, and nothing twice.
 
-    gRPC fails a call in which another write is begun before.
+    A write that was begun comes to its end, whoever is cancelled meanwhile, for gRPC fails a call in which another
+    write is begun before.
     """
 
     def __init__(self, context: Context) -> None:
@@ -37,7 +38,9 @@ class _Whole:
         self.last: int | None = None
 
     async def write(self, answer: health_pb2.HealthCheckResponse) -> None:
-        """As the context's."""
+        """As the context's, unless it says again what was said last."""
+        if answer.status == self.last:
+            return
         self.last = answer.status
         self._writing = asyncio.ensure_future(self._context.write(answer))
         await asyncio.shield(self._writing)
@@ -74,8 +77,8 @@ class _Servicer(health.aio.HealthServicer):  # type: ignore[misc]  # the library
                 one.cancel()
             await asyncio.gather(watch, drain, return_exceptions=True)
             await told.settled()
-        if self._draining.is_set() and told.last != NOT_SERVING:
-            await context.write(health_pb2.HealthCheckResponse(status=NOT_SERVING))
+        if self._draining.is_set():
+            await told.write(health_pb2.HealthCheckResponse(status=NOT_SERVING))
 
     async def enter_graceful_shutdown(self) -> None:
         """See the library's; every watcher is told and let go."""

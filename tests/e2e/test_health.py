@@ -43,6 +43,7 @@ async def watching(child: Child, service: str) -> AsyncIterator[asyncio.Queue[st
         try:
             async for answer in stream:
                 said.put_nowait(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+            said.put_nowait("ended")
         except grpc.aio.AioRpcError:
             said.put_nowait("gone")
 
@@ -76,12 +77,12 @@ async def test_a_node_serves_until_it_drains(processes: Processes) -> None:
     async with watching(node, KEYVIZ) as said:
         assert await next_of(said) == "SERVING"
         node.process.send_signal(signal.SIGTERM)
-        assert await next_of(said) == "NOT_SERVING"
+        assert [await next_of(said), await next_of(said)] == ["NOT_SERVING", "ended"]
         await asyncio.wait_for(node.wait(), 4)  # the drain does not wait for watchers
     assert node.process.returncode == 0
     # gRPC itself notes, once in a while, that a call which ended at the drain was cancelled.
-    of_grpc = any("_handle_exception" in line and "CancelledError" in line for line in processes.log)
-    assert of_grpc or [line for line in processes.log if "Traceback" in line] == []
+    notes = [line for line in processes.log if "_handle_exceptions" in line and "CancelledError" in line]
+    assert len([line for line in processes.log if "Traceback" in line]) <= len(notes)
 
 
 async def test_watchers_cannot_take_what_matrices_need(processes: Processes) -> None:
@@ -127,7 +128,7 @@ async def test_a_gateway_is_ready_exactly_while_some_node_answers(processes: Pro
         assert (await next_of(said), await ready(gateway)) == ("NOT_SERVING", 503)
         assert await check(gateway, "") == "SERVING"
         gateway.process.send_signal(signal.SIGTERM)
-        assert await next_of(said) == "NOT_SERVING"
+        assert await next_of(said) == "ended"  # NOT_SERVING was said before, and is not said twice
         await asyncio.wait_for(gateway.wait(), 15)
     assert gateway.process.returncode == 0
     assert [line for line in processes.log if "Traceback" in line] == []
