@@ -149,11 +149,24 @@ class Counted:
 
 
 def counting(
-    node_id: str, routes: Sequence[Route], *, columns: int, end_ms: int, hot_keys: HotKeysSettings | None = None
+    node_id: str,
+    routes: Sequence[Route],
+    *,
+    columns: int,
+    end_ms: int,
+    hot_keys: HotKeysSettings | None = None,
+    incarnation: int | None = None,
 ) -> Counted:
-    """A sampler whose first window begins so that `columns` windows end at `end_ms`."""
+    """A sampler whose first window begins so that `columns` windows end at `end_ms`; `incarnation` as Sampler."""
     clock = SteppedClock(end_ms - columns * STEP_MS)
-    sampler = Sampler(node_id=node_id, clock=clock, wall_clock=time.time, stall_s=math.inf, hot_keys=hot_keys)
+    sampler = Sampler(
+        node_id=node_id,
+        clock=clock,
+        wall_clock=time.time,
+        stall_s=math.inf,
+        hot_keys=hot_keys,
+        incarnation=incarnation,
+    )
     sampler.register_routes(routes)
     return Counted(sampler, clock)
 

@@ -101,7 +101,8 @@ async def test_two_nodes_of_one_id_are_told_from_one_that_is_listed_twice(browse
     """Two lives under one id are both counted, and the notice says that their names cannot be told apart."""
     end = last_minute()
     with contextlib.ExitStack() as stack:
-        twins = [counting("n1", [Route(1, b"a", b"", raft_group_id=4)], columns=1, end_ms=end) for _ in range(2)]
+        only = [Route(1, b"a", b"", raft_group_id=4)]
+        twins = [counting("n1", only, columns=1, end_ms=end, incarnation=end - life) for life in (1, 2)]
         for twin in twins:
             stack.enter_context(twin.sampler)
             twin.window([(1, b"a", Op.READ, 5)])
