@@ -172,9 +172,8 @@ async def test_nobody_sees_half_of_a_past(processes: Processes) -> None:
     address = gone.ready["grpc"]
     os.kill(gone.process.pid, signal.SIGKILL)
     await gone.wait()
-    node = await processes.start(
-        "keyviz_grpc.cli.node", "--listen", address, "--workload", "demo", "--history", "1440m"
-    )
+    past = ("--workload", "demo", "--history", "1440m", "--rate", "20")
+    node = await processes.start("keyviz_grpc.cli.node", "--listen", address, *past)
     stamps = await first_answer(address)
     assert len(stamps) >= 1438
     assert stamps[-1] > (time.time() - 180) * 1000
