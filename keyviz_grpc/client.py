@@ -211,7 +211,8 @@ class PeerClient:
                 return older
             if older.code != "UNIMPLEMENTED":
                 result = older
-        if result.code in ("UNAVAILABLE", "UNIMPLEMENTED"):
+        # A node may lack GetClusterOverview alone: what its matrices taught stays true.
+        if result.code == "UNAVAILABLE" or (result.code == "UNIMPLEMENTED" and method == "GetKeyVizMatrix"):
             self._forget()
         return self._outcome_of(result)
 
