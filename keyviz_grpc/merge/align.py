@@ -75,8 +75,6 @@ def on_grid(columns: NDArray[np.int64], step_ms: int) -> NDArray[np.int64]:
         return columns
     shifted = columns + phase_shift_ms(columns, step_ms)
     aligned: NDArray[np.int64] = (shifted + step_ms // 2) // step_ms * step_ms
-    if step_ms % 2:  # half of an odd step lies between two integers: (x + step // 2) would round it down
-        aligned = (2 * shifted + step_ms) // (2 * step_ms) * step_ms
     return np.maximum(aligned, step_ms)
 
 
