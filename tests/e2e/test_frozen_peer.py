@@ -56,8 +56,8 @@ async def whole_within(client: httpx.AsyncClient, seconds: float) -> None:
 
 
 def picture(body: dict[str, Any]) -> dict[str, list[int]]:
-    """Values by bucket."""
-    return {row["bucket_id"]: row["values"] for row in body["rows"]}
+    """Values by bucket, for those with traffic: a route that came meanwhile is a row of zeros in the past."""
+    return {row["bucket_id"]: row["values"] for row in body["rows"] if any(row["values"])}
 
 
 def total(body: dict[str, Any]) -> int:
@@ -76,7 +76,8 @@ async def fifty_times(client: httpx.AsyncClient, series: str, window: dict[str, 
         assert [node["ok"] for node in nodes] == [True, True, False], nodes
         assert nodes[2]["kind"] in ("deadline_exceeded", "unreachable")
         pictures.append(body)
-    assert all(picture(body) == picture(pictures[0]) for body in pictures)
+    for body in pictures:
+        assert picture(body) == picture(pictures[0])
     return total(pictures[0])
 
 
@@ -89,7 +90,7 @@ async def test_a_frozen_node_costs_nobody_else_anything(processes: Processes) ->
     async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False, timeout=30) as client:
         await whole_within(client, BACK_WITHIN_S)
         now_ms = int(time.time()) * 1000
-        window = {"from_unix_ms": now_ms - 20_000, "to_unix_ms": now_ms - 5_000}
+        window = {"from_unix_ms": now_ms - 25_000, "to_unix_ms": now_ms - 10_000}
         alone = [
             (await client.get(MATRIX, params={"series": "reads", "node": name, **window})).json()
             for name in ("n1", "n2")
