@@ -15,22 +15,14 @@ from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.model import Row, Series
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
+from tests.unit.sampler.clocks import Clock
 
 THREADS, EACH = 6, 3000
 WHOLE = Route(1, b"", b"m", 1)
 HALVES = (Route(1, b"", b"g", 1), Route(3, b"g", b"m", 1))
 OTHER = Route(2, b"m", b"", 2)
 HOUR_S = 3600.0
-
-
-class Clock:
-    """Seconds, set by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 100_000.5
-
-    def __call__(self) -> float:
-        return self.now_s
+START_S = 100_000.5
 
 
 def changes(sampler: Sampler, clock: Clock) -> list[Callable[[], None]]:
@@ -81,7 +73,7 @@ def often() -> Iterator[None]:
 @pytest.mark.usefixtures("often")
 def test_every_change_at_once_under_threads_loses_and_doubles_nothing() -> None:
     """Splits, merges, removals, elections, moves, slices and a clock an hour to and fro, while six threads count."""
-    clock = Clock()
+    clock = Clock(START_S)
     start = threading.Barrier(THREADS + 1)
 
     def work(sampler: Sampler, index: int) -> None:
@@ -128,7 +120,7 @@ def test_aggregates_hold_one_group_and_are_named_by_their_range(seed: int) -> No
     order = rng.permutation(40).tolist()
     limit = int(rng.integers(1, 30))
     at_once, one_by_one = (
-        Sampler(node_id=name, step_ms=1000, clock=Clock(), max_tracked_routes=limit) for name in ("a", "b")
+        Sampler(node_id=name, step_ms=1000, clock=Clock(START_S), max_tracked_routes=limit) for name in ("a", "b")
     )
     with at_once, one_by_one:
         at_once.register_routes([routes[n] for n in order])
@@ -157,7 +149,7 @@ def estimates(seed: int, one_in: int) -> tuple[int, int, int]:
     ids = np.repeat(np.arange(1, 61), truth)
     sizes = rng.integers(1, 100, len(ids))
     keys = PackedKeys(np.zeros(0, np.uint8), np.zeros(len(ids) + 1, np.int64))
-    clock = Clock()
+    clock = Clock(START_S)
     hard = wrong = 0
     with Sampler(node_id="n1", step_ms=1000, clock=clock, sample_one_in=one_in) as sampler:
         sampler.register_routes([Route(n, b"%03d" % n, b"%03d" % (n + 1), 1) for n in range(1, 61)])

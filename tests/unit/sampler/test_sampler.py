@@ -12,18 +12,9 @@ from keyviz_grpc.errors import InvalidRequest, UnknownRoute
 from keyviz_grpc.model import Series
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
+from tests.unit.sampler.clocks import Clock
 
 LOW, HIGH = Route(1, b"", b"m", 1), Route(2, b"m", b"", 2)
-
-
-class Clock:
-    """Seconds, set by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.5
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

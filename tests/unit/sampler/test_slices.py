@@ -13,18 +13,9 @@ from keyviz_grpc.model import Series
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
 from keyviz_grpc.sampler.slices import even_cuts
+from tests.unit.sampler.clocks import Clock
 
 STEP_S = 1.0
-
-
-class Clock:
-    """Seconds, set by hand."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.5
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
