@@ -185,13 +185,13 @@ class Sampler:
             self._leadership.grow()
             if self._hot is not None:
                 at = whole.at_unix_ms
-                stamps = self._windows.stamp_now if at is None else (at // self.step_ms + 1) * self.step_ms
+                stamps = self._windows.stamp_now if at is None else self._windows.stamps_of(at)
                 self._hot.note_batch(whole, keys, stamps, wait=at is not None)
             if batch.at_unix_ms is None:
                 kinds = slots * 2 + batch.writes
                 self._intake.count(self._windows.current, kinds, batch.sizes, size=len(self._slots))
                 return
-            stamps = (batch.at_unix_ms // self.step_ms + 1) * self.step_ms
+            stamps = self._windows.stamps_of(batch.at_unix_ms)
             for stamp in np.unique(stamps).tolist():
                 inside = stamps == stamp
                 kinds = slots[inside] * 2 + batch.writes[inside]

@@ -66,6 +66,10 @@ class Windows:
         """Where the window of that moment ends."""
         return (math.floor(unix_ms) // self._step_ms + 1) * self._step_ms
 
+    def stamps_of(self, unix_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As `stamp_of`, for many moments."""
+        return (unix_ms // self._step_ms + 1) * self._step_ms
+
     def _enter(self, now_ms: float) -> None:
         self.stamp_now = self.stamp_of(now_ms)
         self.current = self.at(self.stamp_now)
