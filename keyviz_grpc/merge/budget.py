@@ -39,12 +39,12 @@ def fold(answer: Answer, rows: int, *, shares: bool = True) -> Answer:
 
 
 def _run_starts(values: NDArray[np.uint64], budget: int) -> NDArray[np.int64]:
-    """First row of every output row. With k rows single the output has k + (runs of the others) rows, which never
-    falls as k grows, so the largest k that fits is found by bisection.
+    """First row of every output row, for a budget below the number of rows. With k rows single the output has
+    k + (runs of the others) rows, which never falls as k grows, so the largest k that fits is found by bisection.
     """
     count = len(values)
     order = _by_heat(values)
-    low, high = 0, min(budget, count)
+    low, high = 0, budget
     while low < high:
         middle = (low + high + 1) // 2
         if len(_starts(order[:middle], count)) <= budget:

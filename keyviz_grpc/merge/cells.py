@@ -76,7 +76,6 @@ def merge_writes(parts: Sequence[Placed], shape: tuple[int, int], *, list_shares
             state.tangle(shares.rows * shape[1] + shares.columns)
     listed_shares = NO_SHARES
     if state.any_tangled:
-        state.conflicts &= ~state.tangled
         listed_shares = _sparse_pass(state, list(zip(parts, remaps, strict=True)), lists, identities=identities)
     for part in parts:
         if part.matrix.conflicts is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.parts import duplicate_leaves, flatten
-from keyviz_grpc.model import Catalogue, Series, Window
+from keyviz_grpc.model import Catalogue, Row, Series, Window
 from keyviz_grpc.outcome import Answer, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from tests.reference.convert import answer_of
@@ -161,3 +161,102 @@ def test_roles_that_nodes_know_of_a_row_are_united() -> None:
     for parts in ((2, 1), (1, 3)), ((1, 2, 3), (3,)), ((), (1, 2, 3)):
         answer = merged(*(playing(f"n{number}", *roles) for number, roles in enumerate(parts)))
         assert {row.sample_roles for row in answer.matrix.catalogue.rows} == {(1, 2, 3)}
+
+
+def test_a_node_is_found_twice_whatever_stands_between() -> None:
+    """A peer that failed, and an aggregator that is not used, end no search."""
+    lost = Outcome("gone:1", kind=FailureKind.UNREACHABLE)
+    answer = merged(lost, node("a"), merged(node("b"), node("a")), node("c"), node("c"))
+    assert answer.matrix.values.tolist() == [[2] * 3] * 3
+    assert [outcome.contributes for outcome in answer.outcomes] == [False, True, False, False, True, False]
+
+
+def test_nothing_of_a_peer_whose_step_does_not_fit_is_used() -> None:
+    """Neither its counts nor its columns nor its rows."""
+    odd = replace(node("odd", 9, {"route:9": (b"x", b"y")}), step_ms=700)
+    assert merged(node("a"), node("b"), odd).matrix.catalogue == merged(node("a"), node("b")).matrix.catalogue
+    assert merged(node("a"), node("b"), odd).matrix.columns.tolist() == STAMPS
+    same = replace(node("odd", 9), step_ms=700)
+    assert merged(node("a"), node("b"), same).matrix.values.tolist() == [[2] * 3] * 3
+
+
+def test_an_aggregator_without_rows_is_asked_for_its_columns_all_the_same() -> None:
+    """Also where one of its leaves failed: the other one is well."""
+    half = merged(node("idle", ranges={}), Outcome("gone:1", kind=FailureKind.UNREACHABLE))
+    assert flatten([half]) == [half]
+    assert merged(half).matrix.columns.tolist() == STAMPS
+
+
+def test_a_peer_that_does_not_say_its_step_takes_the_clusters() -> None:
+    """For its stamps, two of them 300 ms late, and for how far its clock may be off."""
+    cells = {("route:1", 10_000): {(1, 1): 5}, ("route:1", 11_000): {(1, 1): 7}}
+    old = answer_of(Node("", RANGES, STAMPS[:2], cells, 300), Series.READS, step_ms=0)
+    answer = merged(node("a", 0), replace(old, generated_at_unix_ms=12_900))
+    assert answer.matrix.columns.tolist() == STAMPS
+    assert answer.matrix.values[0].tolist() == [5, 7, 0]
+    assert [warning.code for warning in answer.outcomes[1].warnings] == [WarningCode.CLOCK_SKEW]
+
+
+def test_an_older_node_holds_what_it_sent() -> None:
+    """It does not say how far back it goes; one column is enough to tell."""
+    old = answer_of(Node("", RANGES, [10_000]), Series.READS)
+    assert merged(old).oldest_unix_ms == merged(old).outcomes[0].oldest_unix_ms == 10_000
+    assert merged(replace(old, oldest_unix_ms=7_000)).oldest_unix_ms == 7_000
+
+
+def test_the_finest_step_there_is_is_put_on_a_coarser_grid() -> None:
+    """One millisecond and two."""
+    fine = answer_of(Node("f", RANGES, [1, 2, 3, 4], {("route:1", 3): {(1, 1): 6}}), Series.READS, step_ms=1)
+    answer = merged(answer_of(Node("g", RANGES, [2, 4]), Series.READS, step_ms=2), fine)
+    assert answer.matrix.columns.tolist() == [2, 4]
+    assert answer.matrix.values[0].tolist() == [0, 6]
+
+
+def test_a_coarser_column_has_the_nodes_of_its_fullest_finer_one() -> None:
+    """An aggregator of nodes with half the step; one of them lacks every other window."""
+    first, second = (
+        answer_of(Node(name, RANGES, stamps), Series.READS, step_ms=500)
+        for name, stamps in (("f", [9_500, 10_000, 10_500, 11_000]), ("g", [10_000, 11_000]))
+    )
+    below = merged(first, second)
+    assert below.column_nodes is not None
+    assert below.column_nodes.tolist() == [1, 2, 1, 2]
+    answer = merged(node("a"), below)
+    assert answer.column_nodes is not None
+    assert answer.column_nodes.tolist() == [3, 3, 1]
+
+
+def test_a_column_of_which_one_part_does_not_know_its_nodes_has_an_unknown_number() -> None:
+    """Not the number of the others."""
+    below = replace(merged(node("a"), node("b")), column_nodes=np.array([2, 0, 2], np.int64))
+    answer = merged(node("c"), below, node("d"))
+    assert answer.column_nodes is not None
+    assert answer.column_nodes.tolist() == [4, 0, 4]
+
+
+def test_only_a_nameless_nodes_own_aggregates_are_called_by_their_range() -> None:
+    """Those of named nodes and of aggregators mean the same everywhere."""
+    aggregate = Row("virtual:77", b"m", b"", aggregate=True, route_count=2)
+
+    def folded(name: str) -> Answer:
+        own = node(name, 1, {"route:1": (b"", b"m"), "route:2": (b"m", b"")})
+        return replace(own, matrix=replace(own.matrix, catalogue=Catalogue((own.matrix.catalogue.rows[0], aggregate))))
+
+    def names(answer: Answer) -> list[str]:
+        return [row.bucket_id for row in answer.matrix.catalogue.rows]
+
+    assert names(merged(folded("a"))) == ["route:1", "virtual:77"]
+    assert names(merged(replace(merged(folded("a")), node_id=""))) == ["route:1", "virtual:77"]
+    assert names(merged(folded("")))[1] != "virtual:77"
+
+
+def test_rows_asked_for_out_of_order_come_in_key_order_with_their_ranges() -> None:
+    """Twelve routes of which two leaves hold some otherwise."""
+    ranges = {f"route:{number:02}": (b"%02d" % number, b"%02d" % (number + 1)) for number in range(12)}
+    other = ranges | {"route:01": (b"01", b"015"), "route:08": (b"08", b"085")}
+    below = merged(node("b", 1, ranges), node("c", 1, other))
+    for asked, told in ((("route:08", "route:01"), [(0, 1), (1, 1)]), (("route:08", "route:03"), [(1, 1)])):
+        answer = merged(below, query=replace(QUERY, bucket_ids=asked))
+        assert [row.bucket_id for row in answer.matrix.catalogue.rows] == sorted(asked)
+        assert [(item.row, item.leaf) for item in answer.leaf_ranges] == told
+        assert [row.start for row in answer.matrix.catalogue.rows] == [ranges[name][0] for name in sorted(asked)]

@@ -126,3 +126,10 @@ def test_nodes_without_a_name_are_told_by_address_and_the_local_one_as_self() ->
     found = cell(own, first)
     assert [c.node for c in found.contributions] == ["self", "x:1"]
     assert found.contributions[1].reason == "smaller than self's under the same identity"
+
+
+def test_an_idle_peer_hides_nobody() -> None:
+    """It is listed first and has its own line."""
+    found = cell(node("a", {}), node("b", {(1, 7): 10}), node("c", {}), node("d", {(1, 8): 3}))
+    assert found.value == 13
+    assert [(node_id, value) for node_id, value, _, _ in said(found)] == [("a", 0), ("b", 10), ("c", 0), ("d", 3)]

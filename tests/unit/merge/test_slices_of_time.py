@@ -13,8 +13,8 @@ from keyviz_grpc.errors import FailureKind, MalformedAnswer
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.columns import select_columns
 from keyviz_grpc.merge.slices import join_in_time
-from keyviz_grpc.model import Series
-from keyviz_grpc.outcome import Answer
+from keyviz_grpc.model import Catalogue, Series
+from keyviz_grpc.outcome import Answer, LeafRange
 from keyviz_grpc.query import MatrixQuery
 from tests.reference.convert import answer_of, told_by
 from tests.reference.oracle import Node
@@ -133,3 +133,57 @@ def test_a_cut_of_columns_takes_its_shares_along() -> None:
             cut = select_columns(matrix, slice(first, last))
             expected = told_by(node(STAMPS[first:last]), writes=True)
             assert told_by(replace(node(STAMPS), matrix=cut), writes=True) == expected
+
+
+def test_the_newest_slice_says_what_the_whole_says() -> None:
+    """When it was made, how often the catalogue changed, what is held; two slices and three."""
+    for cuts in ([1], [1, 2]):
+        bounds = [0, *cuts, len(STAMPS)]
+        parts = [
+            replace(node(STAMPS[first:last]), generated_at_unix_ms=20_000 + first, revision=first + 1)
+            for first, last in pairwise(bounds)
+        ]
+        joined = join_in_time(parts)
+        assert (joined.generated_at_unix_ms, joined.revision) == (20_000 + cuts[-1], cuts[-1] + 1)
+
+
+def test_columns_a_millisecond_apart_are_two() -> None:
+    """And the same one twice is refused, as is one that only meets."""
+    fine = [answer_of(Node("n1", RANGES, stamps), Series.WRITES) for stamps in ([1, 2], [3], [2])]
+    assert join_in_time(fine[:2]).matrix.columns.tolist() == [1, 2, 3]
+    with pytest.raises(MalformedAnswer, match="twice or out of order"):
+        join_in_time([fine[0], fine[2]])
+
+
+def test_rows_of_an_aggregator_are_the_same_only_where_all_that_belongs_to_them_is() -> None:
+    """Names, holders and ranges, where holders are told and where all hold all."""
+    plain = subtree(node(STAMPS[:2]))
+    assert plain.row_leaf_set is None
+    held = replace(plain, leaf_sets=((0,), (0, 1)), row_leaf_set=np.array([0, 1], np.int64))
+    odd = (LeafRange(0, 1, b"", b"k"),)
+    renamed = replace(
+        plain.matrix,
+        catalogue=Catalogue((replace(plain.matrix.catalogue.rows[0], start=b"a"), plain.matrix.catalogue.rows[1])),
+    )
+    later = subtree(node(STAMPS[2:]))
+    later_held = replace(later, leaf_sets=((0,), (0, 1)), row_leaf_set=np.array([0, 1], np.int64))
+    same: list[tuple[Answer, Answer]] = [
+        (plain, later),
+        (held, later_held),
+        (replace(plain, leaf_ranges=odd), replace(later, leaf_ranges=odd)),
+        (replace(held, leaf_ranges=odd), replace(later_held, leaf_ranges=odd)),
+    ]
+    for first, second in same:
+        assert join_in_time([first, second]).matrix.shape == (2, 4)
+    for first, second in (
+        (replace(plain, matrix=renamed), later),
+        (replace(held, leaf_sets=((1,), (0, 1))), later_held),
+        (replace(held, row_leaf_set=np.array([1, 1], np.int64)), later_held),
+        (replace(held, row_leaf_set=None), later_held),
+        (held, replace(later_held, row_leaf_set=None)),
+        (replace(plain, leaf_ranges=odd), later),
+        (plain, replace(later, leaf_ranges=odd)),
+        (replace(held, leaf_ranges=odd), later_held),
+    ):
+        with pytest.raises(MalformedAnswer, match="rows of an aggregator changed"):
+            join_in_time([first, second])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from keyviz_grpc.merge import fold, merge
+from keyviz_grpc.merge.warnings import of_leaf, short_history, with_warnings
 from keyviz_grpc.model import Row, Series, Window
-from keyviz_grpc.outcome import Answer, WarningCode
+from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from tests.reference.ages import as_old
 from tests.reference.convert import answer_of
@@ -260,3 +261,37 @@ def test_ranges_that_leaves_below_hold_are_found_anew_while_catalogues_stay() ->
     for told in (replace(below, leaf_ranges=()), below, replace(below, leaf_ranges=())):
         found = codes(merged(told, beside), 1)
         assert found == ([WarningCode.CATALOG_DIVERGENCE] if told.leaf_ranges else [])
+
+
+@pytest.mark.parametrize(
+    ("generated", "newest", "told"),
+    [
+        (13_001, None, ["its clock is 1 ms ahead of the aggregator's, step 1 ms"]),
+        (13_000, 13_001, ["its clock is 1 ms ahead of the aggregator's, step 1 ms"]),
+        (0, 13_001, ["its clock is 1 ms ahead of the aggregator's, step 1 ms"]),
+        (0, 12_999, []),
+        (0, None, []),
+        (13_000, 13_000, []),
+    ],
+)
+def test_a_clock_is_off_by_more_than_half_a_step_of_one_millisecond(
+    generated: int, newest: int | None, told: list[str]
+) -> None:
+    """The finest there is: nothing is added or left out on the way."""
+    answer = replace(node(stamps=[] if newest is None else [newest]), generated_at_unix_ms=generated)
+    assert [warning.detail for warning in of_leaf(answer, step_ms=1, now_unix_ms=13_000)] == told
+
+
+def test_short_history_goes_by_the_leafs_own_step() -> None:
+    """And by the cluster's where the leaf does not say."""
+    for step, grid, told in ((0, 1000, 1), (1000, 5000, 1), (5000, 1000, 0), (0, 0, 0)):
+        leaf = Outcome("a", node_id="a", step_ms=step, oldest_unix_ms=10_000)
+        assert len(short_history(leaf, Window(8_000, 20_000), grid)) == told
+
+
+def test_warnings_are_sorted_and_each_told_once() -> None:
+    """Whatever order they were found in."""
+    found = [PeerWarning(code, f"route:{number}", "x") for number in range(9) for code in WarningCode]
+    once = with_warnings(Outcome("a"), found[::-1])
+    assert once.warnings == tuple(sorted(found))
+    assert with_warnings(once, found) is once

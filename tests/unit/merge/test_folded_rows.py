@@ -1,0 +1,131 @@
+"""What the rows are called that a budget makes, and what they say of those they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from keyviz_grpc.aggregates import aggregate_id
+from keyviz_grpc.merge import fold
+from keyviz_grpc.merge.budget import row_route_ids
+from keyviz_grpc.model import MAX_ROUTE_IDS, Catalogue, Matrix, Row, Series, Shares
+from keyviz_grpc.outcome import Answer, Outcome
+
+LEAF = Outcome("n1", node_id="n1", incarnation=1, step_ms=1000)
+
+
+def answer(rows: list[Row], heat: list[int]) -> Answer:
+    """One column of reads."""
+    matrix = Matrix(
+        Series.READS, np.array([1000], np.int64), Catalogue(tuple(rows)), np.array(heat, np.uint64).reshape(-1, 1)
+    )
+    return Answer(matrix, (LEAF,), node_id="n1", step_ms=1000)
+
+
+def routes(count: int) -> list[Row]:
+    """Neighbours in key order."""
+    return [Row(f"route:{n}", b"%06d" % n, b"%06d" % (n + 1)) for n in range(count)]
+
+
+def names(folded: Answer) -> list[str]:
+    """As the screen lists them."""
+    return [row.bucket_id for row in folded.matrix.catalogue.rows]
+
+
+def test_of_equal_rows_the_first_in_key_order_stay_single() -> None:
+    """However many they are."""
+    folded = fold(answer(routes(300), [7] * 300), 10)
+    assert names(folded)[:9] == [f"route:{number}" for number in range(9)]
+    assert len(names(folded)) == 10
+    assert folded.matrix.catalogue.rows[9].route_count == 291
+
+
+def test_one_catalogue_is_folded_anew_where_other_rows_are_hot() -> None:
+    """And as before where the same are."""
+    rows = routes(5)
+    catalogue = Catalogue(tuple(rows))
+
+    def folded(heat: list[int]) -> list[str]:
+        whole = answer(rows, heat)
+        return names(fold(replace(whole, matrix=replace(whole.matrix, catalogue=catalogue)), 3))
+
+    first, last = [9, 0, 0, 0, 8], [0, 0, 0, 9, 8]
+    assert folded(first) == ["route:0", aggregate_id(b"000001", b"000004"), "route:4"]
+    assert folded(last) == [aggregate_id(b"000000", b"000003"), "route:3", "route:4"]
+    assert folded(last) == folded(last)
+    assert folded(first) == ["route:0", aggregate_id(b"000001", b"000004"), "route:4"]
+
+
+def test_the_list_of_routes_is_full_only_above_its_limit() -> None:
+    """Exactly as many as it holds are all of them."""
+    for more in (0, 1):
+        count = MAX_ROUTE_IDS + more
+        (aggregate,) = fold(answer(routes(count), [1] * count), 1).matrix.catalogue.rows
+        assert (aggregate.route_count, len(aggregate.route_ids)) == (count, MAX_ROUTE_IDS)
+        assert aggregate.route_ids_truncated == (more > 0)
+
+
+def test_the_roles_of_folded_rows_ascend() -> None:
+    """Each once."""
+    rows = [replace(row, sample_roles=roles) for row, roles in zip(routes(3), [(8,), (1, 8), ()], strict=True)]
+    (aggregate,) = fold(answer(rows, [1, 1, 1]), 1).matrix.catalogue.rows
+    assert aggregate.sample_roles == (1, 8)
+
+
+def test_an_aggregate_whose_id_a_single_row_has_gets_another() -> None:
+    """Rows that overlap, as nodes that disagree show them: the hot one is the aggregate of the others' hull."""
+    taken = Row(aggregate_id(b"a", b"z"), b"a", b"z", aggregate=True, route_count=2)
+    for more in ([], [Row("wide:3", b"c", b"d")]):
+        rows = sorted([taken, Row("wide:1", b"a", b"z"), Row("wide:2", b"b", b"c"), *more], key=lambda r: r.key_order)
+        assert rows[0] is taken
+        folded = fold(answer(rows, [9, *([1] * (len(rows) - 1))]), 2)
+        assert len(set(names(folded))) == len(names(folded)) == 2
+        assert names(folded)[0] == taken.bucket_id
+        assert folded.matrix.catalogue.rows[1].start == b"a"
+        assert folded.matrix.values.tolist() == [[9], [len(rows) - 1]]
+        assert names(folded) == names(fold(answer(list(rows), [9, *([1] * (len(rows) - 1))]), 2))
+
+
+def test_two_aggregates_of_one_hull_have_two_ids() -> None:
+    """A hot row of the same range stands between them."""
+    rows = [Row(f"wide:{number}", b"a", b"z") for number in range(5)]
+    folded = fold(answer(rows, [1, 1, 9, 1, 1]), 3)
+    assert names(folded)[:2] == [aggregate_id(b"a", b"z"), "wide:2"]
+    assert len(set(names(folded))) == 3
+    assert [(row.start, row.end) for row in folded.matrix.catalogue.rows] == [(b"a", b"z")] * 3
+
+
+def test_an_id_that_is_folded_away_is_free() -> None:
+    """An aggregate that grows by rows inside of it keeps its name."""
+    wide = Row(aggregate_id(b"a", b"z"), b"a", b"z", aggregate=True, route_count=2)
+    folded = fold(answer([wide, Row("route:5", b"b", b"c"), Row("route:6", b"z", b"")], [1, 1, 9]), 2)
+    assert names(folded) == [aggregate_id(b"a", b"z"), "route:6"]
+
+
+def test_folded_cells_keep_a_lone_share() -> None:
+    """A cell of 5 that says of 3 where they come from, folded with one of 2; nothing is known of any identity."""
+    whole = answer(routes(2), [5, 2])
+    shares = Shares(np.array([0]), np.array([0]), np.array([0], np.uint32), np.array([3], np.uint64))
+    matrix = Matrix(
+        Series.WRITES,
+        whole.matrix.columns,
+        whole.matrix.catalogue,
+        whole.matrix.values,
+        np.array([[0, 0]], np.uint64),
+        None,
+        shares,
+    )
+    folded = fold(replace(whole, matrix=matrix), 1).matrix
+    assert folded.values.tolist() == [[7]]
+    assert (folded.shares.rows.tolist(), folded.shares.values.tolist()) == ([0], [5])
+
+
+@pytest.mark.parametrize(
+    ("bucket_id", "route_ids"),
+    [("route:7", (7,)), ("route:7:west#2", (7,)), ("route:west", ()), ("7", ()), ("route:", ())],
+)
+def test_the_route_of_a_bucket_is_in_its_name(bucket_id: str, route_ids: tuple[int, ...]) -> None:
+    """Or it has none."""
+    assert row_route_ids(Row(bucket_id, b"a", b"b")) == route_ids
