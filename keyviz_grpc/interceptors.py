@@ -95,11 +95,16 @@ class Gate(grpc.aio.ServerInterceptor):
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """At most `limit` unary calls inside at once; one more is refused at once. Health checks do not count."""
+    """At most `limit` unary calls inside at once, and as many answers being sent; one more is refused at once.
+
+    An answer is being sent until its caller has taken it, so callers that do not read hold so many answers at most.
+    Health checks do not count.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._inside = 0
+        self._open = 0
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -111,11 +116,12 @@ class Admission(grpc.aio.ServerInterceptor):
             return handler
         inner: Any = handler.unary_unary
 
-        async def admitted(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            if self._inside >= self._limit:
-                words = f"overloaded: {self._limit} calls are under way already, try again"
+        async def admitted(request: Any, context: Any) -> Any:
+            if words := self._full():
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, words)
             self._inside += 1
+            self._open += 1
+            context.add_done_callback(lambda _: self._ended())
             try:
                 return await inner(request, context)
             finally:
@@ -126,6 +132,16 @@ class Admission(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+    def _full(self) -> str:
+        if self._inside >= self._limit:
+            return f"overloaded: {self._limit} calls are under way already, try again"
+        if self._open >= 2 * self._limit:
+            return f"overloaded: {self._open - self._inside} answers wait for callers that do not read them, try again"
+        return ""
+
+    def _ended(self) -> None:
+        self._open -= 1
 
 
 def _refusing(

@@ -34,6 +34,10 @@ READY_S: Final = 5.0
 SPARE_CALLS: Final = 256
 """For health checks, and for calls that are being refused."""
 
+MIN_AGE_S: Final = 0.1
+MAX_AGE_S: Final = 1_000_000.0
+"""In milliseconds a number of 31 bits, as gRPC takes it."""
+
 SERVICES: Final = (
     keyviz_pb2.DESCRIPTOR.services_by_name["KeyViz"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name,
@@ -50,7 +54,9 @@ METHODS: Final = frozenset(
 class ServerSettings:
     """How a server serves. Raises SettingError for bounds below 1 and for half a TLS pair.
 
-    max_concurrent: calls in flight, one more is refused at once with RESOURCE_EXHAUSTED; health checks do not count.
+    max_concurrent: calls in flight, and answers that are being sent; one more is refused at once with
+    RESOURCE_EXHAUSTED; health checks do not count. max_connection_age_s: a caller is then asked to connect anew, which
+    clients do by themselves; calls that have not ended connection_grace_s later are cut off.
     max_rows, max_columns: of one answer of a node; a larger one is refused and not sent. certificate, key: PEM files;
     client_ca: PEM of whom client certificates must come from (mTLS). insecure: allow plain text or no credentials
     on addresses that others can reach.
@@ -61,6 +67,8 @@ class ServerSettings:
     max_columns: int = 20_000
     max_request_bytes: int = 1 << 20
     max_answer_bytes: int = (1 << 31) - 1
+    max_connection_age_s: float = 600.0
+    connection_grace_s: float = 60.0
     threads: int = 2
     certificate: Path | None = None
     key: Path | None = None
@@ -72,6 +80,9 @@ class ServerSettings:
         for name in bounds:
             if getattr(self, name) < 1:
                 raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("max_connection_age_s", "connection_grace_s"):
+            if not MIN_AGE_S <= getattr(self, name) <= MAX_AGE_S:
+                raise SettingError(f"{name}={getattr(self, name)} must be from {MIN_AGE_S} to {MAX_AGE_S} seconds")
         if (self.certificate is None) != (self.key is None):
             raise SettingError("a TLS certificate and its key go together")
         if self.client_ca is not None and self.certificate is None:
@@ -193,11 +204,14 @@ async def _serve(
     server = grpc.aio.server(
         interceptors=interceptors,
         # The last resort: beyond this gRPC itself refuses whatever comes, health checks too.
-        maximum_concurrent_rpcs=settings.max_concurrent + SPARE_CALLS,
+        maximum_concurrent_rpcs=2 * settings.max_concurrent + SPARE_CALLS,
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", settings.max_request_bytes),
             ("grpc.max_send_message_length", settings.max_answer_bytes),
+            # A call without a deadline whose caller does not read would last as long as its connection.
+            ("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)),
+            ("grpc.max_connection_age_grace_ms", round(settings.connection_grace_s * 1000)),
         ],
     )
     keyviz_pb2_grpc.add_KeyVizServicer_to_server(servicer, server)

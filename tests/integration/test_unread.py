@@ -1,0 +1,127 @@
+"""Callers that do not take their answers, at a node and at an aggregator's gRPC face: nobody else pays for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import grpc
+import psutil
+import pytest
+import pytest_asyncio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.errors import SettingError
+from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
+from keyviz_grpc.server import RunningServer, ServerSettings, serve_cluster, serve_node
+from tests.integration.guarded import Prepared
+from tests.integration.unread import Unread
+
+PATH = "/keyviz.v1.KeyViz/GetKeyVizMatrix"
+[LARGE] = cluster(Shape(1, 1000, 500, conflict_share=0.0, divergent=False))
+"""Two megabytes on the wire."""
+
+Serve = Callable[[ServerSettings], Awaitable[RunningServer]]
+
+
+@pytest_asyncio.fixture(params=["node", "cluster"])
+async def serve(request: pytest.FixtureRequest) -> AsyncIterator[Serve]:
+    """A server with large answers: a node, or an aggregator over one."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def started(settings: ServerSettings) -> RunningServer:
+            if request.param == "node":
+                server = await serve_node(Prepared(LARGE), listen="127.0.0.1:0", settings=settings)
+            else:
+                node = await serve_node(Prepared(LARGE), listen="127.0.0.1:0")
+                stack.push_async_callback(node.drain, 0)
+                peers = StaticPeers([node.address], ClientShared())
+                aggregator = Aggregator(peers, settings=FanoutSettings(timeout_s=10), node_id="agg")
+                stack.push_async_callback(aggregator.close)
+                server = await serve_cluster(aggregator, listen="127.0.0.1:0", settings=settings)
+            stack.push_async_callback(server.drain, 0)
+            return server
+
+        yield started
+
+
+async def asked(server: RunningServer) -> int:
+    """Bytes of the answer that somebody gets who reads; raises AioRpcError."""
+    options = [("grpc.max_receive_message_length", -1)]
+    async with grpc.aio.insecure_channel(server.address, options=options) as channel:
+        answer = await rpc.KeyVizStub(channel).GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=30)
+        health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        assert health.status == health_pb2.HealthCheckResponse.SERVING
+    return int(answer.ByteSize())
+
+
+async def is_full(server: RunningServer) -> bool:
+    """Whether one more is refused because of those who do not read; health is answered all the same."""
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        # A request that is wrong is answered in no bytes: whether one gets in can be seen without reading.
+        call = rpc.KeyVizStub(channel).GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(from_unix_ms=-1), timeout=30)
+        code, words = await call.code(), str(await call.details())
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+    assert code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    return "callers that do not read" in words
+
+
+async def test_several_who_do_not_read_keep_nobody_from_an_answer(serve: Serve) -> None:
+    """All but one of those that may be inside at once, and without a deadline: others are answered meanwhile."""
+    server = await serve(ServerSettings(max_concurrent=4))
+    size = await asked(server)
+    async with Unread.connected(server.address) as caller:
+        for number in range(3):
+            caller.call(server.address, PATH, pb.GetKeyVizMatrixRequest(from_unix_ms=number))
+        for _ in range(3):
+            assert await asked(server) == size
+        assert (caller.ended, caller.data_bytes) == (set(), 0)
+
+
+async def test_who_does_not_read_holds_nothing_beyond_the_deadline(serve: Serve) -> None:
+    """When all places are taken one more is refused in clear words, until the deadline; then it is answered again."""
+    server = await serve(ServerSettings(max_concurrent=2))
+    size = await asked(server)
+    process, held = psutil.Process(), []
+    async with Unread.connected(server.address) as caller:
+        for _ in range(4):
+            async with asyncio.timeout(30):
+                while not await is_full(server):
+                    caller.call(server.address, PATH, pb.GetKeyVizMatrixRequest(), timeout_ms=2000)
+                    await asyncio.sleep(0.1)
+            await caller.all_ended(within_s=30)
+            assert caller.data_bytes == 0
+            assert await asked(server) == size
+            held.append(process.memory_info().rss)
+    assert held[3] < max(held[:2]) + 3 * size  # what was kept would be 4 answers a round
+
+
+async def test_without_a_deadline_the_connections_age_is_one(serve: Serve) -> None:
+    """Answers that nobody takes and requests that never come end with it; a caller that reads does not notice."""
+    server = await serve(ServerSettings(max_concurrent=4, max_connection_age_s=1, connection_grace_s=0.5))
+    async with Unread.connected(server.address) as caller, grpc.aio.insecure_channel(server.address) as channel:
+        for number in range(2):
+            caller.call(server.address, PATH, pb.GetKeyVizMatrixRequest(from_unix_ms=number))
+            caller.call(server.address, PATH, None)
+        stub, wrong = rpc.KeyVizStub(channel), pb.GetKeyVizMatrixRequest(from_unix_ms=-1)
+        gone = asyncio.create_task(caller.all_ended(within_s=30))
+        while not gone.done():
+            assert await stub.GetKeyVizMatrix(wrong, timeout=30).code() is grpc.StatusCode.INVALID_ARGUMENT
+            await asyncio.sleep(0.02)
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await gone
+
+
+@pytest.mark.parametrize("bad", [{"max_connection_age_s": 0.0}, {"connection_grace_s": 1e9}])
+def test_ages_that_grpc_cannot_take_are_refused(bad: dict[str, float]) -> None:
+    """Named, with the value."""
+    [(name, value)] = bad.items()
+    with pytest.raises(SettingError, match=f"{name}={value}"):
+        ServerSettings(**bad)  # type: ignore[arg-type]
