@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import shutil
@@ -91,24 +92,36 @@ class _StallWatch:
             self.longest_s = max(self.longest_s, time.monotonic() - self._beat)
 
 
-@pytest_asyncio.fixture(autouse=True)
-async def _healthy_loop(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Fails a coroutine test that blocks its loop for seconds or leaves a task of its own behind."""
-    if not isinstance(request.node, pytest.Function) or not asyncio.iscoroutinefunction(request.node.obj):
-        yield
-        return
+@contextlib.asynccontextmanager
+async def healthy_loop(*, grace_s: float = 0) -> AsyncIterator[None]:
+    """Fails a test that blocks the running loop for seconds or leaves a task of its own behind.
+
+    grace_s: how long tasks may take to end, on a loop that lives on after the test.
+    """
     watch = _StallWatch()
     beat = asyncio.create_task(watch.beat())
     before = asyncio.all_tasks()
     yield
     new = asyncio.all_tasks() - before - {asyncio.current_task()}
     leaked = {task for task in new if not task.done() and "grpc" not in repr(task.get_coro())}
+    if leaked and grace_s > 0:
+        _, leaked = await asyncio.wait(leaked, timeout=grace_s)
     beat.cancel()
     await asyncio.gather(beat, return_exceptions=True)
     if leaked:
         pytest.fail(f"tasks left behind: {sorted(repr(task.get_coro()) for task in leaked)}")
     if watch.longest_s > LONGEST_STALL_S:
         pytest.fail(f"the event loop stood still for {watch.longest_s:.1f} s")
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _healthy_loop(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Every coroutine test runs on a loop that is watched."""
+    if not isinstance(request.node, pytest.Function) or not asyncio.iscoroutinefunction(request.node.obj):
+        yield
+        return
+    async with healthy_loop():
+        yield
 
 
 @pytest.fixture

@@ -15,10 +15,8 @@ from typing import Any
 
 import httpx
 import pytest_asyncio
-from playwright.async_api import Browser
 
 from keyviz_grpc.cli.children import Child, end_all
-from tests.e2e.page_fixtures import a_browser
 
 
 @dataclass(slots=True)
@@ -72,13 +70,6 @@ def loopback_address(listener: socket.socket) -> str:
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     return f"127.0.0.1:{listener.getsockname()[1]}"
-
-
-@pytest_asyncio.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    """A real chromium, fresh for the test."""
-    async with a_browser(chromium) as started:
-        yield started
 
 
 @pytest_asyncio.fixture

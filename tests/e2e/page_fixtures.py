@@ -267,6 +267,15 @@ class Opened:
         assert area is not None
         return area["x"] + left + width / 2, area["y"] + top + height / 2
 
+    async def pass_time(self, ms: int) -> None:
+        """Moves the clock of a page that was opened with `clock` on; what falls due meanwhile happens."""
+        await self.page.clock.run_for(ms)
+
+    async def sit(self, ms: int) -> None:
+        """As pass_time, and a question of the page that fell due has reached the gateway too."""
+        await self.pass_time(ms)
+        await self.page.evaluate("fetch('.').then((one) => one.text())")
+
     def parameters(self) -> dict[str, str]:
         """The view as the address says it."""
         return dict(parse_qsl(urlsplit(self.page.url).query))
@@ -297,9 +306,14 @@ async def opened(
     ratio: float = 1,
     reduced_motion: bool = False,
     zone: str = "Europe/Athens",
+    clock: bool = False,
     expected: Sequence[str] = (),
 ) -> AsyncIterator[Opened]:
-    """A fresh page at an address, in a context of its own. expected: answers that are no complaint ("401 .*matrix")."""
+    """A fresh page at an address, in a context of its own.
+
+    clock: timers can be made to fall due, see Opened.pass_time.
+    expected: answers that are no complaint ("401 .*matrix").
+    """
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=theme,
@@ -310,6 +324,8 @@ async def opened(
     )
     try:
         page = await context.new_page()
+        if clock:
+            await page.clock.install()
         complaints: list[str] = []
         patterns = [re.compile(one) for one in expected]
 

@@ -17,7 +17,7 @@ from tests.e2e.page_fixtures import STEP_MS, Opened, ScriptedNode, Told, countin
 
 pytestmark = pytest.mark.e2e
 
-AXE = Path(__file__).resolve().parents[2] / "gateway" / "page" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = Path(__file__).resolve().parents[3] / "gateway" / "page" / "node_modules" / "axe-core" / "axe.min.js"
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 Theme = Literal["dark", "light"]
 THEMES: list[Theme] = ["dark", "light"]

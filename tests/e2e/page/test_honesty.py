@@ -17,6 +17,8 @@ from tests.e2e.page_fixtures import STEP_MS, ScriptedNode, Told, counting, last_
 pytestmark = pytest.mark.e2e
 
 SOON_MS = 20_000
+ROUND_MS = 15_000
+"""After which the page asks again where windows are a minute long."""
 
 
 def node(name: str, counts: Sequence[int] = (5, 5, 5), *, end_ms: int | None = None, **own: object) -> ScriptedNode:
@@ -31,10 +33,12 @@ def node(name: str, counts: Sequence[int] = (5, 5, 5), *, end_ms: int | None = N
 
 async def test_a_missing_node_is_named_with_what_it_means_for_writes_and_for_reads(browser: Browser) -> None:
     """2/2 without a banner; after the end of a node 1/2, its name, and sentences that differ by series."""
-    async with page_cluster([node("n1"), node("n2")]) as cluster, opened(browser, cluster.url) as page:
+    async with page_cluster([node("n1"), node("n2")]) as cluster, opened(browser, cluster.url, clock=True) as page:
         await expect(page.get("counter")).to_have_text("2/2 nodes")
         await expect(page.get("banner")).to_be_hidden()
+        await page.drawn()
         await cluster.servers[1].drain(0)
+        await page.pass_time(ROUND_MS)
         await expect(page.get("counter")).to_have_text("1/2 nodes", timeout=SOON_MS)
         banner = page.get("banner")
         await expect(banner).to_contain_text("1 of 2 nodes missing")
@@ -153,26 +157,30 @@ async def test_nothing_moves_by_itself_for_those_who_asked_for_that(browser: Bro
 async def test_when_refreshing_fails_the_last_picture_stays_and_says_since_when(browser: Browser) -> None:
     """Pixels stay what they were, the age turns into `stale since`; when it works again the page is fresh again."""
     one = node("n1")
-    async with page_cluster([one]) as cluster, opened(browser, cluster.view(refresh="1s")) as page:
+    async with page_cluster([one]) as cluster, opened(browser, cluster.url, clock=True) as page:
         await expect(page.get("age")).to_contain_text("old")
         hot = await page.colours(0, 1)
         one.off = True
+        await page.pass_time(ROUND_MS)
         await expect(page.get("age")).to_contain_text("stale since", timeout=SOON_MS)
         assert await page.colours(0, 1) == hot
         await expect(page.get("empty")).to_have_count(0)
         one.off = False
+        await page.pass_time(ROUND_MS)
         await expect(page.get("age")).not_to_contain_text("stale", timeout=SOON_MS)
 
 
 async def test_a_gateway_that_does_not_answer_leaves_the_picture(browser: Browser) -> None:
     """No answer at all, as when a network is gone: the picture stays and says since when; back again, it is fresh."""
-    async with page_cluster([node("n1")]) as cluster, opened(browser, cluster.view(refresh="1s")) as page:
+    async with page_cluster([node("n1")]) as cluster, opened(browser, cluster.url, clock=True) as page:
         await expect(page.get("age")).to_contain_text("old")
         hot = await page.colours(0, 1)
         await page.page.context.set_offline(offline=True)
+        await page.pass_time(ROUND_MS)
         await expect(page.get("age")).to_contain_text("stale since", timeout=SOON_MS)
         assert await page.colours(0, 1) == hot
         await page.page.context.set_offline(offline=False)
+        await page.pass_time(ROUND_MS)
         await expect(page.get("age")).not_to_contain_text("stale", timeout=SOON_MS)
 
 
