@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keyviz_grpc.cli.exposing import process_registry
+from keyviz_grpc.hotkeys import HotKeysAnswer
 from keyviz_grpc.metrics import BYTES, OTHER, SECONDS
 from keyviz_grpc.outcome import Answer, Outcome
 
@@ -34,7 +35,13 @@ class Metrics:
         self._outcomes = self._counter("peer_outcomes", "What peers contributed: ok or a failure kind.", ("kind",))
         self._latency = self._histogram("peer_latency_seconds", "How long a peer took to answer or fail.", ("peer",))
         self._received = self._histogram("peer_answer_bytes", "Size of one answer of a peer.", ("peer",), BYTES)
-        self._peers = _Peers((self._latency, self._received))
+        self._hot_outcomes = self._counter(
+            "hot_keys_peer_outcomes", "What peers contributed to hot keys: ok or a failure kind.", ("kind",)
+        )
+        self._hot_latency = self._histogram(
+            "hot_keys_peer_latency_seconds", "How long a peer took to answer for hot keys or fail.", ("peer",)
+        )
+        self._peers = _Peers((self._latency, self._received, self._hot_latency))
         self._warnings = self._counter("peer_warnings", "Warnings about peers' answers.", ("code",))
         self._merge_seconds = self._histogram("merge_seconds", "Time to merge the answers and fold them.", ())
         self._remembered = self._gauge("remembered_bytes", "Memory that closed columns take, of --remember at most.")
@@ -89,6 +96,12 @@ class Metrics:
         self._latency.labels(self._peers.label(peer)).observe(seconds)
         for outcome in result.outcomes if isinstance(result, Answer) else (result,):
             self._outcomes.labels("ok" if outcome.kind is None else outcome.kind.value).inc()
+
+    def asked_for_hot_keys(self, peer: str, result: HotKeysAnswer | Outcome, seconds: float) -> None:
+        """See Observer. Apart from matrices, for a node may well answer those and have hot keys off."""
+        self._hot_latency.labels(self._peers.label(peer)).observe(seconds)
+        for outcome in result.outcomes if isinstance(result, HotKeysAnswer) else (result,):
+            self._hot_outcomes.labels("ok" if outcome.kind is None else outcome.kind.value).inc()
 
     def merged(self, answer: Answer, seconds: float) -> None:
         """See Observer."""

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from keyviz_grpc.auth import Credentials
-from keyviz_grpc.bytes_budget import BytesBudget
+from keyviz_grpc.bytes_budget import Account, BytesBudget
 from keyviz_grpc.codec import decode_answer, decode_hot_keys, decode_overview, encode_hot_keys_query, encode_query
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, SettingError, TooLarge
@@ -81,14 +81,15 @@ class PeerClient:
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
         """See `Peer`."""
-        began = time.perf_counter()
+        began, account = time.perf_counter(), budget.account()
 
         async def once(part: MatrixQuery) -> Reply:
-            return await self._ask_once(self._columns.recall(part), deadline, budget, began)
+            return await self._ask_once(self._columns.recall(part), deadline, account, began)
 
-        return await self._guarded(self._slicer.ask(query, once, self._columns.known_below_unix_ms(query)))
+        known_below = self._columns.known_below_unix_ms(query)
+        return await self._guarded(self._slicer.ask(query, once, account.give_back, known_below))
 
-    async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
+    async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: Account, began: float) -> Reply:
         request = encode_query(recalled.query, accept=ACCEPT)
         raw = await self._call("GetKeyVizMatrix", request, deadline)
         latency_ms = (time.perf_counter() - began) * 1000
@@ -115,7 +116,7 @@ class PeerClient:
             answer = await self._ask_who(answer, deadline)
         return Reply(answer, 0 if left_out_bytes else len(raw))
 
-    def _over_budget(self, size_bytes: int, budget: BytesBudget, latency_ms: float) -> Outcome:
+    def _over_budget(self, size_bytes: int, budget: Account, latency_ms: float) -> Outcome:
         detail = f"{size_bytes} bytes more than the {budget.total_bytes} that all answers together may hold"
         return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
 
@@ -138,6 +139,9 @@ class PeerClient:
 
     async def overview(self, deadline: Deadline) -> Overview | Outcome:
         """See `Peer`."""
+        return await self._guarded(self._overview(deadline))
+
+    async def _overview(self, deadline: Deadline) -> Overview | Outcome:
         raw = await self._call("GetClusterOverview", pb.GetClusterOverviewRequest(), deadline)
         if isinstance(raw, Outcome):
             return raw

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
+
+MOST_HURRY: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +35,13 @@ class Deadline:
     def child(self, timeout_s: float, share: float = 0.8) -> Deadline:
         """A deadline for work below: `timeout_s` from now, but at most `share` of what is left here."""
         return Deadline(self.clock() + min(timeout_s, self.left_s() * share), self.clock)
+
+    def hurry(self, timeout_s: float, share: float = 0.8) -> int:
+        """How often the time of such a child is halved: 0 = it has all of `timeout_s`, 1 = half of it at least, …
+
+        Who is in as much of a hurry can share work: nobody then has less than half of the time that was due.
+        """
+        allowed_s = self.left_s() * share
+        if allowed_s >= timeout_s:
+            return 0
+        return min(MOST_HURRY, math.ceil(math.log2(timeout_s / allowed_s))) if allowed_s > 0 else MOST_HURRY

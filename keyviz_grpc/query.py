@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.model import ALL_KEYS, EVERYTHING, KeyRange, Series, Window
+
+MAX_VIA: Final = 32
+"""How many aggregators a question may pass."""
 
 
 @dataclass(frozen=True, slots=True)

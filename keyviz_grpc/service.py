@@ -202,7 +202,7 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
 def _hot_keys_message(answer: HotKeysAnswer, query: HotKeysQuery) -> pb.GetHotKeysResponse:
     if not query.via:
         check_asked(answer, query)
-    return encode_hot_keys(top_of(answer, query.top))
+    return encode_hot_keys(top_of(answer, query.top), bounds=not query.via)
 
 
 def _note_hot_keys(query: HotKeysQuery, context: Context) -> None:

@@ -13,6 +13,7 @@ from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 
 Once = Callable[[MatrixQuery], Awaitable["Reply"]]
+StartOver = Callable[[], None]
 
 PROBES_MS = (120_000, 1_200_000, 12_000_000)
 """How far back to look for a first column of a peer of which nothing is known but that its answer is over the cap."""
@@ -81,13 +82,23 @@ class Slicer:
         """Another node may listen there now."""
         self._memory = _Memory(self._cap_bytes, self._now_unix_ms)
 
-    async def ask(self, query: MatrixQuery, once: Once, known_below_unix_ms: int = 0) -> Answer | Outcome:
+    async def ask(
+        self, query: MatrixQuery, once: Once, start_over: StartOver, known_below_unix_ms: int = 0
+    ) -> Answer | Outcome:
         """One answer to `query`, by one call where it fits half the cap, else by one call a slice, oldest first.
 
-        once: makes one call. known_below_unix_ms: columns below this need not be sent, 0 = all
-        must be. The first failure of a slice is the peer's failure, for half an answer is none.
+        once: makes one call. start_over: told when slices do not fit each other, since rows or nodes changed between
+        them: they are thrown away, and all are asked for once more. known_below_unix_ms: columns below this need not
+        be sent, 0 = all must be. The first failure of a slice is the peer's failure, for half an answer is none.
         """
-        return await self._memory.ask(query, once, known_below_unix_ms)
+        return await self._memory.ask(query, once, start_over, known_below_unix_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Torn:
+    """Slices that are not of one answer."""
+
+    told: Outcome
 
 
 @dataclass(slots=True)
@@ -102,7 +113,9 @@ class _Memory:
     whole: tuple[int, int, int] | None = None
     """Of the last complete answer: from when on, how many columns, and when it came."""
 
-    async def ask(self, query: MatrixQuery, once: Once, known_below_unix_ms: int) -> Answer | Outcome:
+    async def ask(
+        self, query: MatrixQuery, once: Once, start_over: StartOver, known_below_unix_ms: int
+    ) -> Answer | Outcome:
         """See `Slicer`."""
         if self._fits(query, known_below_unix_ms):
             reply = await once(query)
@@ -112,6 +125,13 @@ class _Memory:
             whole = query.unmerged or bool(query.bucket_ids)  # small, and told in one piece or not at all
             if not reply.over_cap or whole or not await self._probe(query, once):
                 return reply.result
+        joined = await self._sliced(query, once)
+        if isinstance(joined, _Torn):
+            start_over()
+            joined = await self._sliced(query, once)
+        return joined.told if isinstance(joined, _Torn) else joined
+
+    async def _sliced(self, query: MatrixQuery, once: Once) -> Answer | Outcome | _Torn:
         answers: list[Answer] = []
         rest = [query.window]
         stretch = 1
@@ -163,11 +183,11 @@ class _Memory:
             return window, []
         return Window(window.from_unix_ms, cut), [Window(cut, window.to_unix_ms)]
 
-    def _joined(self, query: MatrixQuery, answers: list[Answer]) -> Answer | Outcome:
+    def _joined(self, query: MatrixQuery, answers: list[Answer]) -> Answer | _Torn:
         try:
             answer = join_in_time(answers)
         except MalformedAnswer as error:
-            return replace(answers[-1].outcomes[0], kind=FailureKind.MALFORMED, detail=str(error))
+            return _Torn(replace(answers[-1].outcomes[0], kind=FailureKind.MALFORMED, detail=str(error)))
         self._remember(query, answer)
         return answer
 

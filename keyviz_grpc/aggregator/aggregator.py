@@ -9,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from keyviz_grpc.aggregator.extent import within
 from keyviz_grpc.aggregator.flights import Flights
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer, Observers
+from keyviz_grpc.aggregator.way import check_way
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import FailureKind, InvalidRequest, LoopRefused, SamplerDisabled
+from keyviz_grpc.errors import FailureKind, InvalidRequest, SamplerDisabled
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge, select_range
 from keyviz_grpc.model import ALL_KEYS, Series, Window
@@ -73,7 +75,9 @@ class Aggregator:
         self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
         self._local_calls = LocalCalls()
-        self._flights: Flights[MatrixQuery, Answer] = Flights(settings.max_requests, joined=self._observer.joined)
+        self._flights: Flights[tuple[MatrixQuery, int], Answer] = Flights(
+            settings.max_requests, joined=self._observer.joined
+        )
         self._calls = asyncio.Semaphore(settings.max_in_flight_peers)
         self._hot_keys = HotKeysFanout(
             Surroundings(
@@ -87,23 +91,25 @@ class Aggregator:
                 in_thread=self._in_thread,
                 wall_clock=wall_clock,
                 share=BUILD_SHARE,
+                observer=self._observer,
             )
         )
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
-        """See `Cluster`. Identical queries in flight share one fan-out."""
-        if self.node_id in query.via:
-            raise LoopRefused(f"aggregator {self.node_id!r} is in via={list(query.via)}: aggregators ask in a ring")
-        answer = await self._flights.join(query, lambda: self._matrix(query, deadline))
+        """See `Cluster`. Identical queries in flight share one fan-out, unless one is in much more of a hurry."""
+        check_way(self.node_id, query.via)
+        hurry = deadline.hurry(self._settings.timeout_s, BUILD_SHARE)
+        answer = await self._flights.join((query, hurry), lambda: self._matrix(query, deadline))
         _check_usable(answer.outcomes)
         return answer
 
     async def _matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
         self._fan_outs_begun += 1
         with span("keyviz.fan_out", series=query.series.value):
-            results = await self._ask_all(query, deadline)
+            told = await self._ask_all(query, deadline)
 
         def build() -> Answer:
+            results = told if query.unmerged else within(told, self._settings.max_total_bytes)
             if (known := self._from_memory(results, query)) is not None:
                 return known
             merged = self._merge(results, query)
@@ -200,16 +206,25 @@ class Aggregator:
             return True
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
         peers = [peer for peer in await self._membership.peers(below) if not isinstance(peer, Outcome)]
-        calls = [asyncio.ensure_future(self._bounded(peer.overview(below))) for peer in peers]
+        calls = [asyncio.ensure_future(self._is_there(peer, below)) for peer in peers]
         try:
             for first in asyncio.as_completed(calls):
-                if isinstance(await first, Overview):
+                if await first:
                     return True
             return False
         finally:
             for call in calls:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
+
+    async def _is_there(self, peer: Peer, deadline: Deadline) -> bool:
+        reply = await self._bounded(peer.overview(deadline))
+        if isinstance(reply, Outcome) and reply.kind is FailureKind.INCOMPATIBLE:
+            # An older node may lack that method alone: the newest columns tell.
+            query = MatrixQuery(Series.READS, Window(int(self._wall_clock() * 1000)), via=(self.node_id,))
+            budget = BytesBudget(self._settings.max_total_bytes)
+            return isinstance(await self._bounded(peer.matrix(query, deadline, budget)), Answer)
+        return isinstance(reply, Overview)
 
     @property
     def fan_outs(self) -> int:

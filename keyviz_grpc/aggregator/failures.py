@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from keyviz_grpc.hotkeys import HotKeysAnswer
 from keyviz_grpc.outcome import Answer, Outcome
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,9 @@ class FailureLog:
             trouble.failing = False
             if trouble.shown:
                 log.info("peer answers again", extra={"peer": peer, "more_failures": trouble.untold})
+
+    def asked_for_hot_keys(self, peer: str, result: HotKeysAnswer | Outcome, seconds: float) -> None:
+        """See Observer. Not logged: hot keys are off on many nodes, and a node that is ill fails for matrices too."""
 
     def merged(self, answer: Answer, seconds: float) -> None:
         """See Observer."""

@@ -10,10 +10,12 @@ from typing import TypeAlias
 
 from keyviz_grpc.aggregator.flights import Flights
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
+from keyviz_grpc.aggregator.observer import Observer
+from keyviz_grpc.aggregator.way import check_way
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import FailureKind, HotKeysDisabled, LoopRefused, SamplerDisabled
+from keyviz_grpc.errors import FailureKind, HotKeysDisabled, SamplerDisabled
 from keyviz_grpc.hotkeys.answer import HotKeysAnswer
 from keyviz_grpc.hotkeys.merge import merge_hot_keys, repeated_leaves
 from keyviz_grpc.hotkeys.protocols import HotKeysPeer, HotKeysSource
@@ -41,6 +43,7 @@ class Surroundings:
     in_thread: InThread
     wall_clock: Callable[[], float]
     share: float
+    observer: Observer
 
 
 class HotKeysFanout:
@@ -49,16 +52,16 @@ class HotKeysFanout:
     def __init__(self, surroundings: Surroundings) -> None:
         self._here = surroundings
         self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
-        self._flights: Flights[HotKeysQuery, HotKeysAnswer] = Flights(surroundings.settings.max_requests)
+        self._flights: Flights[tuple[HotKeysQuery, int], HotKeysAnswer] = Flights(
+            surroundings.settings.max_requests, joined=surroundings.observer.joined
+        )
 
     async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
         """See `Cluster`. Identical queries in flight share one fan-out, whatever their `top`."""
-        if self._here.node_id in query.via:
-            raise LoopRefused(
-                f"aggregator {self._here.node_id!r} is in via={list(query.via)}: aggregators ask in a ring"
-            )
+        check_way(self._here.node_id, query.via)
         every = replace(query, top=0)
-        answer = await self._flights.join(every, lambda: self._ask_and_merge(every, deadline))
+        hurry = deadline.hurry(self._here.settings.timeout_s, self._here.share)
+        answer = await self._flights.join((every, hurry), lambda: self._ask_and_merge(every, deadline))
         _check_usable(answer.outcomes)
         return answer
 
@@ -88,12 +91,10 @@ class HotKeysFanout:
 
         async def ask(peer: Peer | Outcome) -> _Part:
             if isinstance(peer, Outcome):
+                self._here.observer.asked_for_hot_keys(peer.address, peer, 0.0)
                 return peer
             exclude = (*query.exclude, *self._repeated.get(peer.address, ()))
-            with span("keyviz.peer", peer=peer.address) as note:
-                part = await self._ask(peer, replace(asked, exclude=exclude), below, budget)
-                note(outcome="ok" if isinstance(part, HotKeysAnswer) else str(part.kind))
-            return part
+            return await self._ask(peer, replace(asked, exclude=exclude), below, budget)
 
         calls = [ask(peer) for peer in peers]
         if self._here.local is not None:
@@ -126,7 +127,12 @@ class HotKeysFanout:
         if not isinstance(peer, HotKeysPeer):
             return Outcome(peer.address, kind=FailureKind.INCOMPATIBLE, detail="it cannot be asked for hot keys")
         async with self._here.calls:
-            return await peer.hot_keys(query, deadline, budget)
+            began = time.perf_counter()
+            with span("keyviz.peer", peer=peer.address) as note:
+                part = await peer.hot_keys(query, deadline, budget)
+                note(outcome="ok" if isinstance(part, HotKeysAnswer) else str(part.kind))
+            self._here.observer.asked_for_hot_keys(peer.address, part, time.perf_counter() - began)
+        return part
 
     async def _ask_local(self, source: Source, query: HotKeysQuery, deadline: Deadline) -> _Part:
         began = time.perf_counter()
@@ -138,7 +144,9 @@ class HotKeysFanout:
             latency_ms = (time.perf_counter() - began) * 1000
             return replace(answer, outcomes=(replace(answer.outcomes[0], address=SELF, latency_ms=latency_ms),))
 
-        return await self._here.local_calls.ask(named, deadline)
+        part = await self._here.local_calls.ask(named, deadline)
+        self._here.observer.asked_for_hot_keys(SELF, part, time.perf_counter() - began)
+        return part
 
 
 def _check_usable(outcomes: Sequence[Outcome]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -17,18 +18,30 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 SELF: Final = "self"
+THREADS: Final = 2
+HANGS_S: Final = 10.0
 FAILED: Final = "the source in this process failed: see the log"
 
 
 class LocalCalls:
-    """Calls into the local source. A source that hangs holds these threads alone, never those that merge."""
+    """Calls into the local source. A source that hangs holds these threads alone, never those that merge.
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-local")
+    When all of them have been inside for HANGS_S no call waits for one, so that nothing piles up behind them. clock:
+    seconds that only go forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="keyviz-local")
+        self._clock = clock
+        self._inside: dict[object, float] = {}
 
     async def ask(self, work: Callable[[], _Result], deadline: Deadline) -> _Result | Outcome:
         """What the work gives, or the outcome of `self` where it fails or is not there by the deadline."""
-        call = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        began = sorted(self._inside.values())
+        if len(began) >= THREADS and self._clock() - began[-1] >= HANGS_S:
+            detail = f"the source in this process hangs: {len(began)} calls have not come back for {HANGS_S:g} s"
+            return Outcome(SELF, kind=FailureKind.DEADLINE_EXCEEDED, detail=detail)
+        call = asyncio.get_running_loop().run_in_executor(self._threads, self._watched, work)
         try:
             return await asyncio.wait_for(call, deadline.left_s())
         except TimeoutError:
@@ -41,6 +54,14 @@ class LocalCalls:
         except Exception:
             log.exception("the local source failed")
             return Outcome(SELF, kind=FailureKind.INTERNAL, detail=FAILED)
+
+    def _watched(self, work: Callable[[], _Result]) -> _Result:
+        mark = object()
+        self._inside[mark] = self._clock()
+        try:
+            return work()
+        finally:
+            del self._inside[mark]
 
     def close(self) -> None:
         """Takes no further calls; nobody waits for one that hangs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from keyviz_grpc.hotkeys import HotKeysAnswer
 from keyviz_grpc.outcome import Answer, Outcome
 
 
@@ -13,6 +14,10 @@ class Observer(Protocol):
 
     def asked(self, peer: str, result: Answer | Outcome, seconds: float) -> None:
         """A peer (an address, or `self`) answered or failed, `seconds` after it was its turn."""
+        ...
+
+    def asked_for_hot_keys(self, peer: str, result: HotKeysAnswer | Outcome, seconds: float) -> None:
+        """The same of a question for hot keys."""
         ...
 
     def merged(self, answer: Answer, seconds: float) -> None:
@@ -34,6 +39,11 @@ class Observers:
         """See Observer."""
         for observer in self._observers:
             observer.asked(peer, result, seconds)
+
+    def asked_for_hot_keys(self, peer: str, result: HotKeysAnswer | Outcome, seconds: float) -> None:
+        """See Observer."""
+        for observer in self._observers:
+            observer.asked_for_hot_keys(peer, result, seconds)
 
     def merged(self, answer: Answer, seconds: float) -> None:
         """See Observer."""

@@ -7,14 +7,15 @@ from itertools import pairwise
 from typing import Final
 
 from keyviz_grpc.codec.outcomes import decode_outcomes, encode_outcome
-from keyviz_grpc.codec.queries import MAX_NAME_CHARS, MAX_NAMES, MAX_VIA, NUMBER_OF_SERIES, SERIES_OF_NUMBER
+from keyviz_grpc.codec.queries import MAX_NAME_CHARS, MAX_NAMES, NUMBER_OF_SERIES, SERIES_OF_NUMBER
 from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer
-from keyviz_grpc.hotkeys.answer import LARGEST, HotKey, HotKeysAnswer
+from keyviz_grpc.hotkeys.answer import LARGEST, MAX_CANDIDATES, HotKey, HotKeysAnswer
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.model import Window
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MAX_VIA
 
 LARGEST_RATE: Final = 1 << 20
 MAX_SLICES: Final = 1 << 20
@@ -65,15 +66,18 @@ def encode_hot_keys_query(query: HotKeysQuery) -> pb.GetHotKeysRequest:
     )
 
 
-def encode_hot_keys(answer: HotKeysAnswer) -> pb.GetHotKeysResponse:
-    """The message for an answer; sums beyond 64 bits read as the largest number."""
+def encode_hot_keys(answer: HotKeysAnswer, *, bounds: bool = True) -> pb.GetHotKeysResponse:
+    """The message for an answer; sums beyond 64 bits read as the largest number.
+
+    bounds False: without lower and upper of each key, which whoever merges finds anew.
+    """
     return pb.GetHotKeysResponse(
         keys=[
             pb.HotKey(
                 key=item.key,
                 count=min(item.count, LARGEST),
-                lower=min(item.lower, LARGEST),
-                upper=min(item.upper, LARGEST),
+                lower=min(item.lower, LARGEST) if bounds else 0,
+                upper=min(item.upper, LARGEST) if bounds else 0,
                 sketch_lower=min(item.sketch_lower, LARGEST),
                 sketch_upper=min(item.sketch_upper, LARGEST),
             )
@@ -102,12 +106,14 @@ def encode_hot_keys(answer: HotKeysAnswer) -> pb.GetHotKeysResponse:
 
 def decode_hot_keys(message: pb.GetHotKeysResponse, *, outcome: Outcome) -> HotKeysAnswer:
     """outcome: address and latency of whoever was asked. Raises MalformedAnswer naming what cannot be."""
+    leaves = decode_outcomes(message.outcomes)
+    most = MAX_CANDIDATES * max(1, len(leaves))
+    if len(message.keys) > most:
+        raise MalformedAnswer(f"keys: {len(message.keys)} entries, at most {most} of so many nodes are believed")
     keys = tuple(
-        HotKey(item.key, item.count, item.sketch_lower, item.sketch_upper, item.lower, item.upper)
-        for item in message.keys
+        HotKey(item.key, item.count, item.sketch_lower, item.sketch_upper, message.sample_rate) for item in message.keys
     )
     _check(message, keys)
-    leaves = decode_outcomes(message.outcomes)
     own = replace(
         outcome,
         node_id=message.node_id or outcome.node_id,

@@ -7,7 +7,7 @@ from typing import Final
 from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.query import Known, MatrixQuery
+from keyviz_grpc.query import MAX_VIA, Known, MatrixQuery
 
 SERIES_OF_NUMBER: Final = {
     pb.KEYVIZ_SERIES_UNSPECIFIED: Series.WRITES,
@@ -18,7 +18,6 @@ SERIES_OF_NUMBER: Final = {
 }
 NUMBER_OF_SERIES: Final = {series: number for number, series in SERIES_OF_NUMBER.items()}
 
-MAX_VIA: Final = 32
 MAX_NAMES: Final = 4096
 MAX_NAME_CHARS: Final = 1024
 

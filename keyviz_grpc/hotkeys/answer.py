@@ -12,21 +12,38 @@ from keyviz_grpc.outcome import Outcome, WarningCode
 
 LARGEST: Final = 2**64 - 1
 
+MAX_CANDIDATES: Final = 1 << 14
+"""How many keys one node's answer has at most; its error covers those left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class HotKey:
     """One key. All counts are scaled to true frequency (sampled ones times n).
 
-    sketch_lower and sketch_upper bound what was sampled for certain: they add up over nodes. lower and upper bound the
-    true count, at the answer's confidence. lower <= sketch_lower <= count <= sketch_upper <= upper.
+    sketch_lower and sketch_upper bound what was sampled for certain: they add up over nodes. one_in: the answer's
+    `sample_rate`. lower <= sketch_lower <= count <= sketch_upper <= upper.
     """
 
     key: bytes
     count: int
     sketch_lower: int
     sketch_upper: int
-    lower: int
-    upper: int
+    one_in: int
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """(lower, upper) of the true count, at the answer's confidence; costly, so only for keys that are shown."""
+        return interval(self.sketch_lower, self.sketch_upper, self.one_in)
+
+    @property
+    def lower(self) -> int:
+        """See `bounds`."""
+        return self.bounds[0]
+
+    @property
+    def upper(self) -> int:
+        """See `bounds`."""
+        return self.bounds[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +103,7 @@ def finished(
     if most is not None and len(ordered) > most:
         error = max(error, *(upper for _, (_, _, upper) in ordered[most:]))
         del ordered[most:]
-    keys = tuple(
-        HotKey(key, count, lower, upper, *interval(lower, upper, answer.sample_rate))
-        for key, (count, lower, upper) in ordered
-    )
+    keys = tuple(HotKey(key, count, lower, upper, answer.sample_rate) for key, (count, lower, upper) in ordered)
     _, bound = interval(0, error, answer.sample_rate)
     return replace(answer, keys=keys, sketch_error=error, error_bound=bound)
 

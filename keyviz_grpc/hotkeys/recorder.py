@@ -7,12 +7,12 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
+from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.held import ClosedWindow, HeldWindows
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.hotkeys.settings import HotKeysSettings
@@ -25,8 +25,6 @@ Operation: TypeAlias = tuple[int, str, bool, bytes]
 
 Note: TypeAlias = Callable[[int, str, bool, bytes], None]
 
-MAX_CANDIDATES: Final = 1 << 14
-"""How many keys one node's answer has at most; its error covers those left out."""
 
 KeyRange: TypeAlias = tuple[bytes, bytes]
 

@@ -22,6 +22,7 @@ from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.clock import SteppedClock
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.sampler import Op, Route, Sampler
@@ -39,10 +40,10 @@ class HttpCluster:
     nodes: list[RunningServer]
 
 
-def counting(number: int) -> Sampler:
+def counting(number: int, *, hot_keys: HotKeysSettings | None = None) -> Sampler:
     """Node n<number>: leads group <number>, has seen 10 * number reads of each route and its own group's writes."""
     clock = SteppedClock(START_MS)
-    sampler = Sampler(node_id=f"n{number}", clock=clock, wall_clock=clock, stall_s=math.inf)
+    sampler = Sampler(node_id=f"n{number}", clock=clock, wall_clock=clock, stall_s=math.inf, hot_keys=hot_keys)
     sampler.register_routes(
         Route(route, b"%d" % route, b"%d" % (route + 1), raft_group_id=route) for route in range(1, 4)
     )

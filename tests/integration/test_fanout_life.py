@@ -16,11 +16,15 @@ import pytest
 import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.bytes_budget import BytesBudget
-from keyviz_grpc.client import PeerClient
+from keyviz_grpc.client import ClientShared, PeerClient
 from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.hotkeys import HotKeysQuery
+from keyviz_grpc.outcome import Answer, NoUsablePeers, Outcome
+from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
@@ -44,6 +48,29 @@ async def house(tmp_path: Path) -> AsyncIterator[Guarded]:
 async def ask(client: PeerClient, timeout_s: float = LONG_S) -> Answer | Outcome:
     """One call with room for its answer."""
     return await client.matrix(MatrixQuery(), Deadline.after(timeout_s), BytesBudget(1 << 30))
+
+
+class Bad:
+    """Credentials that cannot be had."""
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """An error of our own."""
+        raise RuntimeError("boom")
+
+
+async def test_an_error_of_our_own_is_a_failure_of_that_peer_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """Whichever of the three questions it was; the log has the rest."""
+    client = PeerClient("127.0.0.1:1", ClientShared(credentials=Bad()))
+    deadline, budget = Deadline.after(LONG_S), BytesBudget(1 << 30)
+    for found in (
+        await client.matrix(MatrixQuery(), deadline, budget),
+        await client.overview(deadline),
+        await client.hot_keys(HotKeysQuery(route_id=1), deadline, budget),
+    ):
+        assert isinstance(found, Outcome)
+        assert (found.kind, "boom" in found.detail) == ("internal", False)
+    assert caplog.text.count("asking a peer failed") == 3
+    await client.close()
 
 
 class Holding(Scripted):
@@ -189,6 +216,40 @@ async def test_a_grpc_caller_that_leaves_cancels_below_unless_another_waits(hous
         assert (node.calls, node.left) == (1, 1)
         node.go.set()
         assert (await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=LONG_S)).rows
+
+
+async def test_who_has_time_does_not_share_with_who_has_none(house: Guarded) -> None:
+    """The one in a hurry came first and gives up; the other one has a question of its own with the node."""
+    servicer, address = await holding(house)
+    aggregator = Aggregator(StaticPeers([address], ClientShared()), settings=FanoutSettings(timeout_s=20), node_id="a")
+    house.stack.push_async_callback(aggregator.close)
+    hurried = asyncio.create_task(aggregator.matrix(MatrixQuery(), Deadline.after(0.2)))
+    await servicer.entered.wait()
+    patient = [asyncio.create_task(aggregator.matrix(MatrixQuery(), Deadline.after(LONG_S))) for _ in range(2)]
+    with pytest.raises(NoUsablePeers):
+        await hurried
+    assert aggregator.fan_outs_begun == 2
+    servicer.go.set()
+    for answer in await asyncio.gather(*patient):
+        assert answer.responded == 1
+
+
+async def test_a_cluster_of_nodes_that_only_answer_matrices_is_ready(house: Guarded) -> None:
+    """Older ones may lack every other method; a server that has none of them is nobody."""
+
+    async def matrix(request: bytes, context: Any) -> bytes:
+        return encode_answer(ANSWERS[0]).SerializeToString()
+
+    handlers: dict[str, Any] = {"GetKeyVizMatrix": grpc.unary_unary_rpc_method_handler(matrix)}
+    for methods, ready in ((handlers, True), ({}, False)):
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Admin", methods),))
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        await server.start()
+        house.stack.push_async_callback(server.stop, 0)
+        aggregator = Aggregator(StaticPeers([address], ClientShared()), settings=FanoutSettings(), node_id="a")
+        house.stack.push_async_callback(aggregator.close)
+        assert await aggregator.ready(Deadline.after(LONG_S)) is ready
 
 
 async def test_a_node_is_given_exactly_its_share_of_the_callers_time(house: Guarded) -> None:

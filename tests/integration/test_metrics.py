@@ -18,6 +18,7 @@ from keyviz_grpc.auth import Refused
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.hotkeys import HotKeysQuery, HotKeysSettings
 from keyviz_grpc.outcome import Answer, NoUsablePeers
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -182,6 +183,24 @@ async def test_the_fan_out_is_counted_peer_by_peer() -> None:
         assert told(seen, "keyviz_matrix_nodes_responded") == 2
         assert told(seen, "keyviz_matrix_nodes_expected") == 3
         assert told(seen, "keyviz_peer_warnings_total", code="clock_skew") == 6
+
+
+async def test_questions_for_hot_keys_are_counted_apart() -> None:
+    """One node that records them, one on which they are off, one that is dead."""
+    async with AsyncExitStack() as stack:
+        on = stack.enter_context(counting(1, hot_keys=HotKeysSettings()))
+        off = stack.enter_context(counting(1))
+        nodes = [await stack.enter_async_context(await serve_node(one, listen="127.0.0.1:0")) for one in (on, off)]
+        peers = [nodes[0].address, nodes[1].address, "127.0.0.1:1"]
+        aggregator, metrics = await stack.enter_async_context(over(*peers))
+        await asyncio.gather(*(aggregator.hot_keys(HotKeysQuery(1, top=top), Deadline.after(10)) for top in (1, 2)))
+        seen = metrics.registry
+        kinds = [told(seen, "keyviz_hot_keys_peer_outcomes_total", kind=k) for k in ("ok", "disabled", "unreachable")]
+        assert kinds == [1, 1, 1]
+        latencies = [told(seen, "keyviz_hot_keys_peer_latency_seconds_count", peer=peer) for peer in peers]
+        assert latencies == [1, 1, 1]
+        assert told(seen, "keyviz_coalesced_requests_total", stage="fan_out") == 1
+        assert told(seen, "keyviz_peer_outcomes_total", kind="ok") == 0
 
 
 async def test_a_dead_cluster_is_counted_too() -> None:

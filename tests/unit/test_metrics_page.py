@@ -23,7 +23,8 @@ registry until the server is drained: `serve_node(sampler, listen=…, registry=
 Every label has a small, fixed set of values, whatever callers send: unknown methods and routes are `other`. Peers have
 series of their own up to 256 at a time; one that nobody heard of for ten minutes makes room for a new one, beyond that
 they share `other`. `kind` and the `code` of warnings are the words of [production.md](production.md) and
-[merge.md](merge.md). Beside these there are `process_…` and `python_…`.
+[merge.md](merge.md). Beside these there are `process_…` and `python_…`. Calls that gRPC itself refuses, because more
+are under way than even health checks need, never reach the counters.
 
 What to be woken for: `keyviz_matrix_nodes_responded` below `keyviz_matrix_nodes_expected` for minutes, a rate of
 `keyviz_http_requests_total` with `status` 502 or 503, `keyviz_sampler_on` 0 where it should be 1, and

@@ -53,9 +53,9 @@ def answer_of(
 def hot_answer_of(**changes: Any) -> HotKeysAnswer:
     """Three keys of a route in two slices, as two windows of one node have them, sampled 1 in 4."""
     keys = (
-        HotKey(b"b", 400, 392, 400, 300, 520),
-        HotKey(b"a", 40, 40, 48, 20, 90),
-        HotKey(b"\xff\x00", 40, 40, 48, 20, 90),
+        HotKey(b"b", 400, 392, 400, 4),
+        HotKey(b"a", 40, 40, 48, 4),
+        HotKey(b"\xff\x00", 40, 40, 48, 4),
     )
     held: dict[str, Any] = {"keys": keys, "outcomes": (OK,)} | {
         "snapshot_at_unix_ms": 120_000,

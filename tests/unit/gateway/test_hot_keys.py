@@ -38,7 +38,7 @@ async def test_the_body_has_every_field_of_the_wire_format() -> None:
         (b"a", 40),
         (b"\xff\x00", 40),
     ]
-    assert (body["keys"][0]["lower"], body["keys"][0]["upper"], body["confidence"]) == (300, 520, 0.95)
+    assert (body["keys"][0]["lower"], body["keys"][0]["upper"], body["confidence"]) == (308, 502, 0.95)
     assert (body["approximate"], body["sample_rate"], body["sampled_n"], body["error_bound"]) == (True, 4, 150, 40)
     assert (body["dropped_samples"], body["skipped_long_keys"], body["degraded"]) == (0, 0, False)
     assert body["snapshot_at"] == "1970-01-01T00:02:00.000Z"

@@ -9,8 +9,8 @@ import pytest
 
 from keyviz_grpc.errors import InvalidRequest, NoSnapshot, OutOfSnapshotWindow, SettingError
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
-from keyviz_grpc.hotkeys.answer import check_asked, top_of
-from keyviz_grpc.hotkeys.recorder import MAX_CANDIDATES, HotKeyRecorder
+from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, check_asked, top_of
+from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
 from keyviz_grpc.model import Series, Window
 
 W1, W2, W3 = 1_000, 2_000, 3_000
