@@ -12,7 +12,7 @@ from keyviz_grpc.sampler.window import OpenWindow
 
 SIZE_BITS: Final = 34
 SIZE_LIMIT: Final = 1 << SIZE_BITS
-CHUNK: Final = 1 << 19  # CHUNK * SIZE_LIMIT = 2^53: sums of one chunk are exact in floating point
+CHUNK: Final = 1 << 19  # operations that are folded at once, so that a long list needs no second one of its size
 
 
 class Intake:
@@ -42,8 +42,7 @@ class Intake:
         writes = int(np.count_nonzero(kinds & 1))
         self.writes += writes
         self.reads += len(kinds) - writes
-        for first in range(0, len(kinds), CHUNK):
-            window.count(kinds[first : first + CHUNK], sizes[first : first + CHUNK])
+        window.count(kinds, sizes)
 
 
 def checked_key(key: bytes, value_size: int) -> bytes:

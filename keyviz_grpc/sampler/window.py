@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ Z_95: Final = 1.959964
 
 SOFT_HALF_WIDTH: Final = 0.05
 
+_Number = TypeVar("_Number", np.uint64, np.float64)
+
 
 class OpenWindow:
     """Counts by slot: reads and writes apart, each as counts and bytes; writes that were stamped keep their identity.
@@ -24,34 +26,28 @@ class OpenWindow:
 
     def __init__(self, size: int, sample_one_in: int) -> None:
         self._one_in = sample_one_in
-        self._counts = np.zeros((2, size), np.uint64)
-        self._bytes = np.zeros((2, size), np.uint64)
-        self._squares = np.zeros((2, size), np.float64) if sample_one_in > 1 else None
+        self._counts = _empty(size, np.uint64)
+        self._bytes = _empty(size, np.uint64)
+        self._squares = _empty(size, np.float64) if sample_one_in > 1 else None
         self._stamped: list[tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint64]]] = []
 
     def grow(self, size: int) -> None:
         """Makes room for slots below `size`."""
         missing = size - self._counts.shape[1]
         if missing > 0:
-            self._counts = np.pad(self._counts, ((0, 0), (0, missing)))
-            self._bytes = np.pad(self._bytes, ((0, 0), (0, missing)))
+            self._counts = _grown(self._counts, size)
+            self._bytes = _grown(self._bytes, size)
             if self._squares is not None:
-                self._squares = np.pad(self._squares, ((0, 0), (0, missing)))
+                self._squares = _grown(self._squares, size)
 
     def count(self, kinds: NDArray[np.int64], sizes: NDArray[np.uint64]) -> None:
-        """Adds operations: kinds = 2 * slot + (1 for a write), sizes = bytes of each.
-
-        Exact while the sizes of one call sum to at most 2^53, which the callers see to.
-        """
-        slots = self._counts.shape[1]
-        # A write's traffic sits behind its read's: [slot, kind] once reshaped.
-        counts = np.bincount(kinds, minlength=2 * slots).reshape(slots, 2).T
-        sums = np.bincount(kinds, weights=sizes, minlength=2 * slots).reshape(slots, 2).T
-        self._counts += counts.astype(np.uint64)
-        self._bytes += sums.astype(np.uint64)
+        """Adds operations: kinds = 2 * slot + (1 for a write), sizes = bytes of each."""
+        # A write's traffic sits behind its read's, so a kind is a number in the flat array: the cost is that of the
+        # operations, however many slots there are.
+        np.add.at(_flat(self._counts), kinds, np.uint64(1))
+        np.add.at(_flat(self._bytes), kinds, sizes)
         if self._squares is not None:
-            squares = sizes.astype(np.float64) ** 2
-            self._squares += np.bincount(kinds, weights=squares, minlength=2 * slots).reshape(slots, 2).T
+            np.add.at(_flat(self._squares), kinds, sizes.astype(np.float64) ** 2)
 
     def stamp(self, slots: NDArray[np.int64], codes: NDArray[np.uint32]) -> None:
         """Fixes the identity of what these slots have written so far; codes[i] is that of slots[i]."""
@@ -115,3 +111,18 @@ class OpenWindow:
         soft_bytes = spread * np.sqrt(self._squares) >= SOFT_HALF_WIDTH * n * sizes
         marks = (soft_counts[0], soft_bytes[0], soft_counts[1], soft_bytes[1])
         return dict(zip(SERIES, marks, strict=True))
+
+
+def _empty(size: int, of: type[_Number]) -> NDArray[_Number]:
+    """[2, size] zeros, as a view of [size, 2] in memory."""
+    return np.zeros((size, 2), of).T
+
+
+def _grown(sums: NDArray[_Number], size: int) -> NDArray[_Number]:
+    more = _empty(size, sums.dtype.type)
+    more[:, : sums.shape[1]] = sums
+    return more
+
+
+def _flat(sums: NDArray[_Number]) -> NDArray[_Number]:
+    return sums.T.reshape(-1)
