@@ -28,17 +28,25 @@ class KeyBytes:
         start = int(self.starts[number])
         return self.data[start : start + int(self.lengths[number])].tobytes()
 
-    def words(self, chosen: NDArray[np.int64], skips: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Of each key number chosen[i] the 8 bytes after the first skips[i], zeros past its end, big-endian."""
+    def words(self, chosen: NDArray[np.int64] | None, skips: NDArray[np.int64] | int) -> NDArray[np.uint64]:
+        """Of each key number chosen[i] the 8 bytes after the first skips[i], zeros past its end, big-endian.
+
+        chosen: None = all keys.
+        """
+        starts, lengths = self.starts, self.lengths
+        if chosen is not None:
+            starts, lengths = starts[chosen], lengths[chosen]
+        have, at = lengths - skips, starts + skips
         last = len(self.data) - WORD_BYTES
+        is_short = int(have.min(initial=WORD_BYTES)) < WORD_BYTES
+        if is_short:
+            np.minimum(at, last, out=at)
         every = np.ndarray((last + 1,), ">u8", self.data, strides=(1,))
-        words: NDArray[np.uint64] = every[np.minimum(self.starts[chosen] + skips, last)].astype(np.uint64)
-        have = self.lengths[chosen] - skips
-        short = np.flatnonzero(have < WORD_BYTES)
-        if len(short):
+        words: NDArray[np.uint64] = every[at].astype(np.uint64)
+        if is_short:
+            short = np.flatnonzero(have < WORD_BYTES)
             missing = (WORD_BYTES - np.maximum(have[short], 0)).astype(np.uint64) * np.uint64(8)
-            kept = np.where(missing < 64, words[short] >> missing << missing, np.uint64(0))
-            words[short] = kept
+            words[short] = np.where(missing < 64, words[short] >> missing << missing, np.uint64(0))
         return words
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.sampler.batch import Batch, KeyBytes
+from keyviz_grpc.sampler.cells import Cells
 from keyviz_grpc.sampler.slices import Division
 
-_WORD: Final = 8
-_LAST_WORD: Final = np.uint64(2**64 - 1)
 DENSE_IDS: Final = 1 << 20
 """Route ids below this are looked up in one array of that many entries at most (8 MiB), others by bisection."""
 
@@ -33,6 +31,11 @@ class Place:
     def cuts(self) -> tuple[bytes, ...]:
         """Where one slice ends and the next begins."""
         return () if self.division is None else self.division.cuts
+
+    @property
+    def skip(self) -> int:
+        """How many first bytes all keys of its range share."""
+        return 0 if self.division is None else self.division.shared_bytes
 
 
 class RouteTable:
@@ -63,15 +66,11 @@ UNKNOWN: Final = -1
 
 @dataclass(slots=True)
 class CutTable:
-    """Sliced places by number, and their cuts in arrays. A place's number is UNKNOWN - 1, UNKNOWN - 2, …
-
-    A cut is kept as the 8 bytes that follow its range's shared bytes, as one big-endian number: most cuts differ from
-    all keys there already, and the few that do not are compared in full.
-    """
+    """Sliced places by number, which is UNKNOWN - 1, UNKNOWN - 2, … in arrays."""
 
     places: list[Place] = field(default_factory=list)
     _numbers: dict[int, int] = field(default_factory=dict)
-    _ready: _Cuts | None = None
+    _ready: Cells | None = None
 
     def number_of(self, place: Place) -> int:
         """The place's number in arrays: its slot where it has no cuts."""
@@ -88,103 +87,14 @@ class CutTable:
         """Slots of operations from numbers of places; `keys` is asked for only where places are sliced."""
         if not self.places or not len(numbers) or int(numbers.min()) >= 0:
             return numbers
-        sliced = np.flatnonzero(numbers < UNKNOWN)
         if self._ready is None:
-            self._ready = _Cuts.of(self.places)
-        slots = numbers.copy() if len(sliced) < len(numbers) else np.empty_like(numbers)
-        slots[sliced] = self._ready.slots_of(UNKNOWN - 1 - numbers[sliced], keys(), sliced, self.places)
+            self._ready = Cells.of(self.places)
+        if int(numbers.max()) < UNKNOWN:
+            return self._ready.slots_of(UNKNOWN - 1 - numbers, keys(), None)
+        sliced = np.flatnonzero(numbers < UNKNOWN)
+        slots = numbers.copy()
+        slots[sliced] = self._ready.slots_of(UNKNOWN - 1 - numbers[sliced], keys(), sliced)
         return slots
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cuts:
-    """Place p has its cuts' words at words[firsts[p]] on, filled up to widths[p] (a power of two, less one).
-
-    slots is parallel to words with one more entry a place. skips[p]: the range's shared bytes. counts[p]: its cuts.
-    inexact[p]: whether equal words leave open whether a key is below a cut.
-    """
-
-    words: NDArray[np.uint64]
-    slots: NDArray[np.int64]
-    firsts: NDArray[np.int64]
-    widths: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    skips: NDArray[np.int64]
-    inexact: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, places: Sequence[Place]) -> _Cuts:
-        words: list[NDArray[np.uint64]] = []
-        slots: list[int] = []
-        widths = [1 << len(place.cuts).bit_length() for place in places]
-        skips = [0 if place.division is None else place.division.shared_bytes for place in places]
-        for place, width, skip in zip(places, widths, skips, strict=True):
-            padded = np.full(width, _LAST_WORD, np.uint64)
-            padded[: len(place.cuts)] = [_word(cut, skip) for cut in place.cuts]
-            words.append(padded)
-            slots += [*place.slots, *[place.slots[-1]] * (width - len(place.slots))]
-        firsts = np.concatenate([[0], np.cumsum(widths)])[:-1]
-        # A cut that is its first bytes and one word, and does not end in zero, is not above any key of the same word.
-        exact = [
-            all(len(cut) <= skip + _WORD and not cut.endswith(b"\x00") for cut in place.cuts)
-            for place, skip in zip(places, skips, strict=True)
-        ]
-        return cls(
-            np.concatenate(words),
-            np.array(slots, np.int64),
-            firsts.astype(np.int64),
-            np.array(widths, np.int64),
-            np.array([len(place.cuts) for place in places], np.int64),
-            np.array(skips, np.int64),
-            ~np.array(exact, np.bool_),
-        )
-
-    def slots_of(
-        self, numbers: NDArray[np.int64], keys: KeyBytes, chosen: NDArray[np.int64], places: Sequence[Place]
-    ) -> NDArray[np.int64]:
-        """numbers[i]: the place of operation chosen[i], whose key is keys' number chosen[i]."""
-        words = keys.words(chosen, self.skips[numbers])
-        firsts = self.firsts[numbers]
-        at = np.zeros(len(numbers), np.int64)
-        own_widths = self.widths[numbers]
-        widest = int(own_widths.max())
-        even = bool((own_widths == widest).all())
-        step = widest // 2
-        while step:
-            probe = self.words[firsts + at + (step - 1)] if even else self._probe(firsts, at, step, own_widths)
-            at += step * (probe <= words)
-            step //= 2
-        np.minimum(at, self.counts[numbers], out=at)
-        for number in np.flatnonzero(self._open(at, numbers, firsts, words)).tolist():
-            at[number] = bisect_right(places[int(numbers[number])].cuts, keys.key(int(chosen[number])))
-        slots: NDArray[np.int64] = self.slots[firsts + at]
-        return slots
-
-    def _probe(
-        self, firsts: NDArray[np.int64], at: NDArray[np.int64], step: int, widths: NDArray[np.int64]
-    ) -> NDArray[np.uint64]:
-        # A narrower place joins in once the step is one of its own.
-        inside = step < widths
-        found = self.words[np.where(inside, firsts + at + (step - 1), 0)]
-        return np.where(inside, found, _LAST_WORD)
-
-    def _open(
-        self,
-        at: NDArray[np.int64],
-        numbers: NDArray[np.int64],
-        firsts: NDArray[np.int64],
-        words: NDArray[np.uint64],
-    ) -> NDArray[np.bool_]:
-        """Of which keys the words alone do not tell the slice: they have to be compared in full."""
-        undecided: NDArray[np.bool_] = words == _LAST_WORD
-        if self.inexact.any():
-            before = self.words[firsts + np.maximum(at - 1, 0)]
-            undecided = undecided | (self.inexact[numbers] & (at > 0) & (before == words))
-        return undecided
-
-
-def _word(key: bytes, skip: int) -> int:
-    return int.from_bytes(key[skip : skip + _WORD].ljust(_WORD, b"\x00"), "big")
 
 
 def slots_of_batch(

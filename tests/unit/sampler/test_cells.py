@@ -1,0 +1,104 @@
+"""Batches of keys over many sliced places at once: each in the slot that a bisection of its own place's cuts gives."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from keyviz_grpc.sampler.batch import WORD_BYTES, KeyBytes
+from keyviz_grpc.sampler.cells import Cells
+from keyviz_grpc.sampler.places import Place
+from keyviz_grpc.sampler.slices import Division, division_of
+from keyviz_grpc.sampler.types import Route
+
+TEXT = [b"user:%07d" % (number * number * 97) for number in range(1, 40)]
+
+
+def packed(keys: Sequence[bytes]) -> KeyBytes:
+    """One array, as a batch has it."""
+    lengths = np.array([len(key) for key in keys], np.int64)
+    data = np.frombuffer(b"".join([*keys, bytes(WORD_BYTES)]), np.uint8)
+    return KeyBytes(data, np.cumsum(lengths) - lengths, lengths)
+
+
+def places_of(*divisions: Division) -> list[Place]:
+    """With slots that neither ascend nor follow each other, as after recycling."""
+    rng = np.random.default_rng(4)
+    slots = iter(rng.permutation(sum(map(len, divisions))).tolist())
+    return [Place(tuple(next(slots) for _ in range(len(division))), division) for division in divisions]
+
+
+def even(start: bytes, end: bytes, slices: int) -> Division:
+    """Cut by bytes."""
+    return division_of(Route(1, start, end, slices=slices), 1)
+
+
+def told(start: bytes, end: bytes, cuts: Sequence[bytes]) -> Division:
+    """Cut by the store."""
+    return division_of(Route(1, start, end, cuts=tuple(cuts)), 1)
+
+
+FAR = b"x" * 30
+CASES = {
+    "even cuts of one width": [even(b"%05d" % n, b"%05d" % (n + 1), 16) for n in range(20)],
+    "whole space, ends, many slices": [even(b"", b"", 256), even(b"\xff" * 9, b"", 7), even(b"", b"\x00\x01", 3)],
+    "one cut each": [told(b"", b"", [b"m"]), told(b"a", b"b", [b"a\x00"]), told(b"", b"", [b"\xff" * 20])],
+    "text, cuts crowded behind a long prefix": [told(b"a", b"z", TEXT), told(b"user:", b"user;", TEXT)],
+    "cuts that only differ beyond a word": [told(b"", b"", [FAR + bytes([byte]) for byte in range(0, 250, 7)])],
+    "cuts that end in zero bytes": [
+        told(b"k", b"l", [b"k\x00", b"k\x00\x00", b"k\x01\x00", b"k\x01\x00\x00\x00\x00\x00\x00\x00"])
+    ],
+    "narrow ranges far behind": [even(FAR + b"a", FAR + b"b", 16), even(FAR + b"aaaaaaaaaa", FAR + b"aaaaaaaaab", 9)],
+    "even and uneven, few and many": [
+        even(b"a", b"c", 2),
+        told(b"", b"", TEXT),
+        even(b"", b"", 100),
+        told(b"q", b"", [b"r", FAR]),
+    ],
+}
+
+
+def near(division: Division) -> list[bytes]:
+    """Keys of the range: cuts, what is just below and above them, ends, and random ones."""
+    rng = np.random.default_rng(len(division))
+    found = [division.start, division.start + b"\x00", division.start + rng.bytes(12)]
+    for cut in division.cuts:
+        found += [cut, cut[:-1], cut + b"\x00", cut + rng.bytes(9), cut[:-1] + b"\x00" * 9, cut[:-1] + rng.bytes(2)]
+        found.append(cut[:-1] + bytes([max(cut[-1] - 1, 0)]) + b"\xff" * 9)
+    return [key for key in found if key >= division.start and (not division.end or key < division.end)]
+
+
+@pytest.mark.parametrize("divisions", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("some", [False, True])
+def test_every_key_is_where_a_bisection_of_its_own_cuts_puts_it(divisions: list[Division], some: bool) -> None:
+    """All keys of a batch, and some chosen from one."""
+    places = places_of(*divisions)
+    wanted = [(number, key) for number, division in enumerate(divisions) for key in near(division)]
+    np.random.default_rng(1).shuffle(np.array(wanted, object))
+    keys = packed([key for _, key in wanted])
+    chosen = np.arange(0, len(wanted), 2) if some else None
+    asked = wanted[::2] if some else wanted
+    numbers = np.array([number for number, _ in asked], np.int64)
+    slots = Cells.of(places).slots_of(numbers, keys, chosen)
+    truth = [places[number].slots[bisect_right(places[number].cuts, key)] for number, key in asked]
+    assert slots.tolist() == truth
+
+
+def test_a_key_of_no_range_is_still_in_a_slot_of_its_place() -> None:
+    """Above, below, empty; the slice is not specified, the place is."""
+    places = places_of(even(b"kkk", b"kkl", 16), told(b"k", b"l", [b"ka", b"kb", b"kc\x00" + FAR]))
+    strangers = [b"", b"a", b"\x00" * 12, b"z" * 12, b"\xff" * 40, b"kkl", b"kk"]
+    cells = Cells.of(places)
+    for number, place in enumerate(places):
+        slots = cells.slots_of(np.full(len(strangers), number), packed(strangers), None)
+        assert set(slots.tolist()) <= set(place.slots)
+
+
+def test_cells_are_few_however_the_cuts_lie() -> None:
+    """Four a cut at most: memory follows the number of cuts, not their distances."""
+    uneven = told(b"", b"", [b"\x00" * 7 + b"\x01", b"\x00" * 7 + b"\x02", b"\xff"])
+    for division in (uneven, even(b"", b"", 4096), even(b"a", b"b", 16), told(b"", b"", TEXT)):
+        assert len(Cells.of(places_of(division)).cuts) <= 4 * len(division.cuts)
