@@ -113,7 +113,12 @@ class _Secrets:
 @option("--seeds", type=ADDRESSES, default=None, help="Nodes that know the others, HOST:PORT, separated by commas.")
 @option("--timeout", type=Duration(at_most_s=600), default="2s", help="How long one node may take to answer.")
 @option("--max-message", type=SIZE, default="64MiB", help="Cap on one node's answer; one byte more is not used.")
-@option("--max-total", type=SIZE, default="512MiB", help="What all answers of one request may hold together.")
+@option(
+    "--max-total",
+    type=SIZE,
+    default="512MiB",
+    help="All answers of one request together; a cell counts as a byte at least.",
+)
 @option("--remember", type=Size(at_least=0), default="128MiB", help="Memory for columns that are closed; 0 = off.")
 @option("--max-peers", type=click.IntRange(1), default=256, help="How many nodes are asked at the same moment.")
 @option("--max-fanouts", type=click.IntRange(1), default=32, help="Different questions to the nodes at once.")

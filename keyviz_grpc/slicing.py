@@ -18,6 +18,9 @@ StartOver = Callable[[], None]
 PROBES_MS = (120_000, 1_200_000, 12_000_000)
 """How far back to look for a first column of a peer of which nothing is known but that its answer is over the cap."""
 
+SHORTER_MS = (15_000, 2_000)
+"""How far back when even the first of these is over the cap."""
+
 USUAL_COLUMNS = 1440
 """How many columns a peer is taken to hold that does not say how old its oldest is."""
 
@@ -149,7 +152,7 @@ class _Memory:
                 sparse = 2 * len(reply.result.matrix.columns) < self.sizes[query.series].columns_within(self.cap_bytes)
                 stretch = 4 * stretch if sparse else 1
                 continue
-            halves = _halves(window, self.step_ms, self.now_unix_ms())
+            halves = self._halves(window)
             if not reply.over_cap or len(halves) == 1:
                 return reply.result
             rest = [*halves, *later, *rest[1:]]
@@ -197,17 +200,37 @@ class _Memory:
 
     async def _probe(self, query: MatrixQuery, once: Once) -> bool:
         """Learns from the newest columns alone; whether that worked."""
-        end = query.window.to_unix_ms
+        too_much = False
         for back_ms in PROBES_MS:
-            start = max(1, (end or self.now_unix_ms()) - back_ms, query.window.from_unix_ms)
-            probe = replace(query, window=Window(start, end))
-            reply = await once(probe)
-            self._learn(probe, reply)
+            reply = await self._newest(query, once, back_ms)
+            too_much = reply.over_cap
+            if self._told_columns(reply):
+                return True
             if isinstance(reply.result, Outcome):
-                return False
-            if len(reply.result.matrix.columns) and self.step_ms:
+                break
+        for back_ms in SHORTER_MS if too_much else ():
+            if self._told_columns(await self._newest(query, once, back_ms)):
                 return True
         return False
+
+    async def _newest(self, query: MatrixQuery, once: Once, back_ms: int) -> Reply:
+        end = query.window.to_unix_ms
+        start = max(1, (end or self.now_unix_ms()) - back_ms, query.window.from_unix_ms)
+        probe = replace(query, window=Window(start, end))
+        reply = await once(probe)
+        self._learn(probe, reply)
+        return reply
+
+    def _told_columns(self, reply: Reply) -> bool:
+        return isinstance(reply.result, Answer) and len(reply.result.matrix.columns) > 0 and self.step_ms > 0
+
+    def _halves(self, window: Window) -> list[Window]:
+        """The window cut in the middle of where columns can be, or itself where there is one at most."""
+        start, end = self._span(window)
+        if end - start < 2 * max(1, self.step_ms):
+            return [window]
+        middle = start + (end - start) // 2
+        return [Window(window.from_unix_ms, middle), Window(middle, window.to_unix_ms)]
 
     def _learn(self, query: MatrixQuery, reply: Reply) -> None:
         answer = reply.result
@@ -218,12 +241,3 @@ class _Memory:
         self.oldest_unix_ms = answer.oldest_unix_ms
         if len(columns) and reply.size_bytes:
             self.sizes.setdefault(query.series, Sizes()).learn(len(columns), reply.size_bytes)
-
-
-def _halves(window: Window, step_ms: int, now_unix_ms: int) -> list[Window]:
-    """The window cut in the middle, or itself where it has no beginning or holds one column at most."""
-    start, end = window.from_unix_ms, window.to_unix_ms or now_unix_ms
-    if not start or end - start < 2 * max(1, step_ms):
-        return [window]
-    middle = start + (end - start) // 2
-    return [Window(start, middle), Window(middle, window.to_unix_ms)]

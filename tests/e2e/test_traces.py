@@ -38,6 +38,26 @@ async def collector() -> AsyncIterator[tuple[str, list[Any]]]:
         await server.stop(None)
 
 
+async def test_what_nodes_do_for_a_request_is_part_of_its_trace(processes: Processes) -> None:
+    """Served under the gateway's span for that peer; reading and encoding under that, on each of two nodes."""
+    async with collector() as (address, spans):
+        otlp = ("--otlp", f"http://{address}")
+        nodes = [await processes.node("--workload", "demo", "--step", "1s", "--history", "10s", *otlp) for _ in "ab"]
+        gateway = await processes.gateway([node.ready["grpc"] for node in nodes], *otlp)
+        await ask(gateway)
+        for process in (gateway, *nodes):
+            process.ask_to_end()
+            await asyncio.wait_for(process.wait(), 15)
+    by_id = {span.span_id: span for span in spans}
+    served = [span for span in spans if span.name == "keyviz.serve" and span.parent_span_id in by_id]
+    assert [by_id[span.parent_span_id].name for span in served] == ["keyviz.peer"] * 2
+    assert len({span.parent_span_id for span in served}) == 2
+    for span in served:
+        below = sorted(one.name for one in spans if one.parent_span_id == span.span_id)
+        assert below == ["keyviz.encode", "keyviz.read"]
+    assert len({span.trace_id for span in served}) == 1
+
+
 async def test_a_request_is_one_trace(processes: Processes) -> None:
     """Matrix over fan-out over each peer, then merge, then encode; what is left is sent when the gateway ends."""
     async with collector() as (address, spans):

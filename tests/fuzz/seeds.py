@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import encode_answer, encode_overview, encode_query
+from keyviz_grpc.codec import encode_answer, encode_hot_keys, encode_hot_keys_query, encode_overview, encode_query
+from keyviz_grpc.hotkeys import HotKey, HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series, Window
-from keyviz_grpc.outcome import GroupLeader, Member, Overview
+from keyviz_grpc.outcome import GroupLeader, Member, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from tests.fuzz.targets import COLUMNAR, NOW_MS, ROWS, SERIES
@@ -47,6 +48,34 @@ def _overviews() -> Iterator[bytes]:
     yield encode_overview(told).SerializeToString()
 
 
+def _hot_keys() -> Iterator[bytes]:
+    for rate, leaves in ((1, 1), (16, 1), (4, 3)):
+        keys = tuple(HotKey(b"key-%d" % n, rate * (9 - n), rate * (8 - n), rate * 9, rate) for n in range(4))
+        outcomes = tuple(Outcome(f"n{n}:1", node_id=f"n{n}", incarnation=1, step_ms=1000) for n in range(leaves))
+        answer = HotKeysAnswer(
+            keys,
+            outcomes,
+            sample_rate=rate,
+            sampled_n=40,
+            sketch_error=2 * rate,
+            snapshot_at_unix_ms=2000,
+            oldest_unix_ms=1000,
+            newest_unix_ms=2000,
+            observed=True,
+            slices=2,
+            step_ms=1000,
+            node_id="n0",
+            incarnation=1,
+            merged=leaves > 1,
+        )
+        yield encode_hot_keys(answer).SerializeToString()
+
+
+def _hot_keys_queries() -> Iterator[bytes]:
+    full = HotKeysQuery(7, "hot", Series.READS, Window(1, 9), 3, 20, via=("a",), node_id="n", exclude=(("n", 1),))
+    yield encode_hot_keys_query(full).SerializeToString()
+
+
 def _traces() -> Iterator[bytes]:
     yield b"time_s,op,key,value_bytes\n0,read,0x00ff,1\n1.5,write,k,2\n"
     yield b'time_s,op,key,value_bytes\n0,read,"a,""b",8589934591\n'
@@ -59,7 +88,7 @@ def _leaderships() -> Iterator[bytes]:
 
 def _https() -> Iterator[bytes]:
     yield (
-        b"series=reads&from_unix_ms=1&to_unix_ms=9&rows=5&node=n&identity=0&bucket_id=route:1&column_unix_ms=5\n"
+        b"series=reads&from_unix_ms=1&to_unix_ms=9&rows=5&node=n&identity=0&bucket_id=route:1&column_unix_ms=5&route_id=7&top=3\n"
         b'admin_session=x; a="b\\"c"\n10.0.0.1, 127.0.0.2\nhttps\nbr;q=0.5, *;q=0\nabc'
     )
 
@@ -69,6 +98,8 @@ SEEDS: Final[dict[str, Callable[[], Iterator[bytes]]]] = {
     "built": lambda: (bytes(range(number, number + 200)) for number in range(0, 56, 7)),
     "query": _queries,
     "overview": _overviews,
+    "hot_keys": _hot_keys,
+    "hot_keys_query": _hot_keys_queries,
     "trace": _traces,
     "leadership": _leaderships,
     "http": _https,

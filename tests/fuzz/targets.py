@@ -19,11 +19,26 @@ from starlette.requests import Request
 from gateway import encodings
 from gateway.clients import client_of
 from gateway.gate import _cookies
+from gateway.hot_keys import read_hot_keys_request, render_hot_keys
 from gateway.params import read_cell_request, read_matrix_request
 from gateway.render import MatrixRenderer
 from gateway.settings import parse_networks
-from keyviz_grpc.codec import decode_answer, decode_overview, decode_query, encode_answer, encode_overview, encode_query
+from keyviz_grpc.codec import (
+    decode_answer,
+    decode_hot_keys,
+    decode_hot_keys_query,
+    decode_overview,
+    decode_query,
+    encode_answer,
+    encode_hot_keys,
+    encode_hot_keys_query,
+    encode_overview,
+    encode_query,
+)
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer, TooLarge, TraceError
+from keyviz_grpc.hotkeys import HotKeysQuery
+from keyviz_grpc.hotkeys.answer import top_of
+from keyviz_grpc.hotkeys.merge import merge_hot_keys
 from keyviz_grpc.merge import fold, merge
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Outcome
@@ -138,6 +153,38 @@ def overview(data: bytes) -> None:
         raise AssertionError(f"{decoded} became {back}")
 
 
+def hot_keys(data: bytes) -> None:
+    """A peer's hot keys: refused, or kept, and merged with themselves and written without trouble."""
+    try:
+        decoded = decode_hot_keys(pb.GetHotKeysResponse.FromString(data), outcome=Outcome("peer:1"))
+    except (DecodeError, MalformedAnswer):
+        return
+    asked = HotKeysQuery(1)
+    merged = merge_hot_keys([decoded, decoded], query=asked, now_unix_ms=NOW_MS, node_id="gw", incarnation=1)
+    counts = [key.count for key in merged.keys]
+    if counts != sorted(counts, reverse=True):
+        raise AssertionError(f"out of order: {counts}")
+    orjson.loads(render_hot_keys(top_of(merged, 20), asked))
+    for one in (decoded, merged):
+        again = encode_hot_keys(one, bounds=False).SerializeToString()
+        back = decode_hot_keys(pb.GetHotKeysResponse.FromString(again), outcome=Outcome("peer:1"))
+        if one is decoded and back != decoded:
+            raise AssertionError(f"{decoded} became {back}")
+
+
+def hot_keys_query(data: bytes) -> None:
+    """A caller's request for hot keys: refused by field, or kept."""
+    try:
+        decoded = decode_hot_keys_query(pb.GetHotKeysRequest.FromString(data))
+    except (DecodeError, InvalidRequest) as refused:
+        if len(str(refused)) > 1000 or not str(refused).isprintable():
+            raise AssertionError(f"not fit to send back: {str(refused)!r}") from refused
+        return
+    back = decode_hot_keys_query(encode_hot_keys_query(decoded))
+    if back != decoded:
+        raise AssertionError(f"{decoded} became {back}")
+
+
 def _in_file(data: bytes, read: Callable[[Path], object]) -> None:
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - memory, thousands of times
     with tempfile.NamedTemporaryFile(dir=folder) as file:
@@ -165,7 +212,7 @@ def leadership(data: bytes) -> None:
 def http(data: bytes) -> None:
     """Query string, then lines of headers, as a client may send them."""
     line, *lines = data.split(b"\n")
-    for read in (read_matrix_request, read_cell_request):
+    for read in (read_matrix_request, read_cell_request, read_hot_keys_request):
         with contextlib.suppress(InvalidRequest):
             read(QueryParams(line))
     names = (b"cookie", b"x-forwarded-for", b"x-forwarded-proto", b"accept-encoding", b"x-request-id")
@@ -187,6 +234,8 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "answer": lambda data: answer(data or b"\0"),
     "query": query,
     "overview": overview,
+    "hot_keys": hot_keys,
+    "hot_keys_query": hot_keys_query,
     "trace": trace,
     "leadership": leadership,
     "http": http,

@@ -14,11 +14,13 @@ from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.cli.options import parse_address
+from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Answer, Member, Overview
 from keyviz_grpc.peers import DnsPeers, DnsServerResolver, FilePeers, SeedPeers, StaticPeers
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.server import ServerSettings, serve_node
 from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes
 from tests.integration.wire import wire
 
@@ -153,6 +155,20 @@ async def test_one_node_under_many_names_counts_once(house: Guarded) -> None:
     duplicates = [[w["code"] for w in node["warnings"]].count("duplicate_node") for node in nodes]
     assert duplicates == [0, 1, 1]
     assert [row["values"] for row in body["rows"]] == [row["values"] for row in single["rows"]]
+
+
+async def test_a_node_on_every_address_is_one_node() -> None:
+    """Bound to the wildcard, and listed by two of the addresses that it has and by a name."""
+    settings = ServerSettings(insecure=True)
+    async with await serve_node(Prepared(ANSWERS[0]), listen="0.0.0.0:0", settings=settings) as node:
+        port = node.address.rpartition(":")[2]
+        names = [f"127.0.0.2:{port}", f"127.0.0.1:{port}", f"localhost:{port}"]
+        aggregator = Aggregator(StaticPeers(names, ClientShared()), settings=FanoutSettings(), node_id="agg")
+        answer = await aggregator.matrix(MatrixQuery(), Deadline.after(10))
+        await aggregator.close()
+    assert [outcome.contributes for outcome in answer.outcomes] == [True, False, False]
+    assert answer.matrix.values.sum() == ANSWERS[0].matrix.values.sum()
+    assert "counted once, as 127.0.0.2" in answer.outcomes[2].warnings[-1].detail
 
 
 async def test_a_local_node_is_first_and_its_own_address_counts_once(house: Guarded) -> None:
