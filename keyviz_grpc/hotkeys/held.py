@@ -34,6 +34,9 @@ class HeldWindows:
         self._windows: dict[int, ClosedWindow] = {}
         self.taken_bytes = 0
 
+    def __len__(self) -> int:
+        return len(self._stamps)
+
     @property
     def oldest_unix_ms(self) -> int:
         """Stamp of the oldest window, 0 when there is none."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -14,19 +14,16 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.held import ClosedWindow, HeldWindows
+from keyviz_grpc.hotkeys.lives import KeyRange, Lives
+from keyviz_grpc.hotkeys.operations import Kind, Noted, Operation, Operations
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.hotkeys.settings import HotKeysSettings
+from keyviz_grpc.hotkeys.stats import HotKeysStats, Totals
 from keyviz_grpc.hotkeys.summary import Sum
 from keyviz_grpc.hotkeys.window import Bucket, OpenSketches, SketchMemory
 from keyviz_grpc.model import Series
 
-Operation: TypeAlias = tuple[int, str, bool, bytes]
-"""(route id, label, whether it is a write, key)"""
-
 Note: TypeAlias = Callable[[int, str, bool, bytes], None]
-
-
-KeyRange: TypeAlias = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class _Batch:
     """Operations of the window of that stamp."""
 
     stamp: int
-    operations: Sequence[Operation]
+    operations: Operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +39,8 @@ class _Missing:
     """Operations of the window of that stamp of which no key is taken."""
 
     stamp: int
-    dropped: dict[Bucket, int]
-    skipped: dict[Bucket, int]
+    dropped: Mapping[Kind, int]
+    skipped: Mapping[Kind, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +51,20 @@ class _Close:
 
 
 @dataclass(frozen=True, slots=True)
-class _Restart:
-    """From here on these route ids mean other ranges."""
+class _Routes:
+    """From here on these routes are gone, and then these have these ranges."""
 
-    route_ids: tuple[int, ...]
+    removed: tuple[int, ...]
+    added: Mapping[int, KeyRange]
 
 
 class HotKeyRecorder:
     """Sketches of every open window, and the closed windows that are held; see docs/hotkeys.md.
 
-    `note` is for the hot path, from any thread: it appends to a list. `claim`, `note_many`, `close_window` and
-    `restart` are called in the order of events, under the caller's lock; they only queue. `tick` takes in what is
-    queued: a thread calls it regularly, and so does every question. What does not fit into the queue is dropped and
-    counted; nothing waits.
+    `note` is for the hot path, from any thread: it appends to a list. `claim`, `note_many`, `skip_many`,
+    `close_window` and `change_routes` are called in the order of events, under the caller's lock; they only queue.
+    `tick` takes in what is queued: a thread calls it regularly, and so does every question. What does not fit into the
+    queue is dropped and counted; nothing waits.
     """
 
     def __init__(self, settings: HotKeysSettings) -> None:
@@ -74,14 +72,15 @@ class HotKeyRecorder:
         self._lock = threading.Lock()  # windows, sketches
         self._counting = threading.Lock()  # what was dropped and skipped, never held for long
         self._buffer: list[Operation] = []
-        self._queue: deque[_Batch | _Missing | _Close | _Restart] = deque()
+        self._queue: deque[_Batch | _Missing | _Close | _Routes] = deque()
         self._queued = 0
-        self._dropped: Counter[Bucket] = Counter()
-        self._skipped: Counter[Bucket] = Counter()
+        self._dropped: Counter[Kind] = Counter()
+        self._skipped: Counter[Kind] = Counter()
+        self._totals = Totals()
         self._memory = SketchMemory(settings.memory_bytes // 2)
         self._open: dict[int, OpenSketches] = {}
         self._held = HeldWindows(limit=settings.windows, limit_bytes=settings.memory_bytes // 2)
-        self._lives: dict[int, int] = {}
+        self._lives = Lives()
         self._dice = np.random.default_rng()
         self.note: Note = self._make_note()
 
@@ -106,9 +105,9 @@ class HotKeyRecorder:
 
         return note if one_in == 1 else note_some
 
-    def _count(self, counts: Counter[Bucket], route_id: int, label: str, write: bool) -> None:
+    def _count(self, counts: Counter[Kind], route_id: int, label: str, write: bool) -> None:
         with self._counting:
-            counts[Bucket(route_id, label, write)] += 1
+            counts[route_id, label, write] += 1
 
     def choose(self, size: int) -> NDArray[np.int64] | None:
         """Which of so many operations are looked at, ascending; None = all. `note_many` takes all that it gets."""
@@ -116,24 +115,21 @@ class HotKeyRecorder:
             return None
         return np.flatnonzero(self._dice.random(size) * self.settings.sample_one_in < 1.0)
 
-    def note_many(self, stamp: int, operations: Iterable[Operation], *, wait: bool) -> None:
-        """Chosen operations of the window of that stamp. wait: rather than drop any, take in all here and now."""
-        batch: list[Operation] = []
-        skipped: Counter[Bucket] = Counter()
-        longest = self.settings.max_key_bytes
-        for operation in operations:
-            if len(operation[3]) > longest:
-                skipped[Bucket(*operation[:3])] += 1
-            else:
-                batch.append(operation)
-        if skipped:
-            self._queue.append(_Missing(stamp, {}, skipped))
-        if wait and self._queued + len(batch) > self.settings.max_pending:
+    def note_many(self, stamp: int, operations: Operations, *, wait: bool) -> None:
+        """Chosen operations of the window of that stamp, none with too long a key.
+
+        wait: rather than drop any, take in all here and now.
+        """
+        if wait and self._queued + len(operations) > self.settings.max_pending:
             self.tick()
             with self._lock:
-                self._take(stamp, batch)
+                self._take(stamp, operations)
             return
-        self._enqueue(stamp, batch)
+        self._enqueue(stamp, operations)
+
+    def skip_many(self, stamp: int, counts: Mapping[Kind, int]) -> None:
+        """Chosen operations of the window of that stamp whose keys are too long."""
+        self._queue.append(_Missing(stamp, {}, counts))
 
     def claim(self, stamp: int) -> None:
         """States that whatever was noted until now belongs to the window of that stamp."""
@@ -141,18 +137,17 @@ class HotKeyRecorder:
         if size:
             taken = self._buffer[:size]
             del self._buffer[:size]
-            self._enqueue(stamp, taken)
+            self._enqueue(stamp, Noted(taken))
         self._attribute(stamp)
 
-    def _enqueue(self, stamp: int, operations: list[Operation]) -> None:
+    def _enqueue(self, stamp: int, operations: Operations) -> None:
         with self._counting:
             room = max(0, self.settings.max_pending - self._queued)
             self._queued += min(room, len(operations))
         if len(operations) > room:
-            dropped = Counter(Bucket(*operation[:3]) for operation in operations[room:])
-            self._queue.append(_Missing(stamp, dropped, {}))
-            del operations[room:]
-        if operations:
+            operations, late = operations.split(room)
+            self._queue.append(_Missing(stamp, late.counts(), {}))
+        if len(operations):
             self._queue.append(_Batch(stamp, operations))
 
     def _attribute(self, stamp: int) -> None:
@@ -169,9 +164,12 @@ class HotKeyRecorder:
         """The window is over; idle ones too."""
         self._queue.append(_Close(stamp))
 
-    def restart(self, route_ids: Iterable[int]) -> None:
-        """From here on these routes have other ranges: what was recorded before is not theirs any more."""
-        self._queue.append(_Restart(tuple(route_ids)))
+    def change_routes(self, removed: Iterable[int], added: Mapping[int, KeyRange]) -> None:
+        """From here on these routes are gone, and then these have these ranges.
+
+        What was recorded of a route that comes to mean another range is not its own any more.
+        """
+        self._queue.append(_Routes(tuple(removed), added))
 
     # --- taking them in
 
@@ -189,39 +187,41 @@ class HotKeyRecorder:
                 elif isinstance(event, _Close):
                     self._close(event.stamp)
                 else:
-                    for route_id in event.route_ids:
-                        self._lives[route_id] = self._lives.get(route_id, 0) + 1
+                    self._change(event)
 
     def _window(self, stamp: int) -> OpenSketches:
         window = self._open.get(stamp)
         if window is None:
-            window = self._open[stamp] = OpenSketches(self.settings.counters, self._memory)
+            window = self._open[stamp] = OpenSketches(self.settings.counters, self._memory, self._totals)
         return window
 
-    def _take(self, stamp: int, operations: Iterable[Operation]) -> None:
-        grouped: dict[tuple[int, str, bool], list[bytes]] = {}
-        for route_id, label, write, key in operations:
-            bucket = (route_id, label, write)
-            if bucket in grouped:
-                grouped[bucket].append(key)
-            else:
-                grouped[bucket] = [key]
-        self._window(stamp).take({self._bucket(*bucket): keys for bucket, keys in grouped.items()})
+    def _take(self, stamp: int, operations: Operations) -> None:
+        groups = operations.groups()
+        self._window(stamp).take({self._bucket(kind, stamp): keys for kind, keys in groups.items()})
 
     def _miss(self, event: _Missing) -> None:
         window = self._window(event.stamp)
-        for bucket, times in event.dropped.items():
-            window.miss(self._bucket(*bucket[:3]), times)
-        for bucket, times in event.skipped.items():
-            window.skip(self._bucket(*bucket[:3]), times)
+        for kind, times in event.dropped.items():
+            window.miss(self._bucket(kind, event.stamp), times)
+        for kind, times in event.skipped.items():
+            window.skip(self._bucket(kind, event.stamp), times)
 
-    def _bucket(self, route_id: int, label: str, write: bool) -> Bucket:
-        return Bucket(route_id, label, write, self._lives.get(route_id, 0))
+    def _bucket(self, kind: Kind, stamp: int) -> Bucket:
+        return Bucket(*kind, self._lives.seen(kind[0], stamp))
+
+    def _change(self, event: _Routes) -> None:
+        newest = max(self._open, default=0)
+        newest = max(newest, self._held.newest_unix_ms)
+        for route_id in event.removed:
+            self._lives.end(route_id, newest_unix_ms=newest)
+        for route_id, key_range in event.added.items():
+            self._lives.begin(route_id, key_range, newest_unix_ms=newest)
 
     def _close(self, stamp: int) -> None:
         window = self._open.pop(stamp, None)
         closed = {} if window is None else window.close()
         self._held.put(stamp, ClosedWindow(closed, 0 if window is None else window.lost))
+        self._lives.forget(min([self._held.oldest_unix_ms, *self._open]))
 
     # --- answering
 
@@ -234,7 +234,8 @@ class HotKeyRecorder:
         with self._lock:
             every = self._held.between(0, 0)
             inside = self._held.between(query.window.from_unix_ms, query.window.to_unix_ms)
-            bucket = self._bucket(query.route_id, query.label, query.series is Series.WRITES)
+            life = self._lives.now(query.route_id)
+        bucket = Bucket(query.route_id, query.label, query.series is Series.WRITES, life)
         scale = self.settings.sample_one_in
         total = Sum.of(window.buckets[bucket] for _, window in inside if bucket in window.buckets)
         # Operations of buckets that were not told apart may have been this one's.
@@ -258,6 +259,22 @@ class HotKeyRecorder:
             observed=any(bucket in window.buckets for _, window in every),
         )
         return finished(whole, found, most=MAX_CANDIDATES)
+
+    def stats(self) -> HotKeysStats:
+        """How it is doing, for metrics. From any thread, without waiting for one that takes operations in."""
+        half = self.settings.memory_bytes // 2
+        return HotKeysStats(
+            **asdict(self._totals),
+            pending=len(self._buffer) + self._queued,
+            pending_limit=self.settings.max_pending,
+            buckets=self._memory.buckets,
+            sketches=self._memory.sketches,
+            open_bytes=self._memory.taken_bytes,
+            closed_bytes=self._held.taken_bytes,
+            half_bytes=half,
+            windows=len(self._held),
+            windows_limit=self.settings.windows,
+        )
 
 
 def _inside(key: bytes, start: bytes, end: bytes) -> bool:

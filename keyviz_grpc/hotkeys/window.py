@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from keyviz_grpc.hotkeys.sketch import KeySketch
+from keyviz_grpc.hotkeys.stats import Totals
 from keyviz_grpc.hotkeys.summary import Summary
 
 HOTTER: Final = 2
@@ -27,11 +28,13 @@ class Bucket(NamedTuple):
 
 
 class SketchMemory:
-    """The bytes that all sketches of open windows may take together."""
+    """What all open windows have together: bytes of sketches, which are limited, buckets, and sketches."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.taken_bytes = 0
+        self.buckets = 0
+        self.sketches = 0
 
     def take(self, size: int) -> bool:
         """Whether so many bytes more fit; if so they are taken."""
@@ -56,8 +59,10 @@ class _Entry:
         """Memory that its sketch has taken."""
         return 0 if self.sketch is None else self.sketch.reserved_bytes
 
-    def lose(self) -> None:
+    def lose(self, memory: SketchMemory) -> None:
         """Its sketch is gone, and with it what is known of the operations in it."""
+        memory.taken_bytes -= self.reserved_bytes
+        memory.sketches -= 1
         self.sketch = None
         self.missed += self.taken
         self.taken = 0
@@ -71,8 +76,8 @@ class OpenSketches:
     and what they had counts as missed.
     """
 
-    def __init__(self, counters: int, memory: SketchMemory) -> None:
-        self._counters, self._memory = counters, memory
+    def __init__(self, counters: int, memory: SketchMemory, totals: Totals) -> None:
+        self._counters, self._memory, self._totals = counters, memory, totals
         self._entries: dict[Bucket, _Entry] = {}
         self.lost = 0
 
@@ -83,20 +88,24 @@ class OpenSketches:
             entry = self._entry(bucket)
             if entry is None:
                 self.lost += len(keys)
+                self._totals.no_memory += len(keys)
             else:
                 entry.seen += len(keys)
                 batches.append((-entry.seen, len(batches), entry, keys))
-        cold = _Cold(self._entries.values(), self._memory)
+        cold = _Cold(self._entries.values(), self._memory, self._totals)
         for _, _, entry, keys in sorted(batches):
             sketch = self._with_room(entry, keys, cold)
             if sketch is not None:
                 sketch.add(keys)
                 entry.taken += len(keys)
+                self._totals.taken += len(keys)
             else:
                 entry.missed += len(keys)
+                self._totals.no_memory += len(keys)
 
     def miss(self, bucket: Bucket, times: int) -> None:
         """Counts operations whose keys were dropped."""
+        self._totals.dropped += times
         entry = self._entry(bucket)
         if entry is None:
             self.lost += times
@@ -106,6 +115,7 @@ class OpenSketches:
 
     def skip(self, bucket: Bucket, times: int) -> None:
         """Counts operations whose keys are too long."""
+        self._totals.skipped += times
         entry = self._entry(bucket)
         if entry is not None:
             entry.skipped += times
@@ -114,7 +124,9 @@ class OpenSketches:
         """What it knows of each bucket; the memory of its sketches is free afterwards."""
         closed = {bucket: _summary(entry) for bucket, entry in self._entries.items()}
         for entry in self._entries.values():
-            self._memory.taken_bytes -= entry.reserved_bytes
+            if entry.sketch is not None:
+                entry.lose(self._memory)
+        self._memory.buckets -= len(self._entries)
         self._entries = {}
         return closed
 
@@ -122,6 +134,7 @@ class OpenSketches:
         entry = self._entries.get(bucket)
         if entry is None and len(self._entries) < MAX_BUCKETS:
             entry = self._entries[bucket] = _Entry()
+            self._memory.buckets += 1
         return entry
 
     def _with_room(self, entry: _Entry, keys: Sequence[bytes], cold: _Cold) -> KeySketch | None:
@@ -131,6 +144,7 @@ class OpenSketches:
         if more > 0 and not self._memory.take(more) and not (cold.give_way(entry, more) and self._memory.take(more)):
             return None
         sketch.granted(max(0, more), most, longest)
+        self._memory.sketches += entry.sketch is None
         entry.sketch = sketch
         return sketch
 
@@ -141,8 +155,8 @@ class _Cold:
     `seen` of no entry changes meanwhile, and whoever asks comes in descending order of it.
     """
 
-    def __init__(self, entries: Iterable[_Entry], memory: SketchMemory) -> None:
-        self._entries, self._memory = entries, memory
+    def __init__(self, entries: Iterable[_Entry], memory: SketchMemory, totals: Totals) -> None:
+        self._entries, self._memory, self._totals = entries, memory, totals
         self._ordered: list[_Entry] | None = None
         self._given = 0
         self._refused = False
@@ -162,8 +176,8 @@ class _Cold:
             self._refused = True
             return False
         for entry in self._ordered[self._given : until]:
-            self._memory.taken_bytes -= entry.reserved_bytes
-            entry.lose()
+            entry.lose(self._memory)
+        self._totals.evicted += until - self._given
         self._given = until
         return True
 

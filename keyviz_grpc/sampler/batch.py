@@ -54,7 +54,7 @@ class KeyBytes:
 class Batch:
     """n operations: route_ids uint64[n], writes int64[n] (1 = write), sizes uint64[n] (key + value bytes).
 
-    kept: int64[n], the numbers in `keys` of its operations, None for all.
+    key_lengths: int64, of all `keys`. kept: int64[n], the numbers in `keys` of its operations, None for all.
     """
 
     route_ids: NDArray[np.uint64]
@@ -63,6 +63,7 @@ class Batch:
     labels: Sequence[str] | None
     at_unix_ms: NDArray[np.int64] | None
     keys: Sequence[bytes] | PackedKeys
+    key_lengths: NDArray[np.int64]
     kept: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -73,17 +74,17 @@ class Batch:
         kept = np.flatnonzero(np.random.default_rng().random(len(self)) * one_in < 1.0)
         labels = None if self.labels is None else [self.labels[number] for number in kept.tolist()]
         at = None if self.at_unix_ms is None else self.at_unix_ms[kept]
-        return Batch(self.route_ids[kept], self.writes[kept], self.sizes[kept], labels, at, self.keys, kept)
+        columns = (self.route_ids[kept], self.writes[kept], self.sizes[kept], labels, at)
+        return Batch(*columns, self.keys, self.key_lengths, kept)
 
     @property
     def key_bytes(self) -> KeyBytes:
         """The keys as bytes in one array; made anew at every call."""
-        keys, spare = self.keys, np.zeros(WORD_BYTES, np.uint8)
+        keys, lengths, spare = self.keys, self.key_lengths, np.zeros(WORD_BYTES, np.uint8)
         if isinstance(keys, PackedKeys):
-            data, lengths, starts = np.concatenate([keys.data, spare]), keys.lengths(), keys.offsets[:-1]
+            data, starts = np.concatenate([keys.data, spare]), keys.offsets[:-1]
         else:
             data = np.frombuffer(b"".join([*keys, spare.tobytes()]), np.uint8)
-            lengths = np.fromiter(map(len, keys), np.int64, len(keys))
             starts = np.cumsum(lengths) - lengths
         if self.kept is None:
             return KeyBytes(data, starts, lengths)
@@ -121,7 +122,7 @@ def batch_of(
     _refuse("value_sizes", values, (values < 0) | (values >= 1 << 33), "must be bytes, not negative, below 2^33")
     if at is not None:
         _refuse("at_unix_ms", at, at < 0, "must not be negative")
-    return Batch(ids, writes, (lengths + values).astype(np.uint64), labels, at, keys)
+    return Batch(ids, writes, (lengths + values).astype(np.uint64), labels, at, keys, lengths)
 
 
 def _lengths(keys: Sequence[bytes]) -> NDArray[np.int64]:

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
-from keyviz_grpc.hotkeys.recorder import HotKeyRecorder, KeyRange, Operation
+from keyviz_grpc.hotkeys.lives import KeyRange
+from keyviz_grpc.hotkeys.operations import Columns, KeyRun
+from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.sampler.batch import Batch
 from keyviz_grpc.sampler.drainer import Drainer
@@ -17,36 +19,34 @@ from keyviz_grpc.sampler.types import PackedKeys, Route
 
 
 class HotKeys:
-    """A recorder, the thread that works for it, and the ranges that routes had. The sampler calls it under its lock."""
+    """A recorder, and the thread that works for it. The sampler calls it under its lock."""
 
     def __init__(self, settings: HotKeysSettings, *, interval_s: float) -> None:
         self.recorder = HotKeyRecorder(settings)
         self.note = self.recorder.note
-        self._ranges: dict[int, KeyRange] = {}
         self._drainer = Drainer(self.recorder.tick, interval_s)
 
-    def registered(self, routes: Iterable[Route]) -> None:
-        """Routes have these ranges from now on; what was noted before was claimed before."""
-        changed = []
-        for route in routes:
-            own = (route.start, route.end)
-            if self._ranges.setdefault(route.route_id, own) != own:
-                self._ranges[route.route_id] = own
-                changed.append(route.route_id)
-        if changed:
-            self.recorder.restart(changed)
+    def changed(self, removed: Iterable[int], added: Iterable[Route]) -> None:
+        """Routes are gone, and then others have these ranges; what was noted before was claimed before."""
+        self.recorder.change_routes(removed, {route.route_id: (route.start, route.end) for route in added})
 
-    def note_batch(
-        self, batch: Batch, keys: Sequence[bytes] | PackedKeys, stamps: NDArray[np.int64] | int, *, wait: bool
-    ) -> None:
+    def note_batch(self, batch: Batch, stamps: NDArray[np.int64] | int, *, wait: bool) -> None:
         """A batch before it was sampled; stamps: of each operation's window, or of the window of all."""
         chosen = self.recorder.choose(len(batch))
         if isinstance(stamps, int):
-            self.recorder.note_many(stamps, _operations(batch, keys, chosen), wait=wait)
+            self._note(batch, stamps, chosen, wait=wait)
             return
         for stamp in np.unique(stamps).tolist():
             inside = np.flatnonzero(stamps == stamp) if chosen is None else chosen[stamps[chosen] == stamp]
-            self.recorder.note_many(stamp, _operations(batch, keys, inside), wait=wait)
+            self._note(batch, stamp, inside, wait=wait)
+
+    def _note(self, batch: Batch, stamp: int, chosen: NDArray[np.int64] | None, *, wait: bool) -> None:
+        too_long = batch.key_lengths > self.recorder.settings.max_key_bytes
+        if too_long.any():
+            numbers = np.arange(len(batch)) if chosen is None else chosen
+            skipped, chosen = numbers[too_long[numbers]], numbers[~too_long[numbers]]
+            self.recorder.skip_many(stamp, _columns(batch, skipped, [b""] * len(skipped)).counts())
+        self.recorder.note_many(stamp, _taken(batch, chosen), wait=wait)
 
     def answer(
         self, query: HotKeysQuery, slices: Sequence[KeyRange], outcome: Outcome, *, generated_at_unix_ms: int
@@ -76,17 +76,21 @@ def _signed(answer: HotKeysAnswer, outcome: Outcome, generated_at_unix_ms: int) 
     )
 
 
-def _operations(batch: Batch, keys: Sequence[bytes] | PackedKeys, chosen: NDArray[np.int64] | None) -> list[Operation]:
-    numbers = np.arange(len(batch)) if chosen is None else chosen
-    ids, writes = batch.route_ids[numbers].tolist(), (batch.writes[numbers] == 1).tolist()
-    wanted = numbers.tolist()
-    labels = [""] * len(wanted) if batch.labels is None else [batch.labels[number] for number in wanted]
-    return list(zip(ids, labels, writes, _keys(keys, numbers), strict=True))
-
-
-def _keys(keys: Sequence[bytes] | PackedKeys, numbers: NDArray[np.int64]) -> list[bytes]:
+def _taken(batch: Batch, chosen: NDArray[np.int64] | None) -> Columns:
+    """A copy of these operations, for whoever called may use the arrays again; None = all."""
+    keys = batch.keys
+    if chosen is None:
+        run = KeyRun(keys.data.tobytes(), keys.offsets.copy()) if isinstance(keys, PackedKeys) else list(keys)
+        labels = None if batch.labels is None else list(batch.labels)
+        return Columns(batch.route_ids.copy(), batch.writes == 1, labels, run)
     if not isinstance(keys, PackedKeys):
-        return [keys[number] for number in numbers.tolist()]
-    data = keys.data
-    starts, ends = keys.offsets[numbers].tolist(), keys.offsets[numbers + 1].tolist()
-    return [data[start:end].tobytes() for start, end in zip(starts, ends, strict=True)]
+        return _columns(batch, chosen, [keys[number] for number in chosen.tolist()])
+    lengths, data = batch.key_lengths[chosen], keys.data.data
+    starts, ends = keys.offsets[chosen].tolist(), keys.offsets[chosen + 1].tolist()
+    own = b"".join([data[start:end] for start, end in zip(starts, ends, strict=True)])
+    return _columns(batch, chosen, KeyRun(own, np.concatenate([[0], np.cumsum(lengths)])))
+
+
+def _columns(batch: Batch, chosen: NDArray[np.int64], keys: list[bytes] | KeyRun) -> Columns:
+    labels = None if batch.labels is None else [batch.labels[number] for number in chosen.tolist()]
+    return Columns(batch.route_ids[chosen], batch.writes[chosen] == 1, labels, keys)

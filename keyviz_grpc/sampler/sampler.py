@@ -186,7 +186,7 @@ class Sampler:
             if self._hot is not None:
                 at = whole.at_unix_ms
                 stamps = self._windows.stamp_now if at is None else self._windows.stamps_of(at)
-                self._hot.note_batch(whole, keys, stamps, wait=at is not None)
+                self._hot.note_batch(whole, stamps, wait=at is not None)
             if batch.at_unix_ms is None:
                 kinds = slots * 2 + batch.writes
                 self._intake.count(self._windows.current, kinds, batch.sizes, size=len(self._slots))
@@ -228,10 +228,10 @@ class Sampler:
         with self._lock:
             self._settle()
             self._recycle()
-            added = list(add)
-            moved = self._buckets.change(remove, added)
+            removed, added = list(remove), list(add)
+            moved = self._buckets.change(removed, added)
             if self._hot is not None:
-                self._hot.registered(added)
+                self._hot.changed(removed, added)
             self._reads.clear()
             self._writes.clear()
             self._leadership.moved(moved)
@@ -391,6 +391,7 @@ class Sampler:
                 buckets=len(self._slots),
                 oldest_unix_ms=self._ring.oldest_unix_ms,
                 newest_unix_ms=self._ring.newest_unix_ms,
+                hot_keys=None if self._hot is None else self._hot.recorder.stats(),
             )
 
 

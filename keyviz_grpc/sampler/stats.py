@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keyviz_grpc.hotkeys.stats import HotKeysStats
+
 
 @dataclass(frozen=True, slots=True)
 class SamplerStats:
@@ -13,6 +15,7 @@ class SamplerStats:
     windows_open: that still take operations in (more than one only after the clock went back). columns: closed
     windows held, of at most columns_limit. routes: registered; buckets: counted apart, aggregates and labels included.
     newest_unix_ms, oldest_unix_ms: stamps of the outermost columns held, 0 when there is none.
+    hot_keys: of their recorder, None where they are off.
     """
 
     reads: int
@@ -26,3 +29,4 @@ class SamplerStats:
     buckets: int
     oldest_unix_ms: int
     newest_unix_ms: int
+    hot_keys: HotKeysStats | None = None

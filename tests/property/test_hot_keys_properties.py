@@ -15,6 +15,7 @@ from keyviz_grpc.errors import FailureKind, MalformedAnswer
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.hotkeys.confidence import CONFIDENCE, interval
 from keyviz_grpc.hotkeys.merge import merge_hot_keys
+from keyviz_grpc.hotkeys.operations import Noted
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -196,7 +197,7 @@ def test_the_recorder_samples_one_in_n_on_both_ways_in() -> None:
         made.claim(1000)
         chosen = made.choose(500)
         assert chosen is not None
-        made.note_many(1000, [(1, "", True, b"k")] * len(chosen), wait=False)
+        made.note_many(1000, Noted([(1, "", True, b"k")] * len(chosen)), wait=False)
         made.close_window(1000)
         answer = made.answer(QUERY, None)
         assert 20 < answer.sampled_n < 120

@@ -10,6 +10,7 @@ import pytest
 from keyviz_grpc.errors import InvalidRequest, NoSnapshot, OutOfSnapshotWindow, SettingError
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, check_asked, top_of
+from keyviz_grpc.hotkeys.operations import Noted
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
 from keyviz_grpc.model import Series, Window
 
@@ -106,7 +107,8 @@ def test_long_keys_are_counted_and_never_cut() -> None:
     """One byte more than the limit is skipped, whichever way it comes; the answer is degraded."""
     made = recorder(max_key_bytes=8)
     fill(made, W1, {b"x" * 8: 1, b"x" * 9: 2})
-    made.note_many(W2, [(1, "", True, b"y" * 9), (1, "", True, b"y" * 8)], wait=False)
+    made.skip_many(W2, {(1, "", True): 1})
+    made.note_many(W2, Noted([(1, "", True, b"y" * 8)]), wait=False)
     made.close_window(W2)
     answer = ask(made)
     assert counts(answer) == {b"x" * 8: 1, b"y" * 8: 1}
@@ -128,7 +130,7 @@ def test_what_does_not_fit_the_buffer_is_dropped_counted_and_widens_upper_bounds
 def test_a_batch_that_may_wait_is_never_dropped() -> None:
     """Replays take in more at once than may be pending."""
     made = recorder(max_pending=4)
-    made.note_many(W1, [(1, "", True, b"%d" % (number % 10)) for number in range(1000)], wait=True)
+    made.note_many(W1, Noted([(1, "", True, b"%d" % (number % 10)) for number in range(1000)]), wait=True)
     made.close_window(W1)
     assert (ask(made).sampled_n, ask(made).dropped_samples) == (1000, 0)
 
@@ -136,7 +138,7 @@ def test_a_batch_that_may_wait_is_never_dropped() -> None:
 def test_one_that_may_not_wait_is_dropped_beyond_the_bound() -> None:
     """A batch of a store."""
     made = recorder(max_pending=4)
-    made.note_many(W1, [(1, "", True, b"k")] * 10, wait=False)
+    made.note_many(W1, Noted([(1, "", True, b"k")] * 10), wait=False)
     made.close_window(W1)
     assert (ask(made).sampled_n, ask(made).dropped_samples) == (4, 6)
 
@@ -144,10 +146,11 @@ def test_one_that_may_not_wait_is_dropped_beyond_the_bound() -> None:
 def test_a_route_of_another_range_starts_anew() -> None:
     """Keys of a range that is not the route's any more are not shown as its hot keys."""
     made = recorder()
+    made.change_routes([], {1: (b"", b"m")})
     fill(made, W1, {b"old": 5})
     made.note(1, "", True, b"before")
     made.claim(W2)
-    made.restart([1])
+    made.change_routes([], {1: (b"", b"f")})
     made.note(1, "", True, b"after")
     made.claim(W2)
     made.close_window(W2)
@@ -171,7 +174,7 @@ def test_an_answer_has_so_many_candidates_and_its_bound_covers_the_rest() -> Non
     """The node's message is bounded."""
     made = recorder(counters=1 << 15)
     keys = {b"%06d" % number: 1 for number in range(MAX_CANDIDATES + 500)}
-    made.note_many(W1, [(1, "", True, key) for key in [*keys, b"hot", b"hot"]], wait=True)
+    made.note_many(W1, Noted([(1, "", True, key) for key in [*keys, b"hot", b"hot"]]), wait=True)
     made.close_window(W1)
     answer = ask(made)
     assert len(answer.keys) == MAX_CANDIDATES
@@ -241,7 +244,7 @@ def test_windows_are_held_while_they_fit() -> None:
     small = recorder(memory_bytes=5 << 20, counters=1 << 12, max_key_bytes=256)
     for number in range(1, 7):
         keys = [b"%d-%d" % (number, n) + bytes(200) for n in range(3000)]  # 650 kB a window
-        small.note_many(number * 1000, [(1, "", True, key) for key in keys], wait=True)
+        small.note_many(number * 1000, Noted([(1, "", True, key) for key in keys]), wait=True)
         small.close_window(number * 1000)
     assert (ask(small).oldest_unix_ms, ask(small).newest_unix_ms) == (3000, 6000)
     assert ask(small).sampled_n == 12_000
