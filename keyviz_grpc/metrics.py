@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from keyviz_grpc.hotkeys.stats import HotKeysStats
 from keyviz_grpc.sampler.stats import SamplerStats
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
@@ -175,6 +176,40 @@ def _families(stats: SamplerStats) -> Iterator[Metric]:
         ("newest_column_seconds", "Stamp of the newest column held, unix seconds.", stats.newest_unix_ms / 1000),
     ):
         yield GaugeMetricFamily(f"keyviz_sampler_{name}", text, value)
+    hot = stats.hot_keys
+    yield GaugeMetricFamily(
+        "keyviz_hot_keys_on", "1 while hot keys are recorded, 0 when they are off.", float(bool(hot))
+    )
+    if hot is not None:
+        yield from _hot_key_families(hot)
+
+
+def _hot_key_families(stats: HotKeysStats) -> Iterator[Metric]:
+    text = "Sampled operations by what became of their key: into a sketch, or why not."
+    operations = CounterMetricFamily("keyviz_hot_keys_operations", text, labels=["outcome"])
+    for outcome in ("taken", "dropped", "skipped", "no_memory"):
+        operations.add_metric([outcome], getattr(stats, outcome))
+    yield operations
+    yield CounterMetricFamily(
+        "keyviz_hot_keys_sketches_evicted", "Sketches whose memory a hotter route got.", stats.evicted
+    )
+    for name, text, open_, closed in (
+        ("bytes", "Memory of open windows' sketches, and of closed windows.", stats.open_bytes, stats.closed_bytes),
+        ("bytes_limit", "How much of it may be taken.", stats.half_bytes, stats.half_bytes),
+    ):
+        family = GaugeMetricFamily(f"keyviz_hot_keys_{name}", text, labels=["windows"])
+        family.add_metric(["open"], open_)
+        family.add_metric(["closed"], closed)
+        yield family
+    for name, text, value in (
+        ("sketches", "Sketches of open windows, one a route, label and direction.", stats.sketches),
+        ("without_sketch", "Those of open windows that have none, for want of memory.", stats.buckets - stats.sketches),
+        ("pending", "Sampled operations that wait to be taken in.", stats.pending),
+        ("pending_limit", "How many may wait before further ones are dropped.", stats.pending_limit),
+        ("windows", "Closed windows held with their hot keys.", stats.windows),
+        ("windows_limit", "How many closed windows may be held.", stats.windows_limit),
+    ):
+        yield GaugeMetricFamily(f"keyviz_hot_keys_{name}", text, value)
 
 
 def _code_of(context: grpc.aio.ServicerContext[Any, Any]) -> grpc.StatusCode | None:

@@ -9,12 +9,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.metrics import Metrics
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.auth import Refused
+from keyviz_grpc.cli.exposing import metrics_served
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
@@ -24,11 +26,12 @@ from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.sampler import Sampler
+from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.server import serve_cluster, serve_node
 from tests.integration.http_clusters import counting
 
 MATRIX = "keyviz.v1.KeyViz/GetKeyVizMatrix"
+OUTCOMES = ("taken", "dropped", "skipped", "no_memory")
 
 
 def told(registry: CollectorRegistry, name: str, **labels: str) -> float:
@@ -108,6 +111,65 @@ async def test_the_sampler_behind_a_node_is_shown() -> None:
             newest = told(registry, "keyviz_sampler_newest_column_seconds")
             assert newest == told(registry, "keyviz_sampler_oldest_column_seconds") > 0
             assert told(registry, "keyviz_sampler_drains_total") >= 1
+
+
+async def test_the_recorder_of_hot_keys_is_shown_where_prometheus_looks() -> None:
+    """Over HTTP, as a scrape reads it: what became of each operation, sketches, memory, windows, and their limits."""
+    registry = CollectorRegistry()
+    now_s = 1000.5
+    settings = HotKeysSettings(max_key_bytes=32, memory_bytes=1 << 20, max_pending=5000, windows=3)
+    with Sampler(
+        node_id="n", step_ms=1000, clock=lambda: now_s, stall_s=9, drain_interval_s=3600, hot_keys=settings
+    ) as sampler:
+        sampler.register_routes([Route(n, b"%04d" % n, b"%04d" % (n + 1)) for n in range(1, 61)])
+        async with asked(sampler, registry=registry), metrics_served(registry, "127.0.0.1:0") as address:
+
+            async def scraped() -> dict[str, float]:
+                async with httpx.AsyncClient() as client:
+                    text = (await client.get(f"http://{address}/metrics")).text
+                samples = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("keyviz_hot_keys"))
+                return {name.removeprefix("keyviz_hot_keys_"): float(value) for name, value in samples}
+
+            assert sampler._hot is not None
+            for route_id in range(1, 61):
+                for number in range(80):
+                    sampler.observe(route_id, b"%032d" % number, Op.READ, 1)
+            for _ in range(300):
+                sampler.observe(1, b"x", Op.WRITE, 1)
+            sampler.observe_many([7, 7], [b"x" * 33, b"y"], [1, 1], [1, 1])
+            assert (await scraped())["pending"] == 5000
+            for _ in range(20):  # the buffer has been claimed: one more window's worth, all of the hottest route
+                sampler._hot.recorder.tick()
+                for number in range(400):
+                    sampler.observe(60, b"%032d" % number, Op.READ, 1)
+                sampler.tick()
+            sampler._hot.recorder.tick()
+            told = await scraped()
+            outcomes = {name: told[f'operations_total{{outcome="{name}"}}'] for name in OUTCOMES}
+            assert (outcomes["dropped"], outcomes["skipped"]) == (4800 + 300 + 1 - 5000, 1)
+            assert sum(outcomes.values()) == 4800 + 300 + 2 + 20 * 400
+            assert outcomes["no_memory"] > 0
+            assert told["sketches_evicted_total"] > 0
+            assert told["without_sketch"] > 0
+            assert told["sketches"] + told["without_sketch"] == 60 + 2, "reads of each, writes of two"
+            assert 0 < told['bytes{windows="open"}'] <= told['bytes_limit{windows="open"}'] == 1 << 19
+            assert (told["pending"], told["pending_limit"], told["windows"], told["windows_limit"]) == (0, 5000, 0, 3)
+            now_s = 1001.5
+            sampler.tick()
+            sampler._hot.recorder.tick()
+            told = await scraped()
+            assert (told["on"], told["windows"], told["sketches"], told["without_sketch"]) == (1, 1, 0, 0)
+            assert told['bytes{windows="open"}'] == 0
+            assert 0 < told['bytes{windows="closed"}'] <= told['bytes_limit{windows="closed"}']
+
+
+async def test_hot_keys_that_are_off_are_shown_as_off() -> None:
+    """One number and no others."""
+    registry = CollectorRegistry()
+    with counting(1) as sampler:
+        async with asked(sampler, registry=registry):
+            shown = {sample.name: sample.value for family in registry.collect() for sample in family.samples}
+            assert {name: value for name, value in shown.items() if "hot_keys" in name} == {"keyviz_hot_keys_on": 0}
 
 
 async def test_a_sampler_that_is_off_is_shown_as_off_and_the_registry_can_be_used_again() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from gateway.metrics import Metrics
+from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.sampler import Sampler
 from keyviz_grpc.server import METHODS
@@ -59,9 +60,9 @@ def of_servers() -> dict[str, str]:
 
 
 def of_samplers() -> dict[str, str]:
-    """What nodes show of their sampler."""
+    """What nodes show of their sampler, hot keys being on."""
     registry = CollectorRegistry()
-    with Sampler(node_id="n") as sampler:
+    with Sampler(node_id="n", hot_keys=HotKeysSettings()) as sampler:
         ServerMetrics(registry, METHODS).watch(sampler)
         rows = described(registry)
     return {name: row for name, row in rows.items() if name not in of_servers()}
