@@ -196,7 +196,8 @@ async def _moving(page: Page, how: str, times: int) -> list[float]:
         await page.evaluate(TAKE, "keyviz-draw")
     for number in range(times):
         if how == "drag":
-            await page.mouse.move(x + 3 * (number % 20), y + 2 * (number % 15))
+            # Never as far as an edge of the picture, where nothing moves and so nothing is drawn.
+            await page.mouse.move(x + 3 * (number % 8 + 1), y + 2 * (number % 7))
         else:
             await page.mouse.wheel(0, -12)
         await page.locator("#frame:not([data-pending])").wait_for()

@@ -1,10 +1,11 @@
 /** What the page knows and what it shows. Rooms read signals; the view changes through `change` alone. */
-import { computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import type { Matrix } from "./data/matrix";
 import { decodeView } from "./data/url";
 import { chosenTheme } from "./data/taste";
 import type { Selection, View } from "./data/view";
-import { viewportOf, type Viewport } from "./data/viewport";
+import { samePort, viewportOf, type Viewport } from "./data/viewport";
+import type { Look, Prepared, Surface } from "./draw/colouring";
 import type { Fanout, Refused } from "./data/wire";
 
 /** Who is looking. `open`: nothing asked for a session so far. */
@@ -42,6 +43,10 @@ export function restore(next: View): void {
 
 /** The latest picture; it stays when a refresh fails. */
 export const matrix = signal<Matrix | null>(null);
+/** That picture in colours, for the look that there was when it was asked for. */
+export const prepared = signal<Prepared | null>(null);
+/** What cells are painted on; null before there is a heatmap. */
+export const surface = signal<Surface | null>(null);
 /** Why the latest refresh gave no picture; null when it did. */
 export const refused = signal<Refused | null>(null);
 /** Unix ms of the first refresh that failed since the last one that did not; null while all is well. */
@@ -68,13 +73,31 @@ export const theme = computed(() => (chosenTheme.value === "system" ? systemThem
 /** First keys of every bucket that was ever shown, by id. */
 const starts = new Map<string, string>();
 
-export function take(next: Matrix): void {
+export function take(next: Matrix, coloured: Prepared | null): void {
   for (const row of next.rows) starts.set(row.bucketId, row.start);
-  matrix.value = next;
+  batch(() => {
+    prepared.value = coloured;
+    matrix.value = next;
+  });
 }
 
-/** The part of the picture in view; null without one. */
-export const viewport = computed(() => (matrix.value === null ? null : viewportOf(matrix.value, view.value, starts)));
+/** How a picture that is asked for now will be looked at, as far as that is known; null before there is a heatmap. */
+export function lookNow(): Look | null {
+  const on = surface.peek();
+  if (on === null) return null;
+  const { zoom, live, scale, brightness } = view.peek();
+  const marks = zoom === null ? [] : [zoom.top.bucket, zoom.bottom.bucket];
+  const known = marks.flatMap((bucket) => (starts.has(bucket) ? [[bucket, starts.get(bucket) ?? ""] as const] : []));
+  return { surface: on, zoom, live, scale, brightness, starts: known };
+}
+
+/** The part of the picture in view; null without one. The same object until another part is. */
+export const viewport = computed<Viewport | null>(() => {
+  const next = matrix.value === null ? null : viewportOf(matrix.value, view.value, starts);
+  if (next === null || inView === null || !samePort(next, inView)) inView = next;
+  return inView;
+});
+let inView: Viewport | null = null;
 
 /** The picture and what of it is in view, once that stands still: for whatever is too slow for every frame of a drag. */
 export const settled = signal<{ readonly matrix: Matrix; readonly port: Viewport } | null>(null);

@@ -190,3 +190,28 @@ async def test_the_time_axis_is_local_and_utc_on_demand(browser: Browser) -> Non
     clocks = [[re.findall(r"(\d\d):(\d\d)", text)[0] for text in texts] for texts in (local, there)]
     minutes = [[int(hours) * 60 + int(rest) for hours, rest in texts] for texts in clocks]
     assert [(a - b) % 1440 for a, b in zip(*minutes, strict=True)] == [330] * len(local)
+
+
+async def test_an_answer_is_coloured_beside_the_pages_own_thread_and_moves_nothing(browser: Browser) -> None:
+    """Neither the first one nor another series makes the page colour cells or the picture change its size."""
+    count = "name => performance.getEntriesByName(name).length"
+    async with page_cluster(disagreeing()) as cluster, opened(browser, cluster.url) as page:
+        await page.drawn()
+        await expect(page.get("imbalance")).not_to_be_empty()
+        assert await page.page.evaluate(count, "keyviz-colour") == 0
+        await page.page.evaluate(
+            """() => {
+                window.sizes = 0;
+                new ResizeObserver(() => (window.sizes += 1)).observe(document.querySelector('#frame'));
+            }"""
+        )
+        await page.get("series").select_option("reads")
+        await page.page.wait_for_function("performance.getEntriesByName('keyviz-ingest').length === 2")
+        await page.drawn()
+        await expect(page.get("imbalance")).not_to_be_empty()
+        assert await page.colours(1, 0) == {HOTTEST}
+        assert await page.page.evaluate(count, "keyviz-colour") == 0
+        assert await page.page.evaluate("window.sizes") == 1, "the observer's own first look"
+        await page.get("scale").select_option("linear")
+        await page.drawn()
+        assert await page.page.evaluate(count, "keyviz-colour") == 1, "another scale is coloured at once"

@@ -1,4 +1,5 @@
-import type { Matrix, RowDetail } from "./matrix";
+import type { Look } from "../draw/colouring";
+import type { RowDetail } from "./matrix";
 import type { Asked, Replied, Reply } from "./messages";
 import type { View } from "./view";
 import type { Refused, Series } from "./wire";
@@ -48,14 +49,15 @@ export function matrixPath(view: View, nowMs: number, identity = false): string 
   return `${MATRIX}?${asked.toString()}`;
 }
 
-/** The picture. Rejects when the signal aborts; whatever else goes wrong is a refusal. */
+/** The picture, coloured for a look. Rejects when the signal aborts; whatever else goes wrong is a refusal. */
 export async function askMatrix(
   view: View,
   nowMs: number,
+  look: Look | null,
   signal?: AbortSignal,
-): Promise<{ readonly kind: "matrix"; readonly matrix: Matrix } | Refused> {
+): Promise<Extract<Reply, { readonly kind: "matrix" }> | Refused> {
   const path = matrixPath(view, nowMs);
-  const reply = await ask((id) => ({ kind: "matrix", id, path, node: view.node }), signal);
+  const reply = await ask((id) => ({ kind: "matrix", id, path, node: view.node, look }), signal);
   if (reply.kind === "row") throw new Error("the worker answered another question");
   return reply;
 }

@@ -1,4 +1,5 @@
 /** Asks the gateway and turns its answers into arrays away from the page's own thread. */
+import { prepare } from "../draw/colouring";
 import { buffersOf, ingest, rowDetail } from "./ingest";
 import type { Asked, Replied, Reply } from "./messages";
 import type { Fanout, Refused, WireMatrix } from "./wire";
@@ -20,7 +21,7 @@ async function answer(asked: Exclude<Asked, { kind: "forget" }>): Promise<void> 
     const began = performance.now();
     const reply = response.ok ? replyOf(asked, JSON.parse(text) as WireMatrix) : refusedBy(response, text);
     const tookMs = performance.now() - began;
-    send({ id: asked.id, tookMs, reply }, reply.kind === "matrix" ? buffersOf(reply.matrix) : []);
+    send({ id: asked.id, tookMs, reply }, transfersOf(reply));
   } catch (error) {
     const message = error instanceof Error ? error.message : "no answer";
     send({ id: asked.id, tookMs: 0, reply: { kind: "refused", status: 0, code: "unreachable", message } });
@@ -30,9 +31,14 @@ async function answer(asked: Exclude<Asked, { kind: "forget" }>): Promise<void> 
 }
 
 function replyOf(asked: Exclude<Asked, { kind: "forget" }>, body: WireMatrix): Reply {
-  return asked.kind === "row"
-    ? { kind: "row", detail: rowDetail(body, asked.bucketId) }
-    : { kind: "matrix", matrix: ingest(body, asked.node) };
+  if (asked.kind === "row") return { kind: "row", detail: rowDetail(body, asked.bucketId) };
+  const matrix = ingest(body, asked.node);
+  return { kind: "matrix", matrix, prepared: asked.look === null ? null : prepare(matrix, asked.look) };
+}
+
+function transfersOf(reply: Reply): Transferable[] {
+  if (reply.kind !== "matrix") return [];
+  return [...buffersOf(reply.matrix), ...(reply.prepared === null ? [] : [reply.prepared.pixels.buffer])];
 }
 
 function refusedBy(response: Response, text: string): Refused {

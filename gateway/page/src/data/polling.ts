@@ -1,6 +1,6 @@
 /** Keeps the picture fresh: one question at a time, none while nobody looks. */
 import { computed, effect } from "@preact/signals";
-import { asking, fanout, matrix, nowMs, refused, session, staleSinceMs, take, view } from "../state";
+import { asking, fanout, lookNow, matrix, nowMs, refused, session, staleSinceMs, take, view } from "../state";
 import { askMatrix } from "./asking";
 import type { View } from "./view";
 
@@ -23,7 +23,7 @@ export async function refresh(): Promise<void> {
   own = mine;
   asking.value = true;
   try {
-    settle(await askMatrix(view.peek(), Date.now(), mine.signal));
+    settle(await askMatrix(view.peek(), Date.now(), lookNow(), mine.signal));
   } catch (error) {
     if (mine.signal.aborted) return;
     settle({ kind: "refused", status: 0, code: "unreachable", message: error instanceof Error ? error.message : "" });
@@ -38,7 +38,7 @@ function settle(reply: Awaited<ReturnType<typeof askMatrix>>): void {
     refused.value = null;
     staleSinceMs.value = null;
     fanout.value = reply.matrix.fanout;
-    take(reply.matrix);
+    take(reply.matrix, reply.prepared);
     return;
   }
   refused.value = reply;

@@ -10,6 +10,9 @@ export interface Viewport {
   readonly y1: number;
 }
 
+export const samePort = (one: Viewport, other: Viewport): boolean =>
+  one.x0 === other.x0 && one.x1 === other.x1 && one.y0 === other.y0 && one.y1 === other.y1;
+
 /** Where remembered buckets begin, so that a mark on one that is gone still finds its place. */
 export type Starts = ReadonlyMap<string, string>;
 

@@ -39,10 +39,15 @@ export function layoutOf(width: number, height: number): Layout {
   };
 }
 
-/** Puts a canvas over a box, with one pixel of its own for each of the device's; gives its context, cleared. */
+/** A canvas over a box has these, one pixel of its own for each of the device's. */
+export const pixelsOf = (box: Box, ratio: number): { readonly width: number; readonly height: number } => ({
+  width: Math.max(1, Math.round(box.width * ratio)),
+  height: Math.max(1, Math.round(box.height * ratio)),
+});
+
+/** Puts a canvas over a box; gives its context, cleared. */
 export function fitted(canvas: HTMLCanvasElement, box: Box, ratio: number): CanvasRenderingContext2D {
-  const width = Math.max(1, Math.round(box.width * ratio));
-  const height = Math.max(1, Math.round(box.height * ratio));
+  const { width, height } = pixelsOf(box, ratio);
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   const { style } = canvas;

@@ -2,6 +2,7 @@
 import type { Matrix } from "../data/matrix";
 import type { Viewport } from "../data/viewport";
 import { binsFor, forMarkedBins, type Bins } from "../data/fold";
+import type { Pixels } from "./colouring";
 
 const DARK = "#06131d";
 const STROKE = "#8fe3ff";
@@ -127,14 +128,13 @@ export function stampPeriod(bin: number, ratio: number): number {
 }
 
 /** Marks as bins of the picture itself. Each stretch of marked bins shows at least one, however short it is. */
-export function stampMarks(image: ImageData, matrix: Matrix, across: Bins, down: Bins, period: number): void {
-  const pixels = new Uint32Array(image.data.buffer);
+export function stampMarks({ pixels, width }: Pixels, matrix: Matrix, across: Bins, down: Bins, period: number): void {
   for (const [marks, shadeOf] of [[matrix.conflicts, strokeAt], [matrix.soft, dotAt]] as const) {
     if (marks === null) continue;
     let [before, first, shown] = [-2, 0, true];
     const close = () => void (shown || (pixels[first] = shadeOf(0, 0, period)));
     forMarkedBins(matrix.columns, marks, across, down, (x, y) => {
-      const at = y * image.width + x;
+      const at = y * width + x;
       if (at !== before && at !== before + 1) {
         close();
         [first, shown] = [at, false];

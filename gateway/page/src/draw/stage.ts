@@ -1,12 +1,13 @@
 /** The picture with its axes and bars: everything between a matrix with a viewport and pixels. */
 import type { Matrix } from "../data/matrix";
 import type { Viewport } from "../data/viewport";
-import { tableOf, type Shading } from "../scale/colour";
+import type { Shading } from "../scale/colour";
 import { keyTicks } from "../scale/labels";
 import { timeTicks } from "../scale/time";
 import { drawAxes } from "./axes";
 import { CellPainter } from "./cells";
-import { fitted, layoutOf, type Layout } from "./layout";
+import type { Prepared, Surface } from "./colouring";
+import { fitted, layoutOf, pixelsOf, type Layout } from "./layout";
 import { barsAbove, barsBeside, type BarColours } from "./margins";
 import { widthOf } from "./ruler";
 
@@ -14,6 +15,7 @@ export interface Scene {
   readonly matrix: Matrix;
   readonly port: Viewport;
   readonly shading: Shading;
+  readonly prepared: Prepared | null;
   readonly utc: boolean;
 }
 
@@ -46,6 +48,12 @@ export class Stage {
     this.#colours = { bar: style.getPropertyValue("--bar"), partial: style.getPropertyValue("--bar-partial") };
   }
 
+  /** What cells are painted on. */
+  get surface(): Surface {
+    const ratio = window.devicePixelRatio || 1;
+    return { ...pixelsOf(this.layout.plot, ratio), ratio };
+  }
+
   draw(scene: Scene): void {
     const began = performance.now();
     const { matrix, port } = scene;
@@ -53,7 +61,7 @@ export class Stage {
     const { plot } = this.layout;
     const cells = fitted(this.#on.heatmap, plot, ratio);
     if (matrix.columns > 0 && matrix.rows.length > 0) {
-      this.#painter.paint(cells, matrix, port, tableOf(scene.shading), ratio);
+      this.#painter.paint(cells, scene, ratio);
     }
     this.#bars(matrix, port, ratio);
     const labels = plot.left - LABEL_GAP;

@@ -1,9 +1,9 @@
-import { effect, signal, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { computed, effect, signal, useSignal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { drawFrames, type Framed } from "../draw/cross";
 import type { Box, Layout } from "../draw/layout";
 import { Stage } from "../draw/stage";
-import { hovered, matrix, theme, view, viewport } from "../state";
+import { hovered, matrix, prepared, surface, theme, view, viewport } from "../state";
 import { brushing } from "./brushing";
 import { byKey, pin } from "./cross";
 import { gestures } from "./gestures";
@@ -20,7 +20,8 @@ const DOUBLE_CLICK_MS = 260;
 export function Picture() {
   const corner = useSignal<Box | null>(null);
   const frame = useRef<HTMLDivElement>(null);
-  useEffect(() => (frame.current === null ? undefined : bring(frame.current, (layout) => (corner.value = layout.corner))), []);
+  // Before anything is asked, so that what is asked comes back coloured for this frame.
+  useLayoutEffect(() => (frame.current === null ? undefined : bring(frame.current, (layout) => (corner.value = layout.corner))), []);
   return (
     <div id="frame" ref={frame} class={armed.value ? "selecting" : ""}>
       <canvas class="above" aria-hidden="true" />
@@ -67,17 +68,19 @@ function redraws(frame: HTMLElement, stage: Stage, size: { readonly value: numbe
   const fitted = effect(() => {
     void [theme.value, size.value];
     stage.fit();
+    surface.value = stage.surface;
     drawn();
   });
+  const [scaled, bright, clock] = [computed(() => view.value.scale), computed(() => view.value.brightness), computed(() => view.value.utc)];
   const stop = effect(() => {
     const [shown, port] = [matrix.value, viewport.value];
-    const { scale, brightness, utc } = view.value;
+    const [scale, brightness, utc] = [scaled.value, bright.value, clock.value];
     void [theme.value, size.value];
     cancelAnimationFrame(asked);
     if (shown === null || port === null) return;
     frame.dataset["pending"] = "";
     asked = requestAnimationFrame(() => {
-      stage.draw({ matrix: shown, port, utc, shading: { scale, brightness, top: shown.top } });
+      stage.draw({ matrix: shown, port, utc, prepared: prepared.peek(), shading: { scale, brightness, top: shown.top } });
       frame.dataset["port"] = [port.x0, port.x1, port.y0, port.y1].join();
       delete frame.dataset["pending"];
     });

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { matrixPath } from "../data/asking";
 import type { WireMatrix } from "../data/wire";
 import { clock } from "../scale/time";
-import { matrix, settled, theme, view } from "../state";
+import { matrix, refused, settled, theme, view } from "../state";
 import { askSmall, useTold } from "./loading";
 import { imbalanceText, nodeShares, overall, type NodeTotals, type Shares } from "./shares";
 import { counted, nodes } from "./told";
@@ -22,13 +22,19 @@ export const NODE_COLOURS = ["#4e79c4", "#f2b134", "#3f9c8f", "#d1605e", "#8cc26
 
 export function ShareStrip() {
   const [chosen, choose] = useState<boolean | null>(null);
-  const many = nodes.value?.nodes.length ?? 0;
+  // Until nodes have answered they are taken to be few, so that the picture keeps its size when they have.
+  const unknown = matrix.value === null && refused.value === null;
+  const many = nodes.value?.nodes.length ?? (unknown ? FEW_NODES : 0);
   const open = chosen ?? (many > 1 && many <= FEW_NODES && window.matchMedia(TALL_ENOUGH).matches);
   const toggled = (now: boolean) => now !== open && choose(now);
   return (
     <details id="shares" data-testid="shares" open={open} onToggle={(event) => toggled(event.currentTarget.open)}>
       <summary>Each node's share of the traffic</summary>
-      {open && <Strip />}
+      {open && (
+        <div class="share-room">
+          <Strip />
+        </div>
+      )}
     </details>
   );
 }
@@ -43,7 +49,7 @@ function Strip() {
   const round = Math.floor(last / Math.max(AGAIN_MS, picture?.stepMs ?? 0));
   const key = asked.length === 0 ? "" : JSON.stringify([asked, range, series, keys]);
   const parts = useTold<readonly NodeTotals[]>(key, round, (signal) => everyNode(asked, signal));
-  if (told === undefined) return <p class="quiet">There is one node: all traffic is its own.</p>;
+  if (told === undefined) return picture === null ? null : <p class="quiet">There is one node: all traffic is its own.</p>;
   if (ids.length === 0) return <p class="quiet">No node tells its name, so their shares cannot be asked for one by one.</p>;
   if (parts === undefined || picture === null) return <p class="quiet">Asking the nodes…</p>;
   const shares = nodeShares(parts, Array.from(picture.stamps), picture.stepMs);
@@ -107,7 +113,7 @@ function Bars({ shares }: { readonly shares: Shares }) {
       canvas.style.width = plot.style.width;
       paint(canvas, shares, port);
     };
-    draw();
+    // It draws at once too.
     const watch = new ResizeObserver(draw);
     watch.observe(plot);
     return () => watch.disconnect();
