@@ -10,7 +10,7 @@ import pytest
 from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.merge import fold
 from keyviz_grpc.merge.budget import row_route_ids
-from keyviz_grpc.model import MAX_ROUTE_IDS, Catalogue, Matrix, Row, Series, Shares
+from keyviz_grpc.model import MAX_ROUTE_IDS, NO_SHARES, Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, Outcome
 
 LEAF = Outcome("n1", node_id="n1", incarnation=1, step_ms=1000)
@@ -35,11 +35,15 @@ def names(folded: Answer) -> list[str]:
 
 
 def test_of_equal_rows_the_first_in_key_order_stay_single() -> None:
-    """However many they are."""
+    """However many they are, and whatever is colder or hotter between them."""
     folded = fold(answer(routes(300), [7] * 300), 10)
     assert names(folded)[:9] == [f"route:{number}" for number in range(9)]
     assert len(names(folded)) == 10
     assert folded.matrix.catalogue.rows[9].route_count == 291
+    heat = [(number * 7) % 5 for number in range(2000)]
+    single = [name for name in names(fold(answer(routes(2000), heat), 401)) if name.startswith("route:")]
+    hottest = sorted(range(2000), key=lambda number: (-heat[number], number))[: len(single)]
+    assert single == [f"route:{number}" for number in sorted(hottest)]
 
 
 def test_one_catalogue_is_folded_anew_where_other_rows_are_hot() -> None:
@@ -67,6 +71,14 @@ def test_the_list_of_routes_is_full_only_above_its_limit() -> None:
         assert aggregate.route_ids_truncated == (more > 0)
 
 
+@pytest.mark.parametrize(("unlisted", "count"), [(0, 3), (1, 4), (5, 8)])
+def test_an_aggregate_that_is_folded_counts_with_all_of_its_routes(unlisted: int, count: int) -> None:
+    """Those that it does not list too, and then the list is not all."""
+    wide = Row("virtual:1", b"a", b"m", aggregate=True, route_ids=(1, 2), route_count=2 + unlisted)
+    (folded,) = fold(answer([wide, Row("route:3", b"m", b"")], [1, 1]), 1).matrix.catalogue.rows
+    assert (folded.route_ids, folded.route_count, folded.route_ids_truncated) == ((1, 2, 3), count, unlisted > 0)
+
+
 def test_the_roles_of_folded_rows_ascend() -> None:
     """Each once."""
     rows = [replace(row, sample_roles=roles) for row, roles in zip(routes(3), [(8,), (1, 8), ()], strict=True)]
@@ -77,15 +89,30 @@ def test_the_roles_of_folded_rows_ascend() -> None:
 def test_an_aggregate_whose_id_a_single_row_has_gets_another() -> None:
     """Rows that overlap, as nodes that disagree show them: the hot one is the aggregate of the others' hull."""
     taken = Row(aggregate_id(b"a", b"z"), b"a", b"z", aggregate=True, route_count=2)
+    before = [Row("first:1", b"", b"a"), Row("first:2", b"A", b"a")]
     for more in ([], [Row("wide:3", b"c", b"d")]):
-        rows = sorted([taken, Row("wide:1", b"a", b"z"), Row("wide:2", b"b", b"c"), *more], key=lambda r: r.key_order)
-        assert rows[0] is taken
-        folded = fold(answer(rows, [9, *([1] * (len(rows) - 1))]), 2)
-        assert len(set(names(folded))) == len(names(folded)) == 2
-        assert names(folded)[0] == taken.bucket_id
-        assert folded.matrix.catalogue.rows[1].start == b"a"
-        assert folded.matrix.values.tolist() == [[9], [len(rows) - 1]]
-        assert names(folded) == names(fold(answer(list(rows), [9, *([1] * (len(rows) - 1))]), 2))
+        cold = [Row("wide:1", b"a", b"z"), Row("wide:2", b"b", b"c"), *more]
+        for hot in ([taken], [*before, taken]):
+            rows = [*hot, *cold]
+            assert rows == sorted(rows, key=lambda row: row.key_order)
+            heat = [9] * len(hot) + [1] * len(cold)
+            folded = fold(answer(rows, heat), len(hot) + 1)
+            assert names(folded)[:-1] == [row.bucket_id for row in hot]
+            assert names(folded)[-1] not in names(folded)[:-1]
+            assert folded.matrix.catalogue.rows[-1].start == b"a"
+            assert folded.matrix.values.tolist() == [[9]] * len(hot) + [[len(cold)]]
+            assert names(folded) == names(fold(answer(list(rows), heat), len(hot) + 1))
+
+
+def test_an_id_that_a_later_single_row_has_is_not_given_away() -> None:
+    """The hot row keeps its name, although the others come before it in key order."""
+    taken = Row(aggregate_id(b"a", b"z"), b"a", b"z", aggregate=True, route_count=2)
+    rows = [Row("narrow:1", b"a", b"c"), Row("narrow:2", b"a", b"z"), taken, Row("z:1", b"z", b"")]
+    assert rows == sorted(rows, key=lambda row: row.key_order)
+    folded = fold(answer(rows, [1, 1, 9, 9]), 3)
+    assert names(folded)[1:] == [taken.bucket_id, "z:1"]
+    assert names(folded)[0].startswith("virtual:")
+    assert names(folded)[0] != taken.bucket_id
 
 
 def test_two_aggregates_of_one_hull_have_two_ids() -> None:
@@ -102,6 +129,33 @@ def test_an_id_that_is_folded_away_is_free() -> None:
     wide = Row(aggregate_id(b"a", b"z"), b"a", b"z", aggregate=True, route_count=2)
     folded = fold(answer([wide, Row("route:5", b"b", b"c"), Row("route:6", b"z", b"")], [1, 1, 9]), 2)
     assert names(folded) == [aggregate_id(b"a", b"z"), "route:6"]
+
+
+def writes(cells: list[tuple[int, int]]) -> Answer:
+    """One column of writes: of each row the value and the term in group 1, 0 = unknown."""
+    whole = answer(routes(len(cells)), [value for value, _ in cells])
+    terms = sorted({term for _, term in cells if term})
+    identities = np.array([[0, 0], *([1, term] for term in terms)], np.uint64)
+    codes = np.array([[terms.index(term) + 1 if term else 0] for _, term in cells], np.uint32)
+    matrix = Matrix(
+        Series.WRITES, whole.matrix.columns, whole.matrix.catalogue, whole.matrix.values, identities, codes, NO_SHARES
+    )
+    return replace(whole, matrix=matrix)
+
+
+def test_folded_cells_list_the_shares_of_different_terms() -> None:
+    """Which an aggregator above needs, though no cell listed any before."""
+    folded = fold(writes([(5, 7), (3, 8), (2, 8)]), 1).matrix
+    assert folded.codes is None
+    assert folded.identities[folded.shares.codes].tolist() == [[1, 7], [1, 8]]
+    assert folded.shares.values.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("unknown", [0, 1, 2])
+def test_a_folded_cell_shows_its_identity_only_if_all_of_it_is_known(unknown: int) -> None:
+    """A single operation of an unknown one is enough; none is nothing."""
+    codes = fold(writes([(5, 7), (unknown, 0)]), 1).matrix.codes
+    assert (codes is None) == (unknown > 0)
 
 
 def test_folded_cells_keep_a_lone_share() -> None:

@@ -12,7 +12,7 @@ from keyviz_grpc.merge.parts import duplicate_leaves, flatten
 from keyviz_grpc.model import Catalogue, Row, Series, Window
 from keyviz_grpc.outcome import Answer, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
-from tests.reference.convert import answer_of
+from tests.reference.convert import answer_of, told_by
 from tests.reference.oracle import Node
 
 STAMPS = [10_000, 11_000, 12_000]
@@ -260,3 +260,15 @@ def test_rows_asked_for_out_of_order_come_in_key_order_with_their_ranges() -> No
         assert [row.bucket_id for row in answer.matrix.catalogue.rows] == sorted(asked)
         assert [(item.row, item.leaf) for item in answer.leaf_ranges] == told
         assert [row.start for row in answer.matrix.catalogue.rows] == [ranges[name][0] for name in sorted(asked)]
+
+
+def test_shares_go_with_the_rows_that_are_asked_for() -> None:
+    """In whatever order they are named: of twelve routes two, each with two terms in one window."""
+    ranges = {f"route:{number:02}": (b"%02d" % number, b"%02d" % (number + 1)) for number in range(12)}
+    cells = {(bucket, 10_000): {(1, 7): number + 1, (1, 8): 50} for number, bucket in enumerate(ranges)}
+    own = answer_of(Node("a", ranges, STAMPS, cells), Series.WRITES)
+    for asked in (("route:08", "route:01"), ("route:01", "route:08")):
+        answer = merged(own, query=MatrixQuery(Series.WRITES, bucket_ids=asked))
+        shares = told_by(answer, writes=True).shares
+        assert shares["route:01", 10_000] == {(1, 7): 2, (1, 8): 50}
+        assert shares["route:08", 10_000] == {(1, 7): 9, (1, 8): 50}
