@@ -1,0 +1,114 @@
+"""How operations reach hot keys through a real sampler: every way in, splits, slices, windows that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from keyviz_grpc.hotkeys import HotKeysSettings
+from keyviz_grpc.model import Series, Window
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.sampler import Op, Route
+from tests.integration.hot_keys_house import (
+    ON,
+    STAMP_MS,
+    START_MS,
+    STEP_MS,
+    House,
+    ask,
+    call,
+    counts,
+    over_http,
+)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    """Empty."""
+    async with House.empty() as made:
+        yield made
+
+
+async def test_every_way_into_a_sampler_reaches_the_sketches(house: House) -> None:
+    """One by one and in batches, plain and labelled, at moments of their own, reads and writes; long keys skipped."""
+    made, clock = house.sampler("n0", HotKeysSettings(max_key_bytes=8))
+    made.observe(1, b"one", Op.WRITE, 1)
+    made.observe(1, b"one", Op.WRITE, 1, label="hot")
+    made.observe(1, b"one", Op.READ, 1)
+    made.observe_many([1, 1, 1], [b"one", b"many", b"x" * 9], [1, 1, 1], [1, 1, 1])
+    made.observe_many([1, 1], [b"many", b"many"], [1, 0], [1, 1], labels=["", "hot"])
+    made.observe_many([1], [b"late"], [1], [1], at_unix_ms=[START_MS - 1])
+    clock.move_to(STAMP_MS)
+    made.advance_to(STAMP_MS)
+    address = await house.serve(made)
+    aggregator = house.aggregator([address])
+    now = Window(STAMP_MS, 0)
+    answer = await ask(aggregator, window=now)
+    assert counts(answer) == {b"many": 2, b"one": 2}
+    assert answer.skipped_long_keys == 1
+    assert answer.degraded
+    assert counts(await ask(aggregator, window=now, label="hot")) == {b"one": 1}
+    assert counts(await ask(aggregator, window=now, label="hot", series=Series.READS)) == {b"many": 1}
+    assert counts(await ask(aggregator, window=now, series=Series.READS)) == {b"one": 1}
+    assert counts(await ask(aggregator, window=Window(START_MS, STAMP_MS))) == {b"late": 1}
+
+
+async def test_a_route_that_splits_starts_anew(house: House) -> None:
+    """Its row does too; the other route of the split begins with nothing."""
+    made, clock = house.sampler("n0", HotKeysSettings())
+    made.observe(1, b"a", Op.WRITE, 1)
+    made.replace_routes(remove=(), add=[Route(1, b"", b"f", 1), Route(3, b"f", b"m", 1)])
+    made.observe(1, b"b", Op.WRITE, 1)
+    made.observe(3, b"g", Op.WRITE, 1)
+    made.replace_routes(remove=(), add=[Route(1, b"", b"f", 2)])
+    made.observe(1, b"b", Op.WRITE, 1)
+    clock.move_to(STAMP_MS)
+    made.advance_to(STAMP_MS)
+    aggregator = house.aggregator([await house.serve(made)])
+    assert counts(await ask(aggregator)) == {b"b": 2}
+    assert counts(await ask(aggregator, 3)) == {b"g": 1}
+
+
+async def test_a_slice_has_the_hot_keys_of_its_range_and_no_other_exists(house: House) -> None:
+    """All slices together are the route; a key on a cut is of the upper one; one past the last is refused."""
+    addresses = []
+    for number in range(2):
+        made, clock = house.sampler(f"n{number}", ON)
+        made.register_routes([Route(7, b"k00", b"k99", raft_group_id=1, slices=4)])
+        for key in range(99):
+            for _ in range(1 + key % 7):
+                made.observe(7, b"k%02d" % key, Op.WRITE, 1)
+        cuts = [start for start, _ in made._buckets.ranges_of(7)]
+        made.observe(7, cuts[2], Op.WRITE, 1)
+        clock.move_to(STAMP_MS)
+        made.advance_to(STAMP_MS)
+        addresses.append(await house.serve(made))
+    aggregator = house.aggregator(addresses)
+    whole = counts(await ask(aggregator, 7))
+    parts = [counts(await ask(aggregator, 7, sub_bucket=number)) for number in range(4)]
+    assert sum(len(part) for part in parts) == len(whole) == 99 + (cuts[2] not in {b"k%02d" % key for key in range(99)})
+    assert {key: times for part in parts for key, times in part.items()} == whole
+    for part, start, end in zip(parts, cuts, [*cuts[1:], b"k99"], strict=True):
+        assert all(start <= key < end for key in part)
+    assert cuts[2] in parts[2]
+    body = await over_http(aggregator, 400, route_id=7, sub_bucket=4)
+    assert (body["error"], "sub_bucket=4: route 7 has 4 slice" in body["message"]) == ("invalid_query", True)
+    for address in addresses:
+        with pytest.raises(grpc.aio.AioRpcError, match="sub_bucket=4"):
+            await call(address, pb.GetHotKeysRequest(route_id=7, sub_bucket=4))
+
+
+async def test_history_that_some_node_does_not_hold_is_said(house: House) -> None:
+    """Asked for a time before a node's oldest window: the answer is degraded and the node warned of."""
+    made, clock = house.sampler("n0", HotKeysSettings(windows=1))
+    for _ in range(2):
+        made.observe(1, b"a", Op.WRITE, 1)
+        clock.move_to(clock.unix_ms + STEP_MS)
+        made.advance_to(clock.unix_ms)
+    address = await house.serve(made)
+    answer = await ask(house.aggregator([address]), window=Window(STAMP_MS, 0))
+    assert counts(answer) == {b"a": 1}
+    assert [w.code.value for w in answer.outcomes[0].warnings] == ["short_history"]
+    assert answer.degraded
