@@ -27,8 +27,9 @@ from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.drainer import Drainer
 from keyviz_grpc.sampler.hot_keys import HotKeys
 from keyviz_grpc.sampler.identities import Identities
-from keyviz_grpc.sampler.intake import SIZE_BITS, SIZE_LIMIT, Intake, checked_key
+from keyviz_grpc.sampler.intake import SIZE_LIMIT, Intake, checked_key
 from keyviz_grpc.sampler.leadership import Leadership
+from keyviz_grpc.sampler.path import HotPath, Where
 from keyviz_grpc.sampler.places import slots_of_batch
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.stats import SamplerStats
@@ -37,14 +38,6 @@ from keyviz_grpc.sampler.window import OpenWindow
 from keyviz_grpc.sampler.windows import Windows
 
 _READ, _WRITE = Op.READ, Op.WRITE
-
-_Where = int | tuple[tuple[bytes, ...], list[int]]
-"""What `observe` adds an operation's size to: a bucket and a kind; or the cuts of slices, and that of each."""
-
-_Places = dict[int | tuple[int, str], _Where]
-_Note = Callable[[int, str, bool, bytes], None]
-_Path = tuple[Callable[[], float], float, float, _Places, _Places, Callable[[int], None], _Note | None, int]
-"""The clock, the open window's start and end, reads and writes, where to append, who notes keys, one in how many."""
 
 
 class Sampler:
@@ -115,14 +108,13 @@ class Sampler:
         self._leadership = Leadership(node_id, self._identities, self._buckets, self._windows)
         self._members: tuple[Member, ...] = ()
         self._intake = Intake()
-        self._reads: _Places = {}
-        self._writes: _Places = {}
         self._closed = 0
         self._own = Outcome("", node_id=node_id, incarnation=self.incarnation, step_ms=step_ms)
         self._assembled = Assembled()
         self._answers = Answers(self._own, self._ring, self._buckets, self._assembled)
         self._hot = None if hot_keys is None else HotKeys(hot_keys, interval_s=drain_interval_s)
-        self._note = None if self._hot is None else self._hot.note
+        note = None if self._hot is None else self._hot.note
+        self._hot_path = HotPath(clock, self._intake.append, note, one_in=sample_one_in)
         self._enter()
         self._drainer = Drainer(self._beat, drain_interval_s)
 
@@ -197,14 +189,11 @@ class Sampler:
                 kinds = slots[inside] * 2 + batch.writes[inside]
                 self._intake.count(self._windows.at(stamp), kinds, batch.sizes[inside], size=len(self._slots))
 
-    def _base(self, route_id: int, op: Op, label: str) -> _Where:
+    def _base(self, route_id: int, op: Op, label: str) -> Where:
         with self._lock:
             place = self._buckets.place_of(route_id, label)
             self._leadership.grow()
-            bases = [(2 * slot + op.value) << SIZE_BITS for slot in place.slots]
-            where: _Where = (place.cuts, bases) if place.cuts else bases[0]
-            (self._writes if op is _WRITE else self._reads)[(route_id, label) if label else route_id] = where
-            return where
+            return self._hot_path.learn(route_id, op, label, place)
 
     # --- what changes around it
 
@@ -232,8 +221,7 @@ class Sampler:
             moved = self._buckets.change(removed, added)
             if self._hot is not None:
                 self._hot.changed(removed, added)
-            self._reads.clear()
-            self._writes.clear()
+            self._hot_path.forget()
             self._leadership.moved(moved)
             self._leadership.grow()
 
@@ -324,9 +312,7 @@ class Sampler:
             self._enter()
 
     def _enter(self) -> None:
-        where = (self._reads, self._writes, self._intake.append)
-        bounds = (self._windows.from_s, self._windows.until_s)
-        self._path: _Path = (self._clock, *bounds, *where, self._note, self._one_in)
+        self._path = self._hot_path.within(self._windows.from_s, self._windows.until_s)
 
     def _empty_window(self) -> OpenWindow:
         return OpenWindow(len(self._slots), self._one_in)

@@ -1,0 +1,51 @@
+"""What a single operation finds on its way: the open window's bounds, and where to append what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from keyviz_grpc.sampler.intake import SIZE_BITS
+from keyviz_grpc.sampler.places import Place
+from keyviz_grpc.sampler.types import Op
+
+Where: TypeAlias = int | tuple[tuple[bytes, ...], list[int]]
+"""What an operation's size is added to: a bucket and a kind; or the cuts of slices, and that of each."""
+
+Wheres: TypeAlias = dict[int | tuple[int, str], Where]
+"""By route id, and by route id and label where there is one."""
+
+Note: TypeAlias = Callable[[int, str, bool, bytes], None]
+
+Path: TypeAlias = tuple[Callable[[], float], float, float, Wheres, Wheres, Callable[[int], None], Note | None, int]
+"""The clock, the open window's start and end, reads and writes, where to append, who notes keys, one in how many."""
+
+
+class HotPath:
+    """Makes what `Sampler.observe` reads in one go, and the places that it finds there. Not thread-safe.
+
+    clock: unix seconds. append: takes one operation. note: takes its key, None = nobody does.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], append: Callable[[int], None], note: Note | None, *, one_in: int
+    ) -> None:
+        self._clock, self._append, self._note, self._one_in = clock, append, note, one_in
+        self._reads: Wheres = {}
+        self._writes: Wheres = {}
+
+    def within(self, from_s: float, until_s: float) -> Path:
+        """For the window of [from_s, until_s)."""
+        return self._clock, from_s, until_s, self._reads, self._writes, self._append, self._note, self._one_in
+
+    def learn(self, route_id: int, op: Op, label: str, place: Place) -> Where:
+        """Remembers where these operations count, until `forget`."""
+        bases = [(2 * slot + op.value) << SIZE_BITS for slot in place.slots]
+        where: Where = (place.cuts, bases) if place.cuts else bases[0]
+        (self._writes if op is Op.WRITE else self._reads)[(route_id, label) if label else route_id] = where
+        return where
+
+    def forget(self) -> None:
+        """Places have changed."""
+        self._reads.clear()
+        self._writes.clear()
