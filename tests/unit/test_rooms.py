@@ -79,6 +79,20 @@ def test_errors_import_nothing_of_ours() -> None:
     assert reaches("keyviz_grpc/errors", "keyviz_grpc", "gateway") == []
 
 
+def test_the_timeline_knows_nothing_of_what_is_on_it() -> None:
+    """The ring and the windows of hot keys are kept by it, and it serves both alike."""
+    assert files_of("keyviz_grpc/timeline")
+    assert reaches("keyviz_grpc/timeline", "keyviz_grpc", "gateway") == []
+    for room in ("keyviz_grpc/sampler/ring", "keyviz_grpc/hotkeys/held"):
+        assert reaches(room, "keyviz_grpc.timeline"), room
+        assert reaches(room, "bisect") == []
+
+
+def test_hot_keys_do_not_know_the_sampler() -> None:
+    """The sampler tells them, they ask nobody."""
+    assert reaches("keyviz_grpc/hotkeys", "keyviz_grpc.sampler", "grpc", "keyviz_grpc.proto") == []
+
+
 def test_production_code_never_imports_the_test_helpers() -> None:
     """`testing` is for tests and the demo."""
     found = reaches("keyviz_grpc", "keyviz_grpc.testing") + reaches("gateway", "keyviz_grpc.testing")
