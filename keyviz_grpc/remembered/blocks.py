@@ -50,13 +50,14 @@ class Piece:
 
     @classmethod
     def of(cls, block: Block, wire_bytes: int) -> Piece:
-        """A copy."""
+        """A copy, of the identities only those that a cell shows or lists."""
+        identities, codes, shares = _in_use(block)
         return cls(
             block.columns.copy(),
             _narrowed(block.values, int(block.values.max(initial=0))),
-            block.identities.copy(),
-            None if block.codes is None else _narrowed(block.codes, len(block.identities) - 1),
-            block.shares,
+            identities.copy(),
+            None if codes is None else _narrowed(codes, len(identities) - 1),
+            shares,
             None if block.soft is None else block.soft.copy(),
             None if block.conflicts is None else block.conflicts.copy(),
             wire_bytes,
@@ -74,6 +75,21 @@ def size_bytes_of(block: Block) -> int:
     arrays = (block.columns, block.values, block.identities, block.codes, block.soft, block.conflicts)
     listed = (shares.rows, shares.columns, shares.codes, shares.values)
     return sum(array.nbytes for array in (*arrays, *listed) if array is not None)
+
+
+def _in_use(block: Block) -> tuple[NDArray[np.uint64], NDArray[np.unsignedinteger] | None, Shares]:
+    """(identities, codes, shares) without the identities of columns that are gone; their order stays."""
+    identities, codes, shares = block.identities, block.codes, block.shares
+    used = np.zeros(len(identities), np.bool_)
+    used[:1] = True
+    if codes is not None:
+        used[codes.ravel()] = True
+    used[shares.codes] = True
+    if used.all():
+        return identities, codes, shares
+    renumbered = (np.cumsum(used) - 1).astype(np.uint32)
+    own = Shares(shares.rows, shares.columns, renumbered[shares.codes], shares.values)
+    return identities[used], None if codes is None else renumbered[codes], own
 
 
 def _narrowed(values: NDArray[np.unsignedinteger], top: int) -> NDArray[np.unsignedinteger]:

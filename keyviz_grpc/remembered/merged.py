@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
 Stamps = NDArray[np.int64]
+
+MOST_IDENTITIES: Final = 1 << 16
+"""With more of them than this all is merged anew: those of columns that are gone stay in the table otherwise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +96,7 @@ class MergedColumns:
             return None
         union = _union([part.columns for part in parts])
         there = self._shelf.get(self, (query.series, query.for_display))
-        known = there if isinstance(there, _Merged) else None
+        known = there if isinstance(there, _Merged) and len(there.matrix.identities) <= MOST_IDENTITIES else None
         end = 0 if known is None else known.fresh_from(parts, union)
 
         def merged(answers: Sequence[Answer]) -> Answer:
@@ -137,7 +141,9 @@ class MergedColumns:
     def _put(self, key: tuple[Series, bool], merged: _Merged) -> None:
         matrices = (merged.matrix, *((merged.shown[2],) if merged.shown else ()))
         size = sum(columns.nbytes for columns in merged.columns) + merged.column_nodes.nbytes
-        self._shelf.put(self, key, merged, size_bytes=size, shared=(merged.matrix.catalogue, *matrices))
+        self._shelf.put(
+            self, key, merged, size_bytes=size, shared=(merged.matrix.catalogue, *merged.catalogues, *matrices)
+        )
 
 
 def _plain_parts(results: Sequence[Answer | Outcome], query: MatrixQuery) -> list[_Part] | None:

@@ -20,7 +20,7 @@ from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import Recalled, Shelf
+from keyviz_grpc.remembered import Recalled, Shelf, merged
 from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.server import serve_cluster, serve_node
 from tests.integration.remembering import STEP_MS, World, answered, seen
@@ -69,6 +69,26 @@ async def test_answers_are_the_same_with_and_without(seed: int) -> None:
 async def test_answers_are_the_same_at_every_size_of_memory(size_bytes: int) -> None:
     """Nothing fits, some of it does, all of it does; the bound holds at every moment."""
     await plays(100, size_bytes)
+
+
+async def test_terms_that_are_gone_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader changes with every column, long after the ring is full; answers are the same, and memory is level."""
+    monkeypatch.setattr(merged, "MOST_IDENTITIES", 30)
+    world, weights, tables = World(), [], []
+    async with world.stack:
+        await world.start()
+        shelf = Shelf(AMPLE)
+        warm, cold = world.aggregator(shelf), world.aggregator(None)
+        for number in range(150):
+            for event in ("flip", "write", "write"):
+                world.happens(event, number % 3, number % 2)
+            world.step(number % 3, 0)
+            query = MatrixQuery()
+            assert await seen(warm, query) == await seen(cold, query)
+            weights.append(shelf.used_bytes)
+            tables.append(len((await warm.matrix(query, Deadline.after(20))).matrix.identities))
+    assert max(tables[100:]) <= 30 + 10
+    assert max(weights[100:]) < 1.5 * max(weights[40:80])
 
 
 @pytest.mark.long

@@ -1,0 +1,42 @@
+"""What is kept of a matrix for later: narrow, and no more than it needs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
+from keyviz_grpc.remembered.blocks import Piece, joined
+
+ROWS = Catalogue((Row("route:1", b"", b"m"), Row("route:2", b"m", b"")))
+IDENTITIES = np.array([[0, 0], [1, 5], [1, 6], [1, 7], [2, 1], [2, 2]], np.uint64)
+
+
+def matrix(codes: list[list[int]], shares: list[tuple[int, int, int, int]]) -> Matrix:
+    """Two columns of 10 in every cell."""
+    flat = np.array(shares, np.int64).reshape(-1, 4)
+    listed = Shares(flat[:, 0], flat[:, 1], flat[:, 2].astype(np.uint32), flat[:, 3].astype(np.uint64))
+    columns, values = np.array([1000, 2000], np.int64), np.full((2, 2), 10, np.uint64)
+    return Matrix(Series.WRITES, columns, ROWS, values, IDENTITIES, np.array(codes, np.uint32), listed)
+
+
+def test_identities_that_nothing_shows_or_lists_are_left_out() -> None:
+    """The others keep their order, and every cell its identity."""
+    whole = matrix([[2, 0], [5, 5]], [(0, 0, 2, 6), (0, 0, 3, 4)])
+    piece = Piece.of(whole, 1)
+    assert piece.identities.tolist() == [[0, 0], [1, 6], [1, 7], [2, 2]]
+    assert piece.codes is not None
+    assert piece.codes.dtype == np.uint8
+    back = joined(Series.WRITES, ROWS, [(piece, slice(0, 2))])
+    assert back.codes is not None
+    assert back.identities[back.codes].tolist() == IDENTITIES[np.array([[2, 0], [5, 5]])].tolist()
+    assert back.identities[back.shares.codes].tolist() == [[1, 6], [1, 7]]
+    assert back.shares.values.tolist() == [6, 4]
+
+
+def test_nothing_is_renumbered_where_all_is_in_use() -> None:
+    """And the unknown identity stays, used or not."""
+    assert Piece.of(matrix([[1, 2], [3, 4]], [(0, 0, 5, 1)]), 1).identities.tolist() == IDENTITIES.tolist()
+    unknown = Piece.of(matrix([[0, 0], [0, 0]], []), 1)
+    assert (unknown.identities.tolist(), unknown.codes) == ([[0, 0]], unknown.codes)
+    assert unknown.codes is not None
+    assert not unknown.codes.any()
