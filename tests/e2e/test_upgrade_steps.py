@@ -1,0 +1,218 @@
+"""The first steps of docs/upgrade.md: a real gateway beside nodes that fan out themselves, then behind a real proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from gateway.embedding import serve_gateway
+from gateway.session import Sessions
+from keyviz_grpc.auth import BearerCredentials, BearerVerifier, KeyFile, TextFile
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.server import serve_node
+from tests.conftest import require_tool
+from tests.e2e.conftest import Processes, eventually
+from tests.integration.http_clusters import counting
+
+pytestmark = pytest.mark.e2e
+
+API = "/admin/api/v1"
+MATRIX = f"{API}/keyviz/matrix"
+PAIR = {"access_key": "ops", "secret_key": "planted-secret"}
+
+
+@dataclass
+class Secrets:
+    """The files that nodes have already, and those who may sign in."""
+
+    folder: Path
+    raw: bytes = field(default_factory=lambda: secrets.token_bytes(64))
+
+    def __post_init__(self) -> None:
+        self.token, self.key, self.users = (self.folder / name for name in ("token", "session.key", "users.json"))
+        self.token.write_text(secrets.token_hex(16))
+        self.key.write_text(base64.b64encode(self.raw).decode())
+        self.users.write_text(json.dumps({"users": [{**PAIR, "role": "full"}]}))
+
+    def cookie(self) -> dict[str, str]:
+        """As a node mints it."""
+        now = int(time.time())
+        claims = {"sub": "ops", "role": "read_only", "iat": now, "exp": now + 3600, "jti": "1"}
+        return {"admin_session": jwt.encode(claims, self.raw, "HS256")}
+
+
+@contextlib.asynccontextmanager
+async def existing(own: Secrets) -> AsyncIterator[tuple[str, list[str]]]:
+    """(where the first node serves the old page, the gRPC addresses of all three)."""
+    async with contextlib.AsyncExitStack() as stack:
+        samplers = [stack.enter_context(counting(number)) for number in (1, 2, 3)]
+        verifier = BearerVerifier(TextFile(own.token))
+        nodes = [
+            await stack.enter_async_context(await serve_node(one, listen="127.0.0.1:0", verifier=verifier))
+            for one in samplers
+        ]
+        others = StaticPeers(
+            [node.address for node in nodes[1:]], ClientShared(credentials=BearerCredentials(TextFile(own.token)))
+        )
+        sessions = Sessions([KeyFile(own.key)])
+        page = serve_gateway(samplers[0], node_id="in-node", http="127.0.0.1:0", peers=others, sessions=sessions)
+        yield await stack.enter_async_context(page), [node.address for node in nodes]
+
+
+@dataclass
+class Proxy:
+    """A real nginx; `site` is where /admin/ leads."""
+
+    folder: Path
+    port: int
+    process: asyncio.subprocess.Process | None = None
+
+    def write(self, upstream: str) -> None:
+        """The whole configuration."""
+        places = " ".join(
+            f"{name}_temp_path {self.folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        user = "user root;" if os.geteuid() == 0 else ""
+        (self.folder / "nginx.conf").write_text(
+            f"{user} daemon off; pid {self.folder}/pid; error_log stderr;\nevents {{}}\n"
+            f"http {{ access_log off; {places}\nserver {{ listen 127.0.0.1:{self.port};\n"
+            f"location /admin/ {{ proxy_pass http://{upstream}; proxy_http_version 1.1; }} }} }}\n"
+        )
+
+    async def start(self, upstream: str) -> None:
+        """Returns once it accepts."""
+        program = require_tool("nginx", "apt-get install nginx-light")
+        self.write(upstream)
+        self.process = await asyncio.create_subprocess_exec(
+            program, "-c", self.folder / "nginx.conf", stderr=asyncio.subprocess.DEVNULL
+        )
+        await eventually(self._accepts)
+
+    def point_at(self, upstream: str) -> None:
+        """Gracefully: requests under way end where they began."""
+        self.write(upstream)
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
+    async def end(self) -> None:
+        """And waits for it."""
+        if self.process is not None:
+            self.process.terminate()
+            await self.process.wait()
+
+    def _accepts(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+
+@dataclass
+class Viewer:
+    """Somebody who signed in at a node long ago and looks all the time, at whatever the proxy shows."""
+
+    client: httpx.AsyncClient
+    polls: int = 0
+    nodes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    async def watch(self) -> None:
+        """For ever."""
+        while True:
+            answer = await self.client.get(MATRIX)
+            if answer.status_code != 200 or answer.json()["fanout"]["responded"] != 3:
+                self.problems.append(answer.text)
+            else:
+                self.nodes = [node["node"] for node in answer.json()["fanout"]["nodes"]]
+            self.polls += 1
+
+    async def sees(self, nodes: list[str]) -> None:
+        """Returns once these are the nodes shown."""
+        await eventually(lambda: self.nodes == nodes or bool(self.problems))
+        assert not self.problems, self.problems[0]
+
+
+def at(address: str, **arguments: Any) -> httpx.AsyncClient:
+    """A browser."""
+    return httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=30, **arguments)
+
+
+def picture(answer: httpx.Response) -> list[tuple[str, list[int]]]:
+    """What both pages must show alike."""
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert [node["ok"] for node in body["fanout"]["nodes"]] == [True] * 3
+    return [(row["bucket_id"], row["values"]) for row in body["rows"]]
+
+
+async def test_a_gateway_beside_the_nodes_takes_over_and_gives_back(processes: Processes, tmp_path: Path) -> None:
+    """Steps 1 to 4 and the way back, under the eyes of a viewer who is never refused and signs in only once."""
+    own = Secrets(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        proxy = Proxy(tmp_path, probe.getsockname()[1])
+    async with existing(own) as (page, peers):
+        await proxy.start(page)
+        watching = None
+        try:
+            async with at(f"127.0.0.1:{proxy.port}", cookies=own.cookie()) as browser, at(page) as old:
+                viewer = Viewer(browser)
+                watching = asyncio.create_task(viewer.watch())
+                await viewer.sees(["self", *peers[1:]])
+
+                # 1 and 2: beside the cluster with its token; on loopback everybody may look, and it shows the same.
+                gateway = await processes.gateway(peers, "--token-file", str(own.token))
+                old.cookies.update(own.cookie())
+                async with at(gateway.ready["http"]) as new:
+                    for series in ("reads", "writes"):
+                        shown = picture(await new.get(MATRIX, params={"series": series}))
+                        assert shown == picture(await old.get(MATRIX, params={"series": series}))
+                        assert any(any(values) for _, values in shown)
+                gateway.ask_to_end()
+                await asyncio.wait_for(gateway.wait(), 15)
+
+                # 3: with the nodes' key, cookies count on both sides.
+                spa = tmp_path / "spa"
+                spa.mkdir()
+                (spa / "index.html").write_text("<!doctype html><title>our own</title>")
+                keys = ("--session-key-file", str(own.key), "--users-file", str(own.users), "--page", str(spa))
+                gateway = await processes.gateway(peers, "--token-file", str(own.token), *keys)
+                async with at(gateway.ready["http"]) as new:
+                    assert (await new.get(MATRIX)).status_code == 401
+                    assert (await new.post(f"{API}/auth/login", json=PAIR)).status_code == 200
+                    minted = {"admin_session": new.cookies["admin_session"]}
+                for address, cookies in ((gateway.ready["http"], own.cookie()), (page, minted)):
+                    async with at(address, cookies=cookies) as known:
+                        assert (await known.get(MATRIX)).status_code == 200
+
+                # 4: the proxy leads to the gateway, back to the node, and to the gateway for good.
+                for upstream, nodes in (
+                    (gateway.ready["http"], peers),
+                    (page, ["self", *peers[1:]]),
+                    (gateway.ready["http"], peers),
+                ):
+                    proxy.point_at(upstream)
+                    await viewer.sees(nodes)
+                assert "our own" in (await browser.get("/admin/keyviz")).text
+                assert viewer.polls > 10
+        finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+            await proxy.end()
+    assert viewer.problems == []
