@@ -8,16 +8,16 @@ import logging
 import math
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.connection import BoundedConnection
 from keyviz_grpc.errors import SettingError
+from keyviz_grpc.http_serving import plain_config, served
 
 log = logging.getLogger(__name__)
 
@@ -53,22 +53,6 @@ class CertificateFiles:
         return tuple(marks)
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.serving = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the command."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Says when it is done."""
-        await super().startup(sockets=sockets)
-        self.serving.set()
-
-
 @contextlib.asynccontextmanager
 async def http_server(
     app: ASGIApp, listener: socket.socket, *, tls: CertificateFiles | None = None, grace_s: float = 5.0
@@ -77,41 +61,22 @@ async def http_server(
 
     Raises SettingError for a certificate that cannot be used.
     """
-    config = uvicorn.Config(
-        app,
-        http=BoundedConnection,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=math.ceil(grace_s),
-    )
+    config = plain_config(app, BoundedConnection, grace_s=math.ceil(grace_s), lifespan=True, keep_alive_s=KEEP_ALIVE_S)
     config.load()
-    watching: asyncio.Task[None] | None = None
-    if tls is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        tls.load_into(context)
-        config.ssl = context
-        watching = asyncio.create_task(_renew(tls, context))
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    started = asyncio.create_task(server.serving.wait())
-    try:
-        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+    async with contextlib.AsyncExitStack() as stack:
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            tls.load_into(context)
+            config.ssl = context
+            stack.push_async_callback(_ended, asyncio.create_task(_renew(tls, context)))
+        await stack.enter_async_context(served(config, listener))
         yield
-    finally:
-        server.should_exit = True
-        started.cancel()
-        if watching is not None:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-        await asyncio.gather(started, return_exceptions=True)
-        await serving
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _renew(tls: CertificateFiles, context: ssl.SSLContext) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-import uvicorn
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from keyviz_grpc.http_serving import plain_config, served
 from keyviz_grpc.listening import address_of, bind
 
 log = logging.getLogger(__name__)
@@ -43,35 +43,13 @@ async def metrics_served(registry: CollectorRegistry, address: str) -> AsyncIter
     """
     listener = bind(address)
     app = Starlette(routes=[Route("/metrics", _exposing(registry))])
-    config = uvicorn.Config(
-        app,
-        http=_Impatient,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    log.info("serving metrics", extra={"address": address_of(listener)})
+    config = plain_config(app, _Impatient, grace_s=1, lifespan=False, most_connections=MAX_CONNECTIONS)
     try:
-        yield address_of(listener)
+        async with served(config, listener):
+            log.info("serving metrics", extra={"address": address_of(listener)})
+            yield address_of(listener)
     finally:
-        server.should_exit = True
-        await serving
         listener.close()
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the command."""
-        yield
 
 
 class _Impatient(HttpToolsProtocol):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from keyviz_grpc.codec.outcomes import decode_outcomes, encode_outcome
-from keyviz_grpc.codec.queries import MAX_NAME_CHARS, MAX_NAMES, NUMBER_OF_SERIES, SERIES_OF_NUMBER
+from keyviz_grpc.codec.queries import MAX_NAMES, NUMBER_OF_SERIES, SERIES_OF_NUMBER, check_names
 from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer
 from keyviz_grpc.hotkeys.answer import LARGEST, MAX_CANDIDATES, HotKey, HotKeysAnswer
@@ -26,17 +26,12 @@ def decode_hot_keys_query(request: pb.GetHotKeysRequest) -> HotKeysQuery:
     series = SERIES_OF_NUMBER.get(request.series)
     if series is None:
         raise InvalidRequest("series", int(request.series), "is not a series (0 to 4)")
-    for field, names, most in (
+    check_names(
         ("via", request.via, MAX_VIA),
         ("exclude", [leaf.node_id for leaf in request.exclude], MAX_NAMES),
         ("node_id", [request.node_id], 1),
         ("label", [request.label], 1),
-    ):
-        if len(names) > most:
-            raise InvalidRequest(field, len(names), f"has too many entries, at most {most} are allowed")
-        for name in names:
-            if len(name) > MAX_NAME_CHARS:
-                raise InvalidRequest(field, name, f"is longer than {MAX_NAME_CHARS} characters")
+    )
     return HotKeysQuery(
         request.route_id,
         label=request.label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest
@@ -27,17 +28,12 @@ def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
     series = SERIES_OF_NUMBER.get(request.series)
     if series is None:
         raise InvalidRequest("series", int(request.series), "is not a series (0 to 4)")
-    for field, names, most in (
+    check_names(
         ("via", request.via, MAX_VIA),
         ("bucket_ids", request.bucket_ids, MAX_NAMES),
         ("exclude", [leaf.node_id for leaf in request.exclude], MAX_NAMES),
         ("node_id", [request.node_id, request.known.node_id], 2),
-    ):
-        if len(names) > most:
-            raise InvalidRequest(field, len(names), f"has too many entries, at most {most} are allowed")
-        for name in names:
-            if len(name) > MAX_NAME_CHARS:
-                raise InvalidRequest(field, name, f"is longer than {MAX_NAME_CHARS} characters")
+    )
     return MatrixQuery(
         series,
         Window(request.from_unix_ms, request.to_unix_ms),
@@ -49,6 +45,16 @@ def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
         exclude=tuple((leaf.node_id, leaf.incarnation) for leaf in request.exclude),
         known=_decode_known(request),
     )
+
+
+def check_names(*lists: tuple[str, Sequence[str], int]) -> None:
+    """Each (field, names, how many at most); raises InvalidRequest for too many, and for one that is too long."""
+    for field, names, most in lists:
+        if len(names) > most:
+            raise InvalidRequest(field, len(names), f"has too many entries, at most {most} are allowed")
+        for name in names:
+            if len(name) > MAX_NAME_CHARS:
+                raise InvalidRequest(field, name, f"is longer than {MAX_NAME_CHARS} characters")
 
 
 def _decode_known(request: pb.GetKeyVizMatrixRequest) -> Known | None:

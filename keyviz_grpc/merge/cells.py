@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.merge.saturating import add, sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
-from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Busy, Matrix, Shares
+from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Busy, Catalogue, Matrix, Series, Shares
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,20 @@ class Cells:
     shares: Shares
     soft: NDArray[np.bool_] | None
     conflicts: NDArray[np.bool_] | None
+
+    def over(self, series: Series, columns: NDArray[np.int64], catalogue: Catalogue) -> Matrix:
+        """The matrix of these cells."""
+        return Matrix(
+            series,
+            columns,
+            catalogue,
+            self.values,
+            self.identities,
+            self.codes,
+            self.shares,
+            soft=self.soft,
+            conflicts=self.conflicts,
+        )
 
 
 def merge_reads(parts: Sequence[Placed], shape: tuple[int, int]) -> Cells:

@@ -60,17 +60,7 @@ def merge(
         with_warnings(outcome, [*diverging.get(leaf, ()), *short_history(outcome, query.window, grid)])
         for leaf, outcome in enumerate(outcomes)
     ]
-    matrix = Matrix(
-        query.series,
-        columns,
-        joined.catalogue,
-        cells.values,
-        cells.identities,
-        cells.codes,
-        cells.shares,
-        soft=cells.soft,
-        conflicts=cells.conflicts,
-    )
+    matrix = cells.over(query.series, columns, joined.catalogue)
     return Answer(
         matrix,
         tuple(outcomes),

@@ -10,7 +10,6 @@ import numpy as np
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.merge.cells import Placed, merge_reads, merge_writes
 from keyviz_grpc.merge.rows import join
-from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer
 
 
@@ -38,17 +37,7 @@ def join_in_time(slices: Sequence[Answer]) -> Answer:
     # No cell has two sources, so the rule for merging peers places every cell as it is.
     series = newest.matrix.series
     cells = (merge_writes if series.is_write else merge_reads)(placed, shape)
-    matrix = Matrix(
-        series,
-        columns,
-        joined.catalogue,
-        cells.values,
-        cells.identities,
-        cells.codes,
-        cells.shares,
-        soft=cells.soft,
-        conflicts=cells.conflicts,
-    )
+    matrix = cells.over(series, columns, joined.catalogue)
     nodes = [part.column_nodes for part in slices if part.column_nodes is not None]
     return replace(newest, matrix=matrix, column_nodes=np.concatenate(nodes) if nodes else None)
 
