@@ -46,6 +46,9 @@ TAKE = """name => {
     return found;
 }"""
 
+FRAMES = "() => performance.getEntriesByName('keyviz-draw').length"
+MORE_FRAMES = f"before => ({FRAMES})() > before"
+
 # As many pixels to the canvas as there are cells, and nothing else.
 DRAW_FLOOR = """([rows, columns, times]) => {
     const picture = document.querySelector('#heatmap');
@@ -186,7 +189,8 @@ async def _moving(page: Page, how: str, times: int) -> list[float]:
     await page.evaluate(TAKE, "keyviz-draw")
     if how == "drag":
         # Something to drag: a little nearer, where single cells are still smaller than pixels.
-        await page.mouse.wheel(0, -30)
+        # The browser halves a turn of the wheel where a CSS pixel is two.
+        await page.mouse.wheel(0, -40 * await page.evaluate("devicePixelRatio"))
         await page.wait_for_timeout(300)
         await page.evaluate(TAKE, "keyviz-draw")
         await page.mouse.down()
@@ -195,12 +199,14 @@ async def _moving(page: Page, how: str, times: int) -> list[float]:
         await page.wait_for_timeout(300)
         await page.evaluate(TAKE, "keyviz-draw")
     for number in range(times):
+        before = await page.evaluate(FRAMES)
         if how == "drag":
             # Never as far as an edge of the picture, where nothing moves and so nothing is drawn.
             await page.mouse.move(x + 3 * (number % 8 + 1), y + 2 * (number % 7))
         else:
             await page.mouse.wheel(0, -12)
-        await page.locator("#frame:not([data-pending])").wait_for()
+        # The browser gathers moves for its next frame: one at a time, or there are fewer frames than moves.
+        await page.wait_for_function(MORE_FRAMES, arg=before)
     if how == "drag":
         await page.mouse.up()
     frames: list[float] = await page.evaluate(TAKE, "keyviz-draw")
