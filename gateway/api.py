@@ -14,7 +14,13 @@ from starlette.responses import Response
 from gateway import encodings
 from gateway.endpoints import while_connected
 from gateway.gate import Gate
-from gateway.hot_keys import read_hot_keys_request, render_hot_keys
+from gateway.hot_keys import (
+    NOTHING_TO_TELL,
+    read_absent,
+    read_hot_keys_request,
+    render_hot_keys,
+    render_no_hot_keys,
+)
 from gateway.limits import InFlight
 from gateway.metrics import Metrics
 from gateway.params import MatrixRequest, read_cell_request, read_matrix_request
@@ -121,11 +127,16 @@ class Api:
     async def hot_keys(self, request: Request) -> Response:
         """GET …/keyviz/hotkeys, for those who may see user keys."""
         session = self._gate.admit_full(request)
-        query = read_hot_keys_request(request.query_params)
-        with self._in_flight.slot():
-            answer = await while_connected(request, self._cluster.hot_keys(query, self._deadline()))
-        _check_known(answer.outcomes, query.node_id)
-        check_asked(answer, query)
+        query, wants_absence = read_hot_keys_request(request.query_params), read_absent(request.query_params)
+        try:
+            with self._in_flight.slot():
+                answer = await while_connected(request, self._cluster.hot_keys(query, self._deadline()))
+            _check_known(answer.outcomes, query.node_id)
+            check_asked(answer, query)
+        except NOTHING_TO_TELL as error:
+            if not wants_absence:
+                raise
+            return self._small(request, render_no_hot_keys(error, query))
         shown = top_of(answer, query.top)
         told = {"route_id": query.route_id, "label": query.label, "series": query.series.value, "keys": len(shown.keys)}
         self._gate.note_look(request, session, "hot keys", told)

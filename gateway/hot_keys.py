@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import base64
+from typing import Final
 
 import orjson
 from starlette.datastructures import QueryParams
 
 from gateway.params import first_of, integer_of, moment_of, series_of, text_of
 from gateway.render import render_fanout, rfc3339
-from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.errors import (
+    ON_THE_WIRE,
+    HotKeysDisabled,
+    InvalidRequest,
+    NoSnapshot,
+    OutOfSnapshotWindow,
+    SamplerDisabled,
+)
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.model import Window
 
 DEFAULT_TOP = 20
 MAX_TOP = 1024
+
+NothingToTell = HotKeysDisabled | SamplerDisabled | NoSnapshot | OutOfSnapshotWindow
+"""Why there may be no keys although the request is right."""
+NOTHING_TO_TELL: Final = (HotKeysDisabled, SamplerDisabled, NoSnapshot, OutOfSnapshotWindow)
 
 
 def read_hot_keys_request(params: QueryParams) -> HotKeysQuery:
@@ -30,6 +42,14 @@ def read_hot_keys_request(params: QueryParams) -> HotKeysQuery:
         top=_top(params),
         node_id=text_of(params, "node"),
     )
+
+
+def read_absent(params: QueryParams) -> bool:
+    """Whether an answer that there are no keys is to come as 200. Raises InvalidRequest."""
+    text = first_of(params, "absent")
+    if text not in {"", "200"}:
+        raise InvalidRequest("absent", text, "must be 200 or absent")
+    return text == "200"
 
 
 def _sub_bucket(params: QueryParams) -> int | None:
@@ -52,12 +72,7 @@ def _top(params: QueryParams) -> int:
 
 def render_hot_keys(answer: HotKeysAnswer, query: HotKeysQuery) -> bytes:
     """The body of the hot keys endpoint. `fanout` is absent where a local node alone was asked."""
-    body: dict[str, object] = {"route_id": query.route_id}
-    if query.label:
-        body["label"] = query.label
-    if query.sub_bucket is not None:
-        body["sub_bucket"] = query.sub_bucket
-    body["series"] = query.series.value
+    body = _asked(query)
     body["keys"] = [
         {
             "key_b64": base64.b64encode(item.key).decode(),
@@ -83,6 +98,22 @@ def render_hot_keys(answer: HotKeysAnswer, query: HotKeysQuery) -> bytes:
     if answer.merged and [outcome.address for outcome in answer.outcomes] != ["self"]:
         body["fanout"] = orjson.Fragment(render_fanout(answer.outcomes))
     return orjson.dumps(body)
+
+
+def render_no_hot_keys(error: NothingToTell, query: HotKeysQuery) -> bytes:
+    """The body that says why there are no keys, for those who want it as an answer rather than as an error."""
+    absent = {"error": ON_THE_WIRE[type(error)].http_code, "message": str(error)}
+    return orjson.dumps(_asked(query) | {"keys": [], "absent": absent})
+
+
+def _asked(query: HotKeysQuery) -> dict[str, object]:
+    body: dict[str, object] = {"route_id": query.route_id}
+    if query.label:
+        body["label"] = query.label
+    if query.sub_bucket is not None:
+        body["sub_bucket"] = query.sub_bucket
+    body["series"] = query.series.value
+    return body
 
 
 def _number(value: int) -> int:

@@ -281,10 +281,6 @@ class Opened:
         return dict(parse_qsl(urlsplit(self.page.url).query))
 
 
-# The browser itself notes every answer that is not 2xx. A row may have no keys to tell, which is no fault.
-NO_HOT_KEYS: Final = re.compile(r"(404|503) .*/keyviz/hotkeys\?")
-
-
 def _complaint_of(message: ConsoleMessage, expected: Sequence[re.Pattern[str]]) -> str | None:
     """What was said, unless it is no error or an answer that was to be expected ("404 http://…")."""
     if message.type != "error":
@@ -293,7 +289,7 @@ def _complaint_of(message: ConsoleMessage, expected: Sequence[re.Pattern[str]]) 
     if refused is None:
         return f"{message.text} ({message.location['url']})"
     answer = f"{refused[1]} {message.location['url']}"
-    return None if any(one.search(answer) for one in (NO_HOT_KEYS, *expected)) else answer
+    return None if any(one.search(answer) for one in expected) else answer
 
 
 @contextlib.asynccontextmanager

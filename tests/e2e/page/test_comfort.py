@@ -47,6 +47,25 @@ async def test_a_phone_shows_the_picture_without_scrolling_sideways(browser: Bro
         assert page.complaints == []
 
 
+WORDS = """() => [...document.querySelectorAll('header select, header input')].flatMap((one) => {
+    const style = getComputedStyle(one);
+    const context = document.createElement('canvas').getContext('2d');
+    context.font = style.font;
+    const room = one.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const words = one.tagName === 'INPUT' ? [one.placeholder] : [...one.options].map(({text}) => text);
+    return words.filter((word) => one.checkVisibility() && context.measureText(word).width > room + 1);
+})"""
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+async def test_no_choice_is_cut_off(browser: Browser, width: int) -> None:
+    """Whatever is chosen in the header can be read in full, on a phone in fewer words."""
+    async with page_cluster([node(), node("n2")]) as cluster, opened(browser, cluster.url, size=(width, 740)) as page:
+        await page.drawn()
+        await expect(page.get("scope")).to_be_visible()
+        assert await page.page.evaluate(WORDS) == []
+
+
 async def test_controls_take_one_row_on_a_laptop(browser: Browser) -> None:
     """At 1280 px every control of the header is in line with the others."""
     async with page_cluster([node(), node("n2")]) as cluster, opened(browser, cluster.url) as page:

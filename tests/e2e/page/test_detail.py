@@ -78,6 +78,22 @@ async def test_the_detail_tells_who_counted_and_what_was_counted(
         ]
 
 
+async def test_one_is_not_said_as_many(browser: Browser) -> None:
+    """One write of one row of one node; the frame of its cell stands out from any colour."""
+    node = ScriptedNode("n1", [last_minute()], [Told(Row("route:1", b"a", b""), [1])])
+    async with page_cluster([node]) as cluster, opened(browser, cluster.url) as page:
+        await pin(page, 0, 0)
+        await expect(page.get("detail-numbers")).to_contain_text("· 1 writeShare")
+        await expect(page.get("in-view")).to_contain_text(re.compile("1 row$"))
+        await expect(page.get("counter")).to_have_text("1/1 node")
+        widths = await page.page.evaluate(
+            """() => ['halo', 'line'].map((name) =>
+                parseFloat(getComputedStyle(document.querySelector(`.framed.pinned rect.${name}`)).strokeWidth))"""
+        )
+        assert widths[1] >= 2
+        assert widths[0] - widths[1] >= 3, "dark on both sides of the light line"
+
+
 def disagreeing() -> list[ScriptedNode]:
     """Two nodes that disagree about route:1 in the second of three windows, under one identity."""
     stamps = [last_minute() - STEP_MS * at for at in (2, 1, 0)]

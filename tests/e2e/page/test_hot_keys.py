@@ -41,13 +41,14 @@ async def test_the_keys_behind_a_row_with_share_and_bounds(browser: Browser, clu
 
 
 async def test_where_there_are_no_keys_a_sentence_says_why(browser: Browser) -> None:
-    """Off on the nodes; several routes in one row; a role that may only look."""
+    """Off on the nodes, without an error in the console; several routes in one row; a role that may only look."""
     counted = counting("n1", ROUTES, columns=1, end_ms=last_minute())
     with counted.sampler:
         counted.window([(1, b"a", Op.WRITE, 5)])
         async with page_cluster([counted.sampler]) as cluster, opened(browser, cluster.url) as page:
             await pin(page, 0, 0)
             await expect(page.get("no-keys")).to_contain_text("Hot keys are off on these nodes")
+            assert page.complaints == []
         async with page_cluster([counted.sampler]) as cluster, opened(browser, cluster.view(rows=1)) as page:
             await pin(page, 0, 0)
             await expect(page.get("no-keys")).to_contain_text("Zoom in to one of them")
@@ -75,6 +76,7 @@ async def test_a_window_without_keys_says_whether_it_had_none_or_they_are_gone(b
             await expect(page.get("no-keys")).to_contain_text("No keys yet")
             await pin(page, 0, 0)
             await expect(page.get("no-keys")).to_contain_text("no longer held")
+            assert page.complaints == []
             await pin(page, 0, 2)
             await expect(page.get("hot-keys").get_by_role("listitem")).to_have_count(1)
 

@@ -83,6 +83,8 @@ async def test_top_is_20_and_never_more_than_1024(top: str, asked: int) -> None:
         ({"sub_bucket": str(2**32)}, "sub_bucket"),
         ({"from_unix_ms": "9", "to_unix_ms": "8"}, "from_unix_ms=9"),
         ({"node": "nobody"}, "node='nobody'"),
+        ({"node": "nobody", "absent": "200"}, "node='nobody'"),
+        ({"absent": "404"}, "absent='404'"),
     ],
 )
 async def test_a_wrong_parameter_is_named_with_its_value(params: dict[str, str], named: str) -> None:
@@ -129,6 +131,31 @@ async def test_what_is_off_says_what_is_off(raised: Exception, status: int, code
     got, body = await ask(ScriptedCluster(raised))
     assert (got, body["error"]) == (status, code)
     check(body, "Error")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "params", "code"),
+    [
+        (ScriptedCluster(SamplerDisabled()), {}, "keyviz_disabled"),
+        (ScriptedCluster(HotKeysDisabled()), {"label": "hot", "sub_bucket": 1}, "hotkeys_disabled"),
+        (ScriptedCluster(hot=hot_answer_of(observed=False, keys=())), {}, "no_snapshot"),
+        (None, {"from_unix_ms": 120_001}, "out_of_snapshot_window"),
+    ],
+)
+async def test_that_there_are_no_keys_may_come_as_an_answer(
+    cluster: ScriptedCluster | None, params: dict[str, object], code: str
+) -> None:
+    """With the code and the message that the error has."""
+    _, error = await ask(cluster, **params)
+    status, body = await ask(cluster, absent=200, **params)
+    assert (status, body["keys"], body["absent"]) == (200, [], error)
+    assert body["absent"]["error"] == code
+    check(body, "NoHotKeys")
+
+
+async def test_nobody_to_be_reached_is_an_error_all_the_same() -> None:
+    """Only what is known to be absent is an answer."""
+    assert (await ask(ScriptedCluster(NoUsablePeers((DEAD,))), absent=200))[0] == 502
 
 
 async def test_an_answer_without_a_node_is_degraded_and_says_who_is_missing() -> None:

@@ -9,7 +9,8 @@ export interface Framed {
   readonly column: number;
 }
 
-const LEAST_SIDE = 5;
+/** So that the smallest cell can be seen, and the pinned one be found. */
+const LEAST_SIDE = { hovered: 5, pinned: 9 };
 
 /** Places outside of the viewport are left out. The row and column of each are marked along the axes too. */
 export function drawFrames(svg: SVGSVGElement, plot: Box, port: Viewport, framed: readonly Framed[]): void {
@@ -17,7 +18,7 @@ export function drawFrames(svg: SVGSVGElement, plot: Box, port: Viewport, framed
   const shown = framed
     .filter(({ row, column }) => row + 1 > port.y0 && row < port.y1 && column + 1 > port.x0 && column < port.x1)
     .map(({ name, row, column }) => {
-      const [width, height] = [Math.max(LEAST_SIDE, perColumn), Math.max(LEAST_SIDE, perRow)];
+      const [width, height] = [Math.max(LEAST_SIDE[name], perColumn), Math.max(LEAST_SIDE[name], perRow)];
       const x = plot.left + (column + 0.5 - port.x0) * perColumn - width / 2;
       const y = plot.top + (row + 0.5 - port.y0) * perRow - height / 2;
       return { name, x, y, width, height };

@@ -69,7 +69,7 @@ export class Stage {
       this.#on.axes,
       this.layout,
       keyTicks(matrix, port, plot.height, labels, widthOf),
-      timeTicks(matrix, port, plot.width, scene.utc),
+      timeTicks(matrix, port, plot.width, { utc: scene.utc, widthOf }),
     );
     performance.measure("keyviz-draw", { start: began, end: performance.now() });
   }

@@ -1,6 +1,7 @@
 /** From what somebody types to rows: bucket ids, labels, and keys as text or hexadecimal. */
 import type { Matrix, RowHead } from "../data/matrix";
 import { range } from "../scale/keys";
+import { rangeIn } from "../scale/slices";
 
 export interface Found {
   readonly row: number;
@@ -36,7 +37,7 @@ function names(bucketId: string, low: string): boolean {
 
 function foundOf(matrix: Matrix, row: number): Found {
   const head = matrix.rows[row];
-  return { row, bucketId: head?.bucketId ?? "", range: head === undefined ? "" : range(head.start, head.end) };
+  return { row, bucketId: head?.bucketId ?? "", range: head === undefined ? "" : rangeIn(matrix, head) };
 }
 
 /** A key as typed, in Latin-1 characters, one a byte: "0x00ff" is two bytes, anything else its UTF-8. */

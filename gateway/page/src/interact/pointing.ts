@@ -2,8 +2,8 @@ import type { Matrix } from "../data/matrix";
 import type { Selection } from "../data/view";
 import type { Viewport } from "../data/viewport";
 import type { Box } from "../draw/layout";
-import { amount, exact, perSecond } from "../scale/amounts";
-import { range } from "../scale/keys";
+import { amount, perSecond, several } from "../scale/amounts";
+import { rangeIn } from "../scale/slices";
 import { clock } from "../scale/time";
 
 /** The cell at a place of the plot, in its CSS pixels; null beside it. */
@@ -28,14 +28,14 @@ export function describe(cell: Selection, matrix: Matrix, utc: boolean): string 
   const unit = matrix.series.endsWith("bytes") ? "bytes" : "ops";
   const at = place.row * matrix.columns + place.column;
   const lines = [
-    `${head.bucketId}${head.aggregate ? ` (${head.routeCount} routes)` : ""}`,
-    range(head.start, head.end),
+    `${head.bucketId}${head.aggregate ? ` (${several(head.routeCount, "route")})` : ""}`,
+    rangeIn(matrix, head),
     `${clock(cell.columnMs - matrix.stepMs, utc)} – ${clock(cell.columnMs, utc)}${utc ? " UTC" : ""}`,
   ];
   if (matrix.known[place.column] !== 1) return [...lines, "no data"].join("\n");
   const value = matrix.values[at] as number;
   const total = matrix.columnTotals[place.column] as number;
-  lines.push(`${amount(perSecond(value, matrix.stepMs))} ${unit}/s (${exact(value)} ${unit} in the window)`);
+  lines.push(`${amount(perSecond(value, matrix.stepMs))} ${unit}/s (${several(value, unit.slice(0, -1), unit)} in the window)`);
   if (value > 0) lines.push(`${((value / total) * 100).toFixed(1)} % of all ${matrix.series.replace("_", " ")} in it`);
   if (matrix.conflicts?.[at] === 1) lines.push("nodes disagree about this cell");
   if (matrix.soft?.[at] === 1) lines.push("an estimate: sub-sampled");

@@ -4,14 +4,16 @@ import { readRange, writtenRange } from "../data/url";
 import type { Range } from "../data/view";
 import { clock, fromField, moment, toField } from "../scale/time";
 import { change, matrix, view } from "../state";
+import { narrow } from "./narrow";
 
-const CHOICES: readonly (readonly [string, string])[] = [
-  ["5m", "last 5 minutes"],
-  ["15m", "last 15 minutes"],
-  ["1h", "last hour"],
-  ["6h", "last 6 hours"],
-  ["24h", "last 24 hours"],
-  ["all", "all there is"],
+/** value, name, name where there is little room. */
+const CHOICES: readonly (readonly [string, string, string])[] = [
+  ["5m", "last 5 minutes", "5 min"],
+  ["15m", "last 15 minutes", "15 min"],
+  ["1h", "last hour", "1 h"],
+  ["6h", "last 6 hours", "6 h"],
+  ["24h", "last 24 hours", "24 h"],
+  ["all", "all there is", "all"],
 ];
 
 const CUSTOM = "custom";
@@ -38,13 +40,13 @@ export function TimeRange() {
             return dialog.current?.showModal();
           }}
         >
-          {CHOICES.map(([value, name]) => (
+          {CHOICES.map(([value, name, short]) => (
             <option key={value} value={value}>
-              {name}
+              {narrow.value ? short : name}
             </option>
           ))}
           {known ? null : <option value={written}>{nameOf(range, utc)}</option>}
-          <option value={CUSTOM}>from … to …</option>
+          <option value={CUSTOM}>{narrow.value ? "from–to" : "from … to …"}</option>
         </select>
       </label>
       <dialog ref={dialog} class="sheet" aria-labelledby="custom-range" data-testid="custom-range">

@@ -3,6 +3,7 @@ import { useRef } from "preact/hooks";
 import { matrix } from "../state";
 import { find } from "./finding";
 import { jumpToRow } from "./moves";
+import { narrow } from "./narrow";
 
 const typed = signal("");
 const chosen = signal(0);
@@ -37,7 +38,7 @@ export function Search() {
         data-testid="search"
         ref={field}
         type="search"
-        placeholder="Find a key or route"
+        placeholder={narrow.value ? "Find" : "Find a key or route"}
         aria-label="Find a key or route"
         role="combobox"
         list={undefined}

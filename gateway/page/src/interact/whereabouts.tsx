@@ -1,4 +1,5 @@
 import { momentAt } from "../data/viewport";
+import { several } from "../scale/amounts";
 import { clock } from "../scale/time";
 import { matrix, view, viewport } from "../state";
 import { back, lookAtAll } from "./moves";
@@ -31,7 +32,7 @@ export function Whereabouts() {
       </button>
       <span data-testid="in-view">
         <span>{times}</span>
-        <span>{zoom === null ? `${shown.rows.length} rows` : `rows ${rows.first}–${rows.last} of ${shown.rows.length}`}</span>
+        <span>{zoom === null ? several(shown.rows.length, "row") : `rows ${rows.first}–${rows.last} of ${shown.rows.length}`}</span>
       </span>
     </nav>
   );

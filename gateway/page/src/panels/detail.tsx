@@ -1,6 +1,7 @@
 /** Beside the picture: everything about the pinned cell and its row. */
 import { placeOfCell } from "../interact/pointing";
 import type { RowHead } from "../data/matrix";
+import { several } from "../scale/amounts";
 import { clock, moment, zone } from "../scale/time";
 import { change, matrix, unit, view } from "../state";
 import { bucketOf, siblings } from "./buckets";
@@ -9,7 +10,7 @@ import { HotKeys } from "./hotkeyspanel";
 import { EndView } from "./keyview";
 import { RowHistory } from "./rowhistory";
 import { Section, type Pinned } from "./section";
-import { counted } from "./told";
+import { counted, countOf } from "./told";
 import { compactly, exactly, shareOf } from "./units";
 
 export function Detail() {
@@ -97,7 +98,7 @@ function Numbers({ pinned: { picture, row, column, columnMs } }: { readonly pinn
             <strong>
               {compactly((value * 1000) / picture.stepMs)} {unit.value}/s
             </strong>{" "}
-            · {exactly(value)} {counted.value}
+            · {countOf(value)}
           </>
         ) : (
           "no data: unknown, not zero"
@@ -145,7 +146,7 @@ function Aggregate({ pinned: { picture, head } }: { readonly pinned: Pinned }) {
   return (
     <Section title="Several ranges in one row" name="aggregate">
       <p>
-        Holds {exactly(head.routeCount)} routes that are colder than the rows shown singly. {rows} rows were asked for.
+        Holds {several(head.routeCount, "route")}, colder than what is shown singly. The row budget is {exactly(rows)}.
       </p>
       {alone ? (
         <p class="quiet">The nodes count these routes together, so nobody can tell them apart.</p>

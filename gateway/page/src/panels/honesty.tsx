@@ -1,5 +1,6 @@
 /** How far the picture can be believed: the banner, the counter, the age, and why there is nothing. */
 import { signal } from "@preact/signals";
+import { several } from "../scale/amounts";
 import { matrix, nowMs, refused, staleSinceMs, view, dialog } from "../state";
 import { ageText, emptiness, type Emptiness, type Nothing } from "./empty";
 import { missingBanner, notices, type Notice } from "./nodes";
@@ -84,7 +85,7 @@ export function Counter() {
       title="Nodes that responded, of those expected: opens the list"
       onClick={() => (dialog.value = "nodes")}
     >
-      {told.responded}/{told.expected} nodes
+      {told.responded}/{several(told.expected, "node")}
     </button>
   );
 }

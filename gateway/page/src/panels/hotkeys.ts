@@ -1,6 +1,7 @@
 /** The keys behind a row: how an answer reads, and what to say where there is none. */
 import { bucketOf } from "./buckets";
 import { keyForms, type KeyForms } from "./keyforms";
+import { several } from "../scale/amounts";
 import { shareOf, span } from "./units";
 
 /** The gateway's answer, as far as the page reads it. Counts are scaled to true frequency. */
@@ -15,6 +16,11 @@ export interface WireHotKeys {
   readonly error_bound: number;
   readonly snapshot_at: string;
   readonly confidence?: number;
+}
+
+/** In place of keys: there are none to tell, and why. */
+export interface WireNoHotKeys {
+  readonly absent: { readonly error: string; readonly message: string };
 }
 
 export interface HotKeyRow {
@@ -38,7 +44,7 @@ export function hotKeysPath(asks: {
   const { bucketId, series, columnMs, top, node } = asks;
   const bucket = bucketOf(bucketId);
   if (bucket.kind !== "route") return undefined;
-  const asked = new URLSearchParams({ route_id: bucket.routeId, series: series.startsWith("read") ? "reads" : "writes", top: String(top) });
+  const asked = new URLSearchParams({ route_id: bucket.routeId, series: series.startsWith("read") ? "reads" : "writes", top: String(top), absent: "200" });
   if (bucket.label !== "") asked.set("label", bucket.label);
   if (bucket.slice !== undefined) asked.set("sub_bucket", String(bucket.slice));
   if (node !== "") asked.set("node", node);
@@ -74,9 +80,9 @@ function sampledTotal(answer: WireHotKeys): number {
 export function caveats(answer: WireHotKeys): readonly string[] {
   const said: string[] = [];
   if (answer.sample_rate > 1) said.push(`Estimated: one operation in ${answer.sample_rate} was looked at${confidenceOf(answer)}.`);
-  if (answer.error_bound > 0) said.push(`A key that is not listed may have up to ${answer.error_bound.toLocaleString("en")} operations.`);
-  if (answer.skipped_long_keys > 0) said.push(`${answer.skipped_long_keys.toLocaleString("en")} sampled operations are left out: their keys are longer than the limit.`);
-  if (answer.dropped_samples > 0) said.push(`${answer.dropped_samples.toLocaleString("en")} sampled operations are left out for want of memory or time.`);
+  if (answer.error_bound > 0) said.push(`A key that is not listed may have up to ${several(answer.error_bound, "operation")}.`);
+  if (answer.skipped_long_keys > 0) said.push(`Left out for keys longer than the limit: ${several(answer.skipped_long_keys, "sampled operation")}.`);
+  if (answer.dropped_samples > 0) said.push(`Left out for want of memory or time: ${several(answer.dropped_samples, "sampled operation")}.`);
   if (answer.degraded && answer.skipped_long_keys === 0 && answer.dropped_samples === 0) said.push("Not complete: some node did not contribute.");
   return said;
 }

@@ -3,13 +3,15 @@ import { clock } from "../scale/time";
 import { nowMs, view } from "../state";
 import { bucketOf } from "./buckets";
 import { Section, type Pinned } from "./section";
-import { caveats, freshness, hotKeyRows, hotKeysPath, noKeys, type HotKeyRow, type WireHotKeys } from "./hotkeys";
+import { caveats, freshness, hotKeyRows, hotKeysPath, noKeys, type HotKeyRow, type WireHotKeys, type WireNoHotKeys } from "./hotkeys";
 import { KeyView } from "./keyview";
 import { askSmall, useTold, type Told } from "./loading";
 import { exactly } from "./units";
 
 const TOP = 20;
 const AGAIN_MS = 15_000;
+
+type Answer = WireHotKeys | WireNoHotKeys;
 
 /** The keys behind the row: of the pinned window where its keys are still held, or the latest that are. */
 export function HotKeys({ pinned: { head, picture, row, column, columnMs } }: { readonly pinned: Pinned }) {
@@ -19,7 +21,7 @@ export function HotKeys({ pinned: { head, picture, row, column, columnMs } }: { 
   const path = hotKeysPath(asks) ?? "";
   const last = picture.stamps[picture.columns - 1] ?? 0;
   const round = latest ? Math.floor(last / AGAIN_MS) : 0;
-  const told = useTold<Told<WireHotKeys>>(path, round, (signal) => askSmall<WireHotKeys>(path, signal));
+  const told = useTold<Told<Answer>>(path, round, (signal) => askSmall<Answer>(path, signal));
   const operations = !series.endsWith("bytes");
   const cell = picture.values[row * picture.columns + column] ?? 0;
   const total = !latest && operations ? cell : 0;
@@ -44,10 +46,12 @@ export function HotKeys({ pinned: { head, picture, row, column, columnMs } }: { 
   );
 }
 
-function Body({ told, total, stepMs }: { readonly told: Told<WireHotKeys> | undefined; readonly total: number; readonly stepMs: number }) {
+function Body({ told, total, stepMs }: { readonly told: Told<Answer> | undefined; readonly total: number; readonly stepMs: number }) {
   if (told === undefined) return <p class="quiet">Asking the nodes…</p>;
   if (told.kind === "refused") return <p data-testid="no-keys">{noKeys(told.code, told.message)}</p>;
-  const rows = hotKeyRows(told.body, total);
+  const { body } = told;
+  if ("absent" in body) return <p data-testid="no-keys">{noKeys(body.absent.error, body.absent.message)}</p>;
+  const rows = hotKeyRows(body, total);
   if (rows.length === 0) return <p data-testid="no-keys">{noKeys("empty", "")}</p>;
   const { utc } = view.value;
   return (
@@ -58,7 +62,7 @@ function Body({ told, total, stepMs }: { readonly told: Told<WireHotKeys> | unde
         ))}
       </ol>
       <ul class="quiet caveats">
-        {[freshness(told.body, nowMs.value, stepMs, (ms) => clock(ms, utc)), ...caveats(told.body)]
+        {[freshness(body, nowMs.value, stepMs, (ms) => clock(ms, utc)), ...caveats(body)]
           .filter((line) => line !== "")
           .map((line) => (
             <li key={line}>{line}</li>

@@ -21,11 +21,14 @@ export function rangeText(row: { readonly start: string; readonly end: string },
   return `${first} … ${row.end === "" ? "(last key)" : shownKey(keyForms(row.end), longest)}`;
 }
 
-/**
- * The rows with the largest totals, hottest first; equal ones in key order, those without traffic left out.
- * everything: what shares are of, where `shown` does not have all rows.
- */
-export function hottestRows(shown: Shown, most: number, everything?: number): readonly HotRow[] {
+/** everything: what shares are of, where `shown` does not have all rows. rangeOf: how the keys of a row read. */
+export interface HotOptions {
+  readonly everything?: number;
+  readonly rangeOf?: (row: ShownRow) => string;
+}
+
+/** The rows with the largest totals, hottest first; equal ones in key order, those without traffic left out. */
+export function hottestRows(shown: Shown, most: number, { everything, rangeOf = rangeText }: HotOptions = {}): readonly HotRow[] {
   const totals = shown.rows.map(totalOf);
   const all = everything ?? totals.reduce((sum, total) => sum + total, 0);
   return totals
@@ -33,10 +36,13 @@ export function hottestRows(shown: Shown, most: number, everything?: number): re
     .filter(({ total }) => total > 0)
     .sort((left, right) => right.total - left.total || left.number - right.number)
     .slice(0, most)
-    .map(({ total, number }) => hotRow(shown, shown.rows[number] as ShownRow, total, all));
+    .map(({ total, number }) => {
+      const row = shown.rows[number] as ShownRow;
+      return { ...hotRow(shown, row, total, all), range: rangeOf(row) };
+    });
 }
 
-function hotRow(shown: Shown, row: ShownRow, total: number, all: number): HotRow {
+function hotRow(shown: Shown, row: ShownRow, total: number, all: number): Omit<HotRow, "range"> {
   const known = row.values.filter((value) => value !== undefined).length;
   let peak = 0;
   row.values.forEach((value, at) => {
@@ -45,7 +51,6 @@ function hotRow(shown: Shown, row: ShownRow, total: number, all: number): HotRow
   const rate = (count: number, windows: number) => (shown.stepMs > 0 && windows > 0 ? (count * 1000) / (shown.stepMs * windows) : 0);
   return {
     bucketId: row.bucketId,
-    range: rangeText(row),
     routes: row.routeCount,
     total,
     share: shareOf(total, all),

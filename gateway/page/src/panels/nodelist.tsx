@@ -1,3 +1,4 @@
+import { several } from "../scale/amounts";
 import { change, dialog, nowMs, view } from "../state";
 import { Modal } from "./modal";
 import { detailOf, stateOf } from "./nodes";
@@ -12,7 +13,7 @@ export function NodeList() {
   const told = nodes.value;
   const close = () => (dialog.value = null);
   return (
-    <Modal title={told === undefined ? "Nodes" : `${told.responded} of ${told.expected} nodes responded`} name="nodes" onClose={close}>
+    <Modal title={told === undefined ? "Nodes" : `${told.responded} of ${several(told.expected, "node")} responded`} name="nodes" onClose={close}>
       <div class="scrolls" tabIndex={0} role="region" aria-label="Nodes">
         <table>
           <thead>
@@ -39,7 +40,7 @@ export function NodeList() {
 }
 
 function NodeLine({ node }: { readonly node: NodeOutcome }) {
-  const { state, reason } = stateOf(node);
+  const { state, reason, said } = stateOf(node);
   const at = Date.parse(node.generated_at ?? "");
   const warnings = node.warnings.slice(0, MOST_WARNINGS);
   return (
@@ -49,6 +50,7 @@ function NodeLine({ node }: { readonly node: NodeOutcome }) {
       <td>
         <span class={`pill ${state === "ok" ? "good" : "bad"}`}>{state}</span>
         {reason !== "" && <div class="reason">{reason}</div>}
+        {said !== "" && <div class="reason raw">{said}</div>}
         {warnings.map((warning, number) => (
           <div key={number} class="reason">
             {warning.code.replaceAll("_", " ")}: {detailOf(node, warning)}

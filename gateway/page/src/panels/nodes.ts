@@ -1,4 +1,5 @@
 /** How far the picture can be believed, node by node: sentences, no elements. */
+import { several } from "../scale/amounts";
 import type { Fanout, NodeOutcome, NodeWarning, Series } from "./wire";
 
 export interface Banner {
@@ -23,16 +24,16 @@ const KINDS: Readonly<Record<string, string>> = {
   internal: "failed inside",
 };
 
-/** One word of state and one sentence of reason. */
-export function stateOf(node: NodeOutcome): { readonly state: string; readonly reason: string } {
+/** One word of state, a reason for people, and what the connection or the node said, for whoever looks into it. */
+export function stateOf(node: NodeOutcome): { readonly state: string; readonly reason: string; readonly said: string } {
   if (!node.ok) {
-    const said = KINDS[node.kind] ?? node.kind.replaceAll("_", " ");
-    return { state: "missing", reason: node.error === "" || node.error === node.kind ? said : `${said}: ${node.error}` };
+    const reason = KINDS[node.kind] ?? node.kind.replaceAll("_", " ");
+    return { state: "missing", reason, said: node.error === node.kind ? "" : node.error };
   }
   if (node.warnings.some((warning) => warning.code === "duplicate_node")) {
-    return { state: "left out", reason: "the same node is counted under another address" };
+    return { state: "left out", reason: "the same node is counted under another address", said: "" };
   }
-  return node.warnings.length > 0 ? { state: "warns", reason: "" } : { state: "ok", reason: "" };
+  return { state: node.warnings.length > 0 ? "warns" : "ok", reason: "", said: "" };
 }
 
 /** Which nodes are missing and what that means for what is shown; undefined where nobody is. */
@@ -42,7 +43,7 @@ export function missingBanner(fanout: Fanout | undefined, series: Series): Banne
   const lines = missing.slice(0, MOST_NAMED).map((node) => `${nameOf(node)} ${stateOf(node).reason}.`);
   if (missing.length > MOST_NAMED) lines.push(`And ${missing.length - MOST_NAMED} more: the list of nodes has all.`);
   lines.push(meaning(missing.length, series));
-  return { title: `Not complete: ${missing.length} of ${fanout.expected} nodes missing`, lines };
+  return { title: `Not complete: ${missing.length} of ${several(fanout.expected, "node")} missing`, lines };
 }
 
 const MOST_NAMED = 4;

@@ -1,7 +1,7 @@
 /** Out of the page: files and a link. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { linkTo } from "../data/history";
-import { amount, perSecond } from "../scale/amounts";
+import { amount, perSecond, several } from "../scale/amounts";
 import { moment, zone } from "../scale/time";
 import { matrix, unit, view } from "../state";
 import { copyText } from "./copying";
@@ -84,11 +84,11 @@ function captionOf(shown: Shown, top: number, stepMs: number): Caption {
   const { scale, brightness, unit: as, utc, node } = view.peek();
   const [first, last] = [shown.stamps[0] ?? 0, shown.stamps[shown.stamps.length - 1] ?? 0];
   const told = nodes.peek();
-  const whole = told === undefined ? "" : ` · ${told.responded} of ${told.expected} nodes responded`;
+  const whole = told === undefined ? "" : ` · ${told.responded} of ${several(told.expected, "node")} responded`;
   return {
     title: `Key visualizer: ${counted.peek()}`,
     lines: [
-      `${moment(first - stepMs, utc)} – ${moment(last, utc)} ${zone(utc)} · ${shown.rows.length} rows · one column ${stepMs / 1000} s`,
+      `${moment(first - stepMs, utc)} – ${moment(last, utc)} ${zone(utc)} · ${several(shown.rows.length, "row")} · one column ${stepMs / 1000} s`,
       `${node === "" ? "all nodes, merged" : `only node ${node}`}${whole} · as of ${shown.generatedAt}`,
     ],
     shading: { scale, brightness, top },

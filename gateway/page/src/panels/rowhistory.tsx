@@ -120,7 +120,7 @@ function Leaders({ row }: { readonly row: RowDetail | null | Refused | undefined
         ))}
         {found.length > MOST_STRETCHES && (
           <tr>
-            <td colSpan={4}>and {exactly(found.length - MOST_STRETCHES)} earlier ones</td>
+            <td colSpan={4}>and {exactly(found.length - MOST_STRETCHES)} earlier</td>
           </tr>
         )}
       </tbody>

@@ -1,3 +1,4 @@
+import { narrow } from "../interact/narrow";
 import { change, matrix, view } from "../state";
 import { rangeText } from "./hottest";
 import { nodes } from "./told";
@@ -12,10 +13,10 @@ export function ScopeSwitch() {
     <label class="field">
       <span>Scope</span>
       <select data-testid="scope" value={node} onChange={(event) => change({ node: event.currentTarget.value, cell: null })}>
-        <option value="">all nodes, merged</option>
+        <option value="">{narrow.value ? "all nodes" : "all nodes, merged"}</option>
         {ids.map((id) => (
           <option key={id} value={id}>
-            only {id}
+            {narrow.value ? id : `only ${id}`}
           </option>
         ))}
       </select>

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { matrixPath } from "../data/asking";
 import type { WireMatrix } from "../data/wire";
+import { several } from "../scale/amounts";
 import { clock } from "../scale/time";
 import { matrix, refused, settled, theme, view } from "../state";
 import { askSmall, useTold } from "./loading";
@@ -62,7 +63,7 @@ function Strip() {
             <li key={part.node} data-node={part.node} title={`${compactly(part.total)} ${counted.value}`}>
               <span class="swatch" style={{ background: colourOf(number) }} aria-hidden="true" />
               <bdi>{part.node}</bdi> {Math.round(part.share * 100)} %
-              {part.unknown > 0 && ` (no data for ${part.unknown} window${part.unknown === 1 ? "" : "s"})`}
+              {part.unknown > 0 && ` (no data for ${several(part.unknown, "window")})`}
             </li>
           ))}
         </ul>

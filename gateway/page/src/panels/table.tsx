@@ -1,11 +1,20 @@
 import { useState } from "preact/hooks";
+import type { Matrix } from "../data/matrix";
+import { rangeIn } from "../scale/slices";
 import { clock } from "../scale/time";
 import { change, settled, unit, view } from "../state";
-import { hottestRows, summary } from "./hottest";
+import { hottestRows, rangeText, summary } from "./hottest";
+import type { ShownRow } from "./shown";
 import { counted, hottestShown } from "./told";
 import { compactly } from "./units";
 
 const MOST = 20;
+
+/** Slices read as they do beside the picture. */
+const rangesIn = (picture: Matrix) => (row: ShownRow) => {
+  const head = picture.rows.find((one) => one.bucketId === row.bucketId);
+  return head === undefined ? rangeText(row) : rangeIn(picture, head);
+};
 
 /** The hottest ranges of what is shown, as a table: for those who do not see the picture, and to quote from. */
 export function HottestTable() {
@@ -27,7 +36,7 @@ export function HeatmapSummary() {
   const { shown, everything } = hottestShown(picture, port, 2);
   return (
     <p id="heatmap-summary" class="unseen">
-      {summary(hottestRows(shown, 2, everything), counted.value, (ms) => clock(ms, utc))}
+      {summary(hottestRows(shown, 2, { everything, rangeOf: rangesIn(picture) }), counted.value, (ms) => clock(ms, utc))}
     </p>
   );
 }
@@ -38,7 +47,7 @@ function Table() {
   const { matrix: picture, port } = now;
   const { utc } = view.value;
   const { shown, everything } = hottestShown(picture, port, MOST);
-  const rows = hottestRows(shown, MOST, everything);
+  const rows = hottestRows(shown, MOST, { everything, rangeOf: rangesIn(picture) });
   const per = `${unit.value}/s`;
   return (
     <>

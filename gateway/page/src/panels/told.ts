@@ -1,5 +1,6 @@
 /** What panels read of the state, in the shape that they need. */
 import { computed } from "@preact/signals";
+import { several } from "../scale/amounts";
 import { fanout, matrix, view, viewport } from "../state";
 import { NodeNames } from "./nodes";
 import type { Shown, ShownRow } from "./shown";
@@ -83,6 +84,16 @@ function rowOf(picture: Matrix, row: number, first: number, last: number): Shown
 }
 
 /** What the numbers count, for sentences: "writes", "bytes read". */
-export const counted = computed(() => COUNTED[view.value.series]);
+export const counted = computed(() => COUNTED[view.value.series][1]);
+/** "1 write", "1,234 bytes read". */
+export function countOf(count: number): string {
+  const [one, many] = COUNTED[view.value.series];
+  return several(count, one, many);
+}
 
-const COUNTED = { writes: "writes", reads: "reads", write_bytes: "bytes written", read_bytes: "bytes read" } as const;
+const COUNTED = {
+  writes: ["write", "writes"],
+  reads: ["read", "reads"],
+  write_bytes: ["byte written", "bytes written"],
+  read_bytes: ["byte read", "bytes read"],
+} as const;

@@ -6,12 +6,13 @@ export function bytesOf(base64: string): Uint8Array {
 const LONGEST = 40;
 
 export function readable(key: Uint8Array): string {
-  const text = printable(key);
-  const shown = text ?? "0x" + Array.from(key, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return shown.length > LONGEST ? shown.slice(0, LONGEST - 1) + "…" : shown;
+  return shortened(textOf(key) ?? "0x" + Array.from(key, (byte) => byte.toString(16).padStart(2, "0")).join(""));
 }
 
-function printable(key: Uint8Array): string | undefined {
+export const shortened = (text: string): string => (text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text);
+
+/** undefined where the bytes are no text, or text that would look like another key. */
+export function textOf(key: Uint8Array): string | undefined {
   for (const byte of key) if (byte < 0x20 || byte === 0x7f) return undefined;
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(key);
@@ -22,9 +23,10 @@ function printable(key: Uint8Array): string | undefined {
   }
 }
 
-export function range(start: string, end: string): string {
-  const first = start === "" ? "(first key)" : readable(bytesOf(start));
-  return `${first} … ${end === "" ? "(last key)" : readable(bytesOf(end))}`;
+const alone = (base64: string) => readable(bytesOf(base64));
+
+export function range(start: string, end: string, reads: (base64: string) => string = alone): string {
+  return `${start === "" ? "(first key)" : reads(start)} … ${end === "" ? "(last key)" : reads(end)}`;
 }
 
 /** The text, or its beginning and end around an ellipsis: neighbouring keys often differ in their last bytes alone. */

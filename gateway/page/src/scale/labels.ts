@@ -1,6 +1,7 @@
 import type { Matrix } from "../data/matrix";
 import type { Viewport } from "../data/viewport";
-import { bytesOf, elided, readable } from "./keys";
+import { elided } from "./keys";
+import { keyIn } from "./slices";
 
 export interface KeyTick {
   /** Pixels from the top of the plot. */
@@ -32,7 +33,7 @@ export function keyTicks(
   for (let row = Math.ceil(port.y0 / every - 1e-9) * every; row < port.y1 && row < matrix.rows.length; row += every) {
     const head = matrix.rows[row];
     if (head !== undefined) {
-      chosen.push({ row, key: head.start === "" ? "" : readable(bytesOf(head.start)), label: head.label });
+      chosen.push({ row, key: head.start === "" ? "" : keyIn(matrix, head, head.start), label: head.label });
     }
   }
   const prefix = commonPrefix(chosen.map(({ key }) => key).filter((key) => key !== ""));

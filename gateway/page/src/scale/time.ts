@@ -8,25 +8,54 @@ export interface TimeTick {
   readonly x: number;
   /** Where the middle of the text would hang over an end of the plot, the end that it is written up to instead. */
   readonly anchor: "start" | "middle" | "end";
+  /** "" where it would touch its neighbour. */
   readonly text: string;
 }
 
 const PIXELS_A_TICK = 96;
-/** Half of the widest text of a usual tick. */
-const OVERHANG = 18;
+const APART = 10;
 
-/** Round moments in view with their places; the first one, and each on a new day, tell the date too. */
-export function timeTicks(matrix: Matrix, port: Viewport, width: number, utc: boolean): readonly TimeTick[] {
+/** Round moments in view with their places; each that begins a new day tells the date too. widthOf measures text. */
+export function timeTicks(
+  matrix: Matrix,
+  port: Viewport,
+  width: number,
+  { utc, widthOf }: { readonly utc: boolean; readonly widthOf: (text: string) => number },
+): readonly TimeTick[] {
   if (matrix.columns === 0) return [];
   const ends = [new Date(momentAt(matrix, port.x0)), new Date(momentAt(matrix, port.x1))];
   const scale = (utc ? scaleUtc() : scaleTime()).domain(ends);
   const perColumn = width / (port.x1 - port.x0);
   const moments = scale.ticks(Math.max(2, Math.floor(width / PIXELS_A_TICK)));
   const written = writer(moments, utc);
-  return moments.map((moment) => {
+  const ticks = moments.map((moment): TimeTick => {
     const x = (placeOf(matrix, moment.getTime()) - port.x0) * perColumn;
-    return { x, anchor: x < OVERHANG ? "start" : x > width - OVERHANG ? "end" : "middle", text: written(moment) };
+    const text = written(moment);
+    const overhang = widthOf(text) / 2;
+    return { x, anchor: x < overhang ? "start" : x > width - overhang ? "end" : "middle", text };
   });
+  return apart(ticks, widthOf);
+}
+
+/** Of labels that would touch the later one goes, or the one that tells no date. */
+function apart(ticks: readonly TimeTick[], widthOf: (text: string) => number): readonly TimeTick[] {
+  const kept: TimeTick[] = [];
+  let last: { readonly at: number; readonly end: number; readonly dated: boolean } | null = null;
+  for (const tick of ticks) {
+    const wide = widthOf(tick.text);
+    const begin = tick.x - (tick.anchor === "start" ? 0 : tick.anchor === "middle" ? wide / 2 : wide);
+    const dated = tick.text.includes(",");
+    if (last !== null && begin < last.end + APART) {
+      if (last.dated || !dated) {
+        kept.push({ ...tick, text: "" });
+        continue;
+      }
+      kept[last.at] = { ...(kept[last.at] as TimeTick), text: "" };
+    }
+    last = { at: kept.length, end: begin + wide, dated };
+    kept.push(tick);
+  }
+  return kept;
 }
 
 function writer(moments: readonly Date[], utc: boolean): (moment: Date) => string {

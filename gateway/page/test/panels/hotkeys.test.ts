@@ -16,9 +16,9 @@ const answer = (own: Partial<WireHotKeys>): WireHotKeys => ({
 
 describe("what is asked", () => {
   test.each([
-    ["route:7", "writes", 0, "route_id=7&series=writes&top=20"],
-    ["route:7:hot", "read_bytes", 0, "route_id=7&series=reads&top=20&label=hot"],
-    ["route:18446744073709551615#3", "write_bytes", 5000, "route_id=18446744073709551615&series=writes&top=20&sub_bucket=3&from_unix_ms=5000&to_unix_ms=5001"],
+    ["route:7", "writes", 0, "route_id=7&series=writes&top=20&absent=200"],
+    ["route:7:hot", "read_bytes", 0, "route_id=7&series=reads&top=20&absent=200&label=hot"],
+    ["route:18446744073709551615#3", "write_bytes", 5000, "route_id=18446744073709551615&series=writes&top=20&absent=200&sub_bucket=3&from_unix_ms=5000&to_unix_ms=5001"],
   ])("%s", (id, series, columnMs, query) => {
     expect(hotKeysPath({ bucketId: id, series, columnMs, top: 20, node: "" })).toBe(`/admin/api/v1/keyviz/hotkeys?${query}`);
   });

@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import { commonPrefix, keyTicks } from "../../src/scale/labels";
 import { fromField, timeTicks, toField } from "../../src/scale/time";
 import { wholeOf } from "../../src/data/viewport";
-import { matrixOf } from "../matrices";
+import { ingest } from "../../src/data/ingest";
+import { rangeIn } from "../../src/scale/slices";
+import { base64, matrixOf, wire, wireRow } from "../matrices";
 
 const widthOf = (text: string) => 7 * text.length;
 
@@ -11,20 +13,35 @@ describe("ticks of time", () => {
   const minutes = (count: number, stepMs = 60_000) => Array.from({ length: count }, (_, at) => hour + (at + 1) * stepMs);
   test("stand on round moments, where those are", () => {
     const matrix = matrixOf(["a"], minutes(60));
-    const ticks = timeTicks(matrix, wholeOf(matrix), 600, true);
+    const ticks = timeTicks(matrix, wholeOf(matrix), 600, { utc: true, widthOf });
     expect(ticks.map(({ text }) => text)).toContain("11:30");
     expect(ticks.find(({ text }) => text === "11:30")?.x).toBeCloseTo(300, 6);
     expect(ticks.length).toBeLessThanOrEqual(10);
   });
   test("are as fine as the zoom: minutes, seconds, days", () => {
     const seconds = matrixOf(["a"], minutes(120, 1000));
-    expect(timeTicks(seconds, { ...wholeOf(seconds), x0: 30, x1: 60 }, 600, true)[0]?.text).toMatch(/^11:\d\d:\d\d$/);
+    expect(timeTicks(seconds, { ...wholeOf(seconds), x0: 30, x1: 60 }, 600, { utc: true, widthOf })[0]?.text).toMatch(/^11:\d\d:\d\d$/);
     const days = matrixOf(["a"], minutes(1440, 600_000));
-    expect(timeTicks(days, wholeOf(days), 600, true).map(({ text }) => text)).toContain("May 1");
+    expect(timeTicks(days, wholeOf(days), 600, { utc: true, widthOf }).map(({ text }) => text)).toContain("May 1");
   });
   test("tell the day where it changes", () => {
     const night = matrixOf(["a"], Array.from({ length: 240 }, (_, at) => Date.UTC(2026, 3, 27, 22) + at * 60_000));
-    expect(timeTicks(night, wholeOf(night), 600, true).map(({ text }) => text)).toContain("Apr 28, 00:00");
+    expect(timeTicks(night, wholeOf(night), 600, { utc: true, widthOf }).map(({ text }) => text)).toContain("Apr 28, 00:00");
+  });
+  test("never touch each other, and the one with a date stays", () => {
+    const wide = (text: string) => 11 * text.length;
+    const night = matrixOf(["a"], Array.from({ length: 300 }, (_, at) => Date.UTC(2026, 3, 27, 22, 30) + at * 60_000));
+    for (const width of [300, 420, 600, 900]) {
+      const ticks = timeTicks(night, wholeOf(night), width, { utc: true, widthOf: wide });
+      const begins = (tick: (typeof ticks)[number]) => tick.x - { start: 0, middle: 0.5, end: 1 }[tick.anchor] * wide(tick.text);
+      const written = ticks.filter(({ text }) => text !== "");
+      written.slice(1).forEach((tick, at) => {
+        const before = written[at] as (typeof ticks)[number];
+        expect(begins(tick)).toBeGreaterThanOrEqual(begins(before) + wide(before.text) + 10);
+      });
+      expect(written.map(({ text }) => text)).toContain("Apr 28, 00:00");
+      for (const tick of written) expect(begins(tick)).toBeGreaterThanOrEqual(0);
+    }
   });
   test("a field's text is the moment again, in either clock", () => {
     for (const utc of [true, false]) expect(fromField(toField(hour, utc), utc)).toBe(hour);
@@ -40,6 +57,22 @@ describe("ticks of keys", () => {
     expect(prefix).toBe("order/2026/001");
     expect(ticks[0]).toEqual({ y: 0, text: "…0" });
     expect(ticks).toHaveLength(10);
+  });
+  test("read alike for the slices of one route, whatever bytes they are cut at", () => {
+    const cut = (hex: string) => btoa("k/5" + String.fromCharCode(...(hex.match(/../g) ?? []).map((pair) => parseInt(pair, 16))));
+    const starts = [base64("k/5"), cut("40"), cut("80"), base64("k/6")];
+    const ids = ["route:5#0", "route:5#1", "route:5#2", "route:6"];
+    const cells = ids.map((id, at) => wireRow(id, [1], { start: starts[at] as string, end: starts[at + 1] ?? "" }));
+    const sliced = ingest(wire([1000], cells), "");
+    expect(keyTicks(sliced, wholeOf(sliced), 400, 150, widthOf).ticks.map(({ text }) => text)).toEqual(["k/5", "k/5 + 0x40", "k/5 + 0x80", "k/6"]);
+    expect(sliced.rows.map((head) => rangeIn(sliced, head))).toEqual([
+      ...["k/5 … k/5 + 0x40", "k/5 + 0x40 … k/5 + 0x80", "k/5 + 0x80 … k/6", "k/6 … (last key)"],
+    ]);
+  });
+  test("stay text where all slices are cut at text", () => {
+    const cells = [wireRow("route:5#0", [1], { start: base64("a") }), wireRow("route:5#1", [1], { start: base64("ab") })];
+    const sliced = ingest(wire([1000], cells), "");
+    expect(keyTicks(sliced, wholeOf(sliced), 400, 150, widthOf).ticks.map(({ text }) => text)).toEqual(["a", "ab"]);
   });
   test("never stand closer than text is high", () => {
     const { ticks } = keyTicks(matrix, wholeOf(matrix), 200, 150, widthOf);
