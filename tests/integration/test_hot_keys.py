@@ -42,6 +42,26 @@ async def test_a_key_that_is_second_on_every_node_and_first_in_the_cluster_is_fi
     assert list(counts(await ask(house.aggregator(peers)))) == [b"shared", b"own0", b"own1", b"own2"]
 
 
+async def test_more_keys_above_the_guarantee_than_top_are_cut_by_count_and_key(house: House) -> None:
+    """Of thirty on each of three nodes, whose sketches overflow, the first `top` are told, 20 if nobody says."""
+    heavy = {b"hot%02d" % number: 60 + number // 3 for number in range(30)}
+    light = [{b"n%d-%03d" % (node, number): 1 for number in range(150)} for node in range(3)]
+    small = HotKeysSettings(counters=128)
+    aggregator = house.aggregator([await house.node(heavy | own, hot_keys=small) for own in light])
+    whole = await over_http(aggregator, top=1024)
+    assert 0 < whole["error_bound"] < 3 * 60
+    told = {base64.b64decode(item["key_b64"]): item for item in whole["keys"]}
+    assert set(heavy) <= set(told)
+    assert all(told[key]["lower"] <= 3 * times <= told[key]["upper"] for key, times in heavy.items())
+    order = sorted(told, key=lambda key: (-told[key]["count"], key))
+    assert list(told) == order
+    assert len({item["count"] for item in whole["keys"][:30]}) < 30, "ties are among them"
+    for top, params in ((20, {}), (1, {"top": 1}), (25, {"top": 25})):
+        body = await over_http(aggregator, **params)
+        assert body["keys"] == whole["keys"][:top]
+        assert {base64.b64decode(item["key_b64"]) for item in body["keys"]} <= set(heavy)
+
+
 async def test_trees_say_what_a_flat_aggregator_says(house: House) -> None:
     """With sketches that overflow, over real sockets: keys, counts, bounds, and every leaf's outcome."""
     small = HotKeysSettings(counters=8)

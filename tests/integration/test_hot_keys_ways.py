@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import grpc
+import numpy as np
 import pytest
 
 from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.sampler import Op, Route
+from keyviz_grpc.sampler import Op, PackedKeys, Route
 from tests.integration.hot_keys_house import (
     ON,
     STAMP_MS,
@@ -53,6 +54,35 @@ async def test_every_way_into_a_sampler_reaches_the_sketches(house: House) -> No
     assert counts(await ask(aggregator, window=now, label="hot", series=Series.READS)) == {b"many": 1}
     assert counts(await ask(aggregator, window=now, series=Series.READS)) == {b"one": 1}
     assert counts(await ask(aggregator, window=Window(START_MS, STAMP_MS))) == {b"late": 1}
+
+
+@pytest.mark.parametrize(("one_in", "fifth"), [(1, b"too long!"), (1, b"fits"), (2, b"too long!")])
+async def test_a_batch_is_what_it_was_when_it_came(house: House, one_in: int, fifth: bytes) -> None:
+    """Whoever called may use the arrays again at once; keys of all lengths, those that are too long counted."""
+    made, clock = house.sampler("n0", HotKeysSettings(max_key_bytes=8, sample_one_in=one_in))
+    keys = [b"", b"a", b"four", b"eight888", fifth, b"a"] * 50
+    data, offsets = np.frombuffer(b"".join(keys), np.uint8).copy(), np.cumsum([0, *map(len, keys)])
+    ids, ops = np.array([1, 1, 2, 1, 1, 1] * 50, np.uint64), np.ones(300, np.uint8)
+    listed = list(keys)
+    made.observe_many(ids, PackedKeys(data, offsets), ops, np.ones(300, np.int64))
+    made.observe_many(ids, listed, ops, np.ones(300, np.int64))
+    data[:], ids[:], ops[:], offsets[1:-1], listed[:] = 0, 2, 0, 0, [b"other"] * 300
+    clock.move_to(STAMP_MS)
+    made.advance_to(STAMP_MS)
+    aggregator = house.aggregator([await house.serve(made)])
+    first, second = await ask(aggregator, 1), await ask(aggregator, 2)
+    is_long = len(fifth) > 8
+    assert set(counts(first)) == {b"", b"a", b"eight888"} | (set() if is_long else {fifth})
+    assert set(counts(second)) == {b"four"}
+    total = first.sampled_n + second.sampled_n + first.skipped_long_keys
+    if one_in == 1:
+        assert counts(first) == {b"a": 200, b"": 100, b"eight888": 100} | ({} if is_long else {fifth: 100})
+        skipped = (first.skipped_long_keys, second.skipped_long_keys)
+        assert (skipped, counts(second)) == ((100 * is_long, 0), {b"four": 100})
+        assert total == 600
+    else:
+        assert 150 < total < 450
+        assert first.skipped_long_keys > 0
 
 
 async def test_a_route_that_splits_starts_anew(house: House) -> None:

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from keyviz_grpc.codec import decode_hot_keys, encode_hot_keys
 from keyviz_grpc.errors import FailureKind, MalformedAnswer
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
+from keyviz_grpc.hotkeys.answer import top_of
 from keyviz_grpc.hotkeys.confidence import CONFIDENCE, interval
 from keyviz_grpc.hotkeys.merge import merge_hot_keys
 from keyviz_grpc.hotkeys.operations import Noted
@@ -71,6 +72,55 @@ def test_every_interval_holds_the_truth(parts: list[list[tuple[bytes, int]]]) ->
     for stream, answer in zip(parts, answers, strict=True):
         check_sound(answer, truth_of([stream]))
     check_sound(merged(answers), truth_of(parts))
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> list[list[tuple[bytes, int]]]:
+    """One to three nodes that share 21 to 45 keys of much the same weight, many equal, under a crowd of light ones."""
+    nodes = draw(st.integers(1, 3))
+    heavy = draw(st.sets(st.binary(min_size=1, max_size=3), min_size=21, max_size=45))
+    parts: list[list[tuple[bytes, int]]] = [[] for _ in range(nodes)]
+    for key in sorted(heavy):
+        total = draw(st.integers(60, 66))
+        at = draw(st.integers(0, nodes - 1))
+        first = draw(st.integers(1, total - 1)) if nodes > 1 else total
+        parts[at].append((key, first))
+        if first < total:
+            parts[(at + 1) % nodes].append((key, total - first))
+    light = [(b"light%03d" % number, 1 + number % 2) for number in range(draw(st.integers(0, 180)))]
+    for number, item in enumerate(light):
+        parts[number % nodes].append(item)
+    rng = draw(st.randoms(use_true_random=False))
+    for part in parts:
+        rng.shuffle(part)
+    return parts
+
+
+@settings(
+    max_examples=60, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+)  # shrinking takes minutes
+@given(crowds(), st.integers(1, 80))
+def test_of_more_than_twenty_keys_above_the_guarantee_those_shown_are_the_first(
+    parts: list[list[tuple[bytes, int]]], top: int
+) -> None:
+    """By count, ties by key, on each node and merged; one above the guarantee lacks only where `top` others are."""
+    answers = [answer_of(part, number, counters=128, max_pending=1 << 16) for number, part in enumerate(parts)]
+    for answer, streams_ in [*zip(answers, ([part] for part in parts), strict=True), (merged(answers), parts)]:
+        truth = truth_of(streams_)
+        check_sound(answer, truth)
+        above = {key for key, times in truth.items() if times > answer.error_bound}
+        if streams_ is parts:
+            assert len(above) > 20, "else nothing is tested"
+        assert above <= {item.key for item in answer.keys}
+        shown = top_of(answer, top).keys
+        assert shown == answer.keys[: len(shown)]
+        assert len(shown) == min(top, len(answer.keys))
+        first = {item.key for item in shown}
+        orders = [(-item.count, item.key) for item in answer.keys]
+        for item in answer.keys:
+            if item.key in above - first:
+                assert len(shown) == top
+                assert all(order < (-item.count, item.key) for order in orders[:top])
 
 
 @given(st.lists(streams, min_size=2, max_size=5), st.randoms(use_true_random=False))
