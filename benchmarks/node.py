@@ -64,7 +64,11 @@ WHOLE, SLICED = _Kind("K = 1", 1), _Kind("K = 16", 16)
 GROUPS = (
     (WHOLE, SLICED),
     # Apart, for the recorder's thread takes time from whoever's turn it is.
-    (_Kind("K = 1, hot keys on", 1, 1), _Kind("K = 1, hot keys 1 in 16", 1, 16)),
+    tuple(
+        _Kind(f"K = {slices}, hot keys {'on' if one_in == 1 else f'1 in {one_in}'}", slices, one_in)
+        for slices in (1, 16)
+        for one_in in (1, 16)
+    ),
 )
 
 
