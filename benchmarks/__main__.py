@@ -41,12 +41,17 @@ SECTIONS: Final[dict[str, _Section]] = {
 }
 
 
-def main() -> None:
-    """Single parts in this process, whole requests against real servers on loopback."""
+def options() -> argparse.ArgumentParser:
+    """What can be asked for."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer cases and samples, within two minutes")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="these sections alone")
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Single parts in this process, whole requests against real servers on loopback."""
+    asked = options().parse_args()
     results = [row for name, rows in SECTIONS.items() if name in asked.only for row in rows(quick=asked.quick)]
     print(as_table(results))
     write_json(results, Path("build/bench.json"))

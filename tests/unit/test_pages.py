@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import options
 from tests.unit.test_commands_page import commands
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,8 @@ def test_links_options_and_tests_exist(page: Path) -> None:
     known = {
         name for command in commands() for option in command.params for name in (*option.opts, *option.secondary_opts)
     }
-    assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", text)) <= known | {"--help"}
+    known.update(name for option in options()._actions for name in option.option_strings)
+    assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", text)) <= known
     for name in re.findall(r"`(test_\w+)`", text):
         assert f"def {name}(" in TESTS, name
     for path in re.findall(r"`((?:tests|docs|keyviz_grpc|gateway|benchmarks)/[\w/]+\.\w+)`", text):
