@@ -11,10 +11,11 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlencode
 
 import numpy as np
-from playwright.async_api import Browser, Page, Position, async_playwright, expect
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from keyviz_grpc.model import Row
 from tests.e2e.page_fixtures import STEP_MS, ScriptedNode, Told, last_minute, page_cluster
@@ -24,7 +25,9 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 WARM_UP_S = 12
 RAGGED = 15
 LARGEST_BYTES = 300_000
-WINDOW = (1180, 710)
+WINDOW = (1280, 720)
+TALL = (1280, 1040)
+DETAIL_COLUMNS = 110
 PHONE = (390, 844)
 Theme = Literal["dark", "light"]
 
@@ -35,7 +38,7 @@ async def main() -> None:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium") or "chromium", args=FLAGS)
         async with demo() as url:
             await asyncio.sleep(WARM_UP_S)
-            await demo_pictures(browser, f"{url}?range={range_without_gap(url)}")
+            await demo_pictures(browser, url, range_without_gap(url))
         await degraded_picture(browser)
     for picture in PICTURES.glob("*.png"):
         if picture.stat().st_size > LARGEST_BYTES:
@@ -62,20 +65,37 @@ def range_without_gap(url: str) -> str:
     Nodes of a busy machine begin to count some seconds after the history that they replayed has ended, and not all
     at once, so some windows at both ends are left out.
     """
-    with urllib.request.urlopen(f"{url}api/v1/keyviz/matrix?rows=1") as answer:  # noqa: S310 - own loopback address
-        body = json.load(answer)
+    body = asked(f"{url}api/v1/keyviz/matrix?rows=1")
     stamps, step_ms = np.array(body["column_unix_ms"]), body["step_ms"]
     runs = np.split(stamps, np.flatnonzero(np.diff(stamps) != step_ms) + 1)
     longest = max(runs, key=len)
     return f"{longest[0] + RAGGED * step_ms}-{longest[-1] - RAGGED * step_ms}"
 
 
-async def demo_pictures(browser: Browser, url: str) -> None:
+async def demo_pictures(browser: Browser, url: str, range_of_time: str) -> None:
     """Four pictures of the demo."""
-    await photograph(browser, url, "demo-dark.png", "dark")
-    await photograph(browser, url, "demo-light.png", "light")
-    await photograph(browser, url, "detail.png", "dark", pin=(0.7, 0.25))
-    await photograph(browser, url, "phone.png", "dark", size=PHONE)
+    shown = f"{url}?range={range_of_time}"
+    await photograph(browser, shown, "demo-dark.png", "dark")
+    await photograph(browser, shown, "demo-light.png", "light")
+    await photograph(browser, f"{url}?{hot_cell(url, range_of_time)}", "detail.png", "dark", size=TALL)
+    await photograph(browser, shown, "phone.png", "dark", size=PHONE)
+
+
+def hot_cell(url: str, range_of_time: str) -> str:
+    """The busiest window of the busiest single range in the last part of a time, as the page's address has it."""
+    from_ms, to_ms = map(int, range_of_time.split("-"))
+    body = asked(f"{url}api/v1/keyviz/matrix?from_unix_ms={from_ms}&to_unix_ms={to_ms}")
+    stamps = body["column_unix_ms"][-DETAIL_COLUMNS:]
+    rows = [(row["bucket_id"], row["values"][-DETAIL_COLUMNS:]) for row in body["rows"] if not row["aggregate"]]
+    bucket_id, values = max(rows, key=lambda row: sum(row[1]))
+    return urlencode({"range": f"{stamps[0]}-{to_ms}", "cell": f"{stamps[int(np.argmax(values))]}@{bucket_id}"})
+
+
+def asked(url: str) -> dict[str, Any]:
+    """The gateway's answer."""
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - own loopback address
+        body: dict[str, Any] = json.load(answer)
+    return body
 
 
 async def degraded_picture(browser: Browser) -> None:
@@ -122,19 +142,13 @@ async def photograph(
     theme: Theme,
     *,
     size: tuple[int, int] = WINDOW,
-    pin: tuple[float, float] | None = None,
 ) -> None:
-    """One picture of the whole window once all is told. pin: where in the heatmap (fractions) a cell is clicked."""
+    """One picture of the whole window once all is told."""
     page = await browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
     await page.goto(url)
     await page.get_by_test_id("counter").filter(has_text="/").wait_for()
     await page.locator("#frame[data-port]:not([data-pending])").wait_for()
-    if pin is not None:
-        area = await page.get_by_test_id("heatmap").bounding_box()
-        if area is None:
-            raise RuntimeError("the page shows no heatmap")
-        place: Position = {"x": pin[0] * area["width"], "y": pin[1] * area["height"]}
-        await page.get_by_test_id("heatmap").click(position=place)
+    if "cell=" in url:
         await page.get_by_test_id("hot-keys").or_(page.get_by_test_id("no-keys")).wait_for()
     await page.mouse.move(1, 1)
     await settled(page)

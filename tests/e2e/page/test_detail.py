@@ -152,6 +152,7 @@ async def test_an_aggregate_says_what_it_holds_and_opens(browser: Browser) -> No
         await expect(page.get("detail-contributions")).to_contain_text("open them to see who counted")
         await detail.get_by_role("button", name="Open these ranges").click()
         await expect(page.get("keys-note")).to_contain_text("Only keys 01 … 30")
+        await page.until(lambda *port: port[3] == 29)
         await pin(page, 6, 0)
         await expect(detail.get_by_role("heading", name="route:7", exact=True)).to_be_visible()
         await page.get("keys-note").get_by_role("button").click()

@@ -52,7 +52,7 @@ async def test_dragging_moves_the_picture_with_the_pointer(page: Opened) -> None
     await page.page.mouse.move(x + 60, y + 35, steps=6)
     await page.page.mouse.up()
     assert await page.point_at(20, 30) == pytest.approx((x + 60, y + 35), abs=1.5)
-    await page.pass_time(400)
+    await page.pass_time(1000)
     assert "cell" not in page.parameters(), "a drag is no click"
 
 
@@ -97,10 +97,12 @@ async def test_a_rectangle_becomes_what_is_in_view(page: Opened, how: str) -> No
     assert await page.port() == pytest.approx((12.5, 47.5, 10.5, 29.5), abs=0.3)
     await page.page.mouse.move(left, top)
     await page.page.mouse.down()
-    await page.page.mouse.move(left + 50, top, steps=3)
+    await page.page.mouse.move(left + 50, top + 40, steps=3)
     await page.page.mouse.up()
-    x0, x1, _, _ = await page.port()
-    assert x1 - x0 == pytest.approx(35, abs=0.3), "one rectangle, then a drag moves again"
+    x0, x1, y0, y1 = await page.port()
+    assert (x1 - x0, y1 - y0) == pytest.approx((35, 19), abs=0.3), "one rectangle, then a drag moves again"
+    assert x0 < 12
+    assert y0 < 10
 
 
 @pytest.mark.parametrize("how", ["double click", "key", "browser", "button"])

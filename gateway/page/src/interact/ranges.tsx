@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { readRange, writtenRange } from "../data/url";
 import type { Range } from "../data/view";
-import { clock, fromField, moment, toField } from "../scale/time";
+import { fromField, stretch, toField } from "../scale/time";
 import { change, matrix, view } from "../state";
 import { narrow } from "./narrow";
 
@@ -32,6 +32,7 @@ export function TimeRange() {
         <span>Time</span>
         <select
           data-testid="range"
+          title={nameOf(range, utc)}
           value={written}
           onChange={(event) => {
             const { value } = event.currentTarget;
@@ -58,7 +59,7 @@ export function TimeRange() {
 
 function nameOf(range: Range, utc: boolean): string {
   if (range.kind === "last") return `last ${writtenRange(range)}`;
-  return range.kind === "between" ? `${moment(range.fromMs, utc)} – ${clock(range.toMs, utc)}` : "all there is";
+  return range.kind === "between" ? stretch(range.fromMs, range.toMs, { utc, short: narrow.value, nowMs: Date.now() }) : "all there is";
 }
 
 function CustomRange({ close }: { readonly close: () => void }) {

@@ -115,7 +115,7 @@ function Numbers({ pinned: { picture, row, column, columnMs } }: { readonly pinn
 function RangeEnds({ head }: { readonly head: RowHead }) {
   return (
     <dl data-testid="detail-range">
-      <dt>From key</dt>
+      <dt>From</dt>
       <dd>
         <EndView base64={head.start} what="first key" unbounded="the first key there is" />
       </dd>

@@ -74,16 +74,16 @@ function Spark({ series, row, from }: { readonly series: Series; readonly row: R
     );
   }
   const spark = sparkOf(onGrid(row.stamps, row.values, row.stepMs), WIDTH, HEIGHT);
-  const rate = (count: number) => `${compactly((count * 1000) / (row.stepMs || from.stepMs))} ${unit}`;
+  const rate = (count: number) => compactly((count * 1000) / (row.stepMs || from.stepMs));
   const now = spark.latest === undefined ? "no data" : rate(spark.latest);
   return (
     <div class="spark" data-series={series}>
       <span class="spark-name">{name}</span>
-      <svg preserveAspectRatio="none" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${name} over time, peak ${rate(spark.peak)}`}>
+      <svg preserveAspectRatio="none" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${name} over time, peak ${rate(spark.peak)} ${unit}`}>
         <path d={spark.path} />
       </svg>
       <span class="number">
-        now {now}, peak {rate(spark.peak)}
+        now {now}, peak {rate(spark.peak)} {unit}
       </span>
     </div>
   );

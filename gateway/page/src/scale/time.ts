@@ -83,6 +83,21 @@ export function clock(unixMs: number, utc: boolean): string {
   return (utc ? utcFormat : timeFormat)(unixMs % 1000 === 0 ? "%H:%M:%S" : "%H:%M:%S.%L")(new Date(unixMs));
 }
 
+interface Writing {
+  readonly utc: boolean;
+  readonly short: boolean;
+  readonly nowMs: number;
+}
+
+/** "27 Apr 11:45:00 – 12:45:00", without a day that is today, with the last one too where it is another; short: "11:45–12:45". */
+export function stretch(fromMs: number, toMs: number, { utc, short, nowMs }: Writing): string {
+  const format = utc ? utcFormat : timeFormat;
+  const [from, to] = [new Date(fromMs), new Date(toMs)];
+  if (short) return `${format("%H:%M")(from)}–${format("%H:%M")(to)}`;
+  const [first, last, today] = [from, to, new Date(nowMs)].map(format("%-d %b "));
+  return `${first === last && last === today ? "" : first}${clock(fromMs, utc)} – ${first === last ? "" : last}${clock(toMs, utc)}`;
+}
+
 /** The name of the clock: "UTC" or the zone that the browser lives in. */
 export function zone(utc: boolean): string {
   return utc ? "UTC" : new Intl.DateTimeFormat().resolvedOptions().timeZone;

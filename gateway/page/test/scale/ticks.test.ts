@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { commonPrefix, keyTicks } from "../../src/scale/labels";
-import { fromField, timeTicks, toField } from "../../src/scale/time";
+import { fromField, stretch, timeTicks, toField } from "../../src/scale/time";
 import { wholeOf } from "../../src/data/viewport";
 import { ingest } from "../../src/data/ingest";
 import { rangeIn } from "../../src/scale/slices";
@@ -42,6 +42,13 @@ describe("ticks of time", () => {
       expect(written.map(({ text }) => text)).toContain("Apr 28, 00:00");
       for (const tick of written) expect(begins(tick)).toBeGreaterThanOrEqual(0);
     }
+  });
+  test("a stretch of time tells its day once, and both where there are two", () => {
+    const options = { utc: true, short: false, nowMs: hour + 5 * 86_400_000 };
+    expect(stretch(hour, hour + 90_000, options)).toBe("27 Apr 11:00:00 – 11:01:30");
+    expect(stretch(hour, hour + 86_400_000, options)).toBe("27 Apr 11:00:00 – 28 Apr 11:00:00");
+    expect(stretch(hour, hour + 90_000, { ...options, nowMs: hour })).toBe("11:00:00 – 11:01:30");
+    expect(stretch(hour, hour + 90_000, { ...options, short: true })).toBe("11:00–11:01");
   });
   test("a field's text is the moment again, in either clock", () => {
     for (const utc of [true, false]) expect(fromField(toField(hour, utc), utc)).toBe(hour);
