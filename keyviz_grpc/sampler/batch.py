@@ -17,7 +17,7 @@ WORD_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyBytes:
-    """n keys: key i is the lengths[i] bytes of `data` from starts[i] on. data: uint8, 8 zeros longer than all keys."""
+    """n keys: key i is the lengths[i] bytes of `data` from starts[i] on. data: uint8."""
 
     data: NDArray[np.uint8]
     starts: NDArray[np.int64]
@@ -33,20 +33,24 @@ class KeyBytes:
 
         chosen: None = all keys.
         """
-        starts, lengths = self.starts, self.lengths
+        starts, lengths, data = self.starts, self.lengths, self.data
         if chosen is not None:
             starts, lengths = starts[chosen], lengths[chosen]
+        if len(data) < WORD_BYTES:
+            data = np.pad(data, (0, WORD_BYTES - len(data)))
+        every = np.ndarray((len(data) - WORD_BYTES + 1,), ">u8", np.ascontiguousarray(data), strides=(1,))
         have, at = lengths - skips, starts + skips
-        last = len(self.data) - WORD_BYTES
-        is_short = int(have.min(initial=WORD_BYTES)) < WORD_BYTES
-        if is_short:
-            np.minimum(at, last, out=at)
-        every = np.ndarray((last + 1,), ">u8", self.data, strides=(1,))
-        words: NDArray[np.uint64] = every[at].astype(np.uint64)
-        if is_short:
-            short = np.flatnonzero(have < WORD_BYTES)
-            missing = (WORD_BYTES - np.maximum(have[short], 0)).astype(np.uint64) * np.uint64(8)
-            words[short] = np.where(missing < 64, words[short] >> missing << missing, np.uint64(0))
+        words: NDArray[np.uint64]
+        if int(have.min(initial=WORD_BYTES)) >= WORD_BYTES:
+            words = every[at].astype(np.uint64)
+            return words
+        inside = np.minimum(at, len(every) - 1)
+        words = every[inside].astype(np.uint64)
+        short = np.flatnonzero(have < WORD_BYTES)
+        # What was read before the key's byte goes out at the top, what was read beyond its end is cleared.
+        early = np.minimum(at[short] - inside[short], WORD_BYTES - 1).astype(np.uint64) * np.uint64(8)
+        missing = (WORD_BYTES - np.maximum(have[short], 0)).astype(np.uint64) * np.uint64(8)
+        words[short] = np.where(missing < 64, words[short] << early >> missing << missing, np.uint64(0))
         return words
 
 
@@ -79,12 +83,12 @@ class Batch:
 
     @property
     def key_bytes(self) -> KeyBytes:
-        """The keys as bytes in one array; made anew at every call."""
-        keys, lengths, spare = self.keys, self.key_lengths, np.zeros(WORD_BYTES, np.uint8)
+        """The keys as bytes in one array; of a list of keys made anew at every call."""
+        keys, lengths = self.keys, self.key_lengths
         if isinstance(keys, PackedKeys):
-            data, starts = np.concatenate([keys.data, spare]), keys.offsets[:-1]
+            data, starts = keys.data, keys.offsets[:-1]
         else:
-            data = np.frombuffer(b"".join([*keys, spare.tobytes()]), np.uint8)
+            data = np.frombuffer(b"".join(keys), np.uint8)
             starts = np.cumsum(lengths) - lengths
         if self.kept is None:
             return KeyBytes(data, starts, lengths)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from keyviz_grpc.sampler.batch import WORD_BYTES, KeyBytes
+from keyviz_grpc.sampler.batch import KeyBytes
 from keyviz_grpc.sampler.cells import Cells
 from keyviz_grpc.sampler.places import Place
 from keyviz_grpc.sampler.slices import Division, division_of
@@ -20,7 +20,7 @@ TEXT = [b"user:%07d" % (number * number * 97) for number in range(1, 40)]
 def packed(keys: Sequence[bytes]) -> KeyBytes:
     """One array, as a batch has it."""
     lengths = np.array([len(key) for key in keys], np.int64)
-    data = np.frombuffer(b"".join([*keys, bytes(WORD_BYTES)]), np.uint8)
+    data = np.frombuffer(b"".join(keys), np.uint8)
     return KeyBytes(data, np.cumsum(lengths) - lengths, lengths)
 
 
@@ -85,6 +85,18 @@ def test_every_key_is_where_a_bisection_of_its_own_cuts_puts_it(divisions: list[
     slots = Cells.of(places).slots_of(numbers, keys, chosen)
     truth = [places[number].slots[bisect_right(places[number].cuts, key)] for number, key in asked]
     assert slots.tolist() == truth
+
+
+@pytest.mark.parametrize(
+    "keys", [[b""], [b"", b""], [b"a"], [b"abcdefg"], [b"abcdefgh", b"ij"], [b"abc", b"defghijklmnop", b"q"]]
+)
+@pytest.mark.parametrize("skip", [0, 1, 3, 7, 8, 20])
+def test_a_word_is_the_eight_bytes_behind_the_shared_ones_or_zeros_past_the_end(keys: list[bytes], skip: int) -> None:
+    """Of the last keys of a batch too, where eight bytes are no longer there to be read."""
+    truth = [int.from_bytes(key[skip : skip + 8].ljust(8, b"\x00"), "big") for key in keys]
+    assert packed(keys).words(None, skip).tolist() == truth
+    assert packed(keys).words(None, np.full(len(keys), skip)).tolist() == truth
+    assert packed(keys).words(np.array([len(keys) - 1]), skip).tolist() == truth[-1:]
 
 
 def test_a_key_of_no_range_is_still_in_a_slot_of_its_place() -> None:
