@@ -39,6 +39,13 @@ def told(registry: CollectorRegistry, name: str, **labels: str) -> float:
     return registry.get_sample_value(name, labels) or 0.0
 
 
+async def settled(registry: CollectorRegistry) -> None:
+    """Until every call is counted: a caller has its answer a moment earlier."""
+    async with asyncio.timeout(10):
+        while told(registry, "keyviz_grpc_in_flight"):  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.001)
+
+
 @asynccontextmanager
 async def asked(sampler: Sampler | None, **of_node: Any) -> AsyncIterator[tuple[Any, grpc.aio.Channel]]:
     """(stub, channel) of a node that serves."""
@@ -60,6 +67,7 @@ async def test_calls_are_counted_by_method_and_code() -> None:
                 call: Any = channel.unary_unary(path)
                 with pytest.raises(grpc.aio.AioRpcError):
                     await call(pb.GetKeyVizMatrixRequest(from_unix_ms=-1).SerializeToString())
+            await settled(registry)
             assert told(registry, "keyviz_grpc_requests_total", method=MATRIX, code="OK") == 2
             assert told(registry, "keyviz_grpc_requests_total", method=MATRIX, code="INVALID_ARGUMENT") == 1
             assert told(registry, "keyviz_grpc_requests_total", method="other", code="UNIMPLEMENTED") == 2
@@ -89,6 +97,7 @@ async def test_refused_callers_are_counted_and_their_inventions_are_not() -> Non
                 call: Any = channel.unary_unary(f"/a.B/C{number}")
                 with pytest.raises(grpc.aio.AioRpcError):
                     await call(b"")
+            await settled(registry)
             assert told(registry, "keyviz_grpc_requests_total", method=MATRIX, code="UNAUTHENTICATED") == 1
             assert told(registry, "keyviz_grpc_requests_total", method="other", code="UNAUTHENTICATED") == 20
             methods = {s.labels.get("method") for f in registry.collect() for s in f.samples}
@@ -180,6 +189,7 @@ async def test_a_sampler_that_is_off_is_shown_as_off_and_the_registry_can_be_use
             with pytest.raises(grpc.aio.AioRpcError):
                 await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest())
             assert registry.get_sample_value("keyviz_sampler_on") == 0
+            await settled(registry)
             assert told(registry, "keyviz_grpc_requests_total", method=MATRIX, code="UNAVAILABLE") == 1
         assert list(registry.collect()) == []
 
@@ -206,9 +216,7 @@ async def test_calls_under_way_are_shown_and_one_whose_caller_left_is_cancelled(
             assert told(registry, "keyviz_grpc_in_flight") == 1
             call.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-            async with asyncio.timeout(10):
-                while told(registry, "keyviz_grpc_in_flight"):  # noqa: ASYNC110 - nobody announces it
-                    await asyncio.sleep(0.01)
+            await settled(registry)
             let_go.set()
             assert told(registry, "keyviz_grpc_requests_total", method=MATRIX, code="CANCELLED") == 1
 
