@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -61,7 +60,8 @@ class _Routes:
 class HotKeyRecorder:
     """Sketches of every open window, and the closed windows that are held; see docs/hotkeys.md.
 
-    `note` is for the hot path, from any thread: it appends to a list. `claim`, `note_many`, `skip_many`,
+    `note` is for the hot path, from any thread: it appends to a list; whoever calls it has drawn which operations are
+    looked at, each with probability 1 / sample_one_in, as `choose` does for many. `claim`, `note_many`, `skip_many`,
     `close_window` and `change_routes` are called in the order of events, under the caller's lock; they only queue.
     `tick` takes in what is queued: a thread calls it regularly, and so does every question. What does not fit into the
     queue is dropped and counted; nothing waits.
@@ -89,7 +89,7 @@ class HotKeyRecorder:
     def _make_note(self) -> Note:
         """One function with everything at hand: attributes looked up at every call would be most of its time."""
         buffer, most, longest = self._buffer, self.settings.max_pending, self.settings.max_key_bytes
-        append, draw, one_in, count = buffer.append, random.random, self.settings.sample_one_in, self._count
+        append, count = buffer.append, self._count
 
         def note(route_id: int, label: str, write: bool, key: bytes) -> None:
             if len(key) > longest:
@@ -99,11 +99,7 @@ class HotKeyRecorder:
             else:
                 count(self._dropped, route_id, label, write)
 
-        def note_some(route_id: int, label: str, write: bool, key: bytes) -> None:
-            if draw() * one_in < 1.0:
-                note(route_id, label, write, key)
-
-        return note if one_in == 1 else note_some
+        return note
 
     def _count(self, counts: Counter[Kind], route_id: int, label: str, write: bool) -> None:
         with self._counting:

@@ -23,7 +23,6 @@ class HotKeys:
 
     def __init__(self, settings: HotKeysSettings, *, interval_s: float) -> None:
         self.recorder = HotKeyRecorder(settings)
-        self.note = self.recorder.note
         self._drainer = Drainer(self.recorder.tick, interval_s)
 
     def changed(self, removed: Iterable[int], added: Iterable[Route]) -> None:

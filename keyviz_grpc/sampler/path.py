@@ -17,26 +17,37 @@ Wheres: TypeAlias = dict[int | tuple[int, str], Where]
 
 Note: TypeAlias = Callable[[int, str, bool, bytes], None]
 
-Path: TypeAlias = tuple[Callable[[], float], float, float, Wheres, Wheres, Callable[[int], None], Note | None, int]
-"""The clock, the open window's start and end, reads and writes, where to append, who notes keys, one in how many."""
+Path: TypeAlias = tuple[
+    Callable[[], float], float, float, Wheres, Wheres, Callable[[int], None], Note | None, float, int
+]
+"""The clock, the open window's start and end, reads and writes, where to append; who notes keys, and of what share of
+operations; one in how many is counted."""
 
 
 class HotPath:
     """Makes what `Sampler.observe` reads in one go, and the places that it finds there. Not thread-safe.
 
-    clock: unix seconds. append: takes one operation. note: takes its key, None = nobody does.
+    clock: unix seconds. append: takes one operation. note: takes its key, None = nobody does; noted_in, one_in: of one
+    in how many operations keys are noted, and one in how many is counted.
     """
 
     def __init__(
-        self, clock: Callable[[], float], append: Callable[[int], None], note: Note | None, *, one_in: int
+        self,
+        clock: Callable[[], float],
+        append: Callable[[int], None],
+        *,
+        note: Note | None,
+        noted_in: int,
+        one_in: int,
     ) -> None:
-        self._clock, self._append, self._note, self._one_in = clock, append, note, one_in
+        self._clock, self._append = clock, append
+        self._rates = (note, 1.0 / noted_in, one_in)
         self._reads: Wheres = {}
         self._writes: Wheres = {}
 
     def within(self, from_s: float, until_s: float) -> Path:
         """For the window of [from_s, until_s)."""
-        return self._clock, from_s, until_s, self._reads, self._writes, self._append, self._note, self._one_in
+        return self._clock, from_s, until_s, self._reads, self._writes, self._append, *self._rates
 
     def learn(self, route_id: int, op: Op, label: str, place: Place) -> Where:
         """Remembers where these operations count, until `forget`."""

@@ -113,8 +113,13 @@ class Sampler:
         self._assembled = Assembled()
         self._answers = Answers(self._own, self._ring, self._buckets, self._assembled)
         self._hot = None if hot_keys is None else HotKeys(hot_keys, interval_s=drain_interval_s)
-        note = None if self._hot is None else self._hot.note
-        self._hot_path = HotPath(clock, self._intake.append, note, one_in=sample_one_in)
+        self._hot_path = HotPath(
+            clock,
+            self._intake.append,
+            note=None if self._hot is None else self._hot.recorder.note,
+            noted_in=1 if hot_keys is None else hot_keys.sample_one_in,
+            one_in=sample_one_in,
+        )
         self._enter()
         self._drainer = Drainer(self._beat, drain_interval_s)
 
@@ -127,7 +132,7 @@ class Sampler:
         key that is not bytes, a negative size, and a label outside [A-Za-z0-9_-]{1,128}.
         """
         # One attribute in place of eight: it is read in one go, and replaced whole when a window closes.
-        clock, from_s, until_s, reads, writes, append, note, one_in = self._path
+        clock, from_s, until_s, reads, writes, append, note, share, one_in = self._path
         if not from_s <= clock() < until_s:
             self.tick()
         size = len(key) + value_size
@@ -145,9 +150,10 @@ class Sampler:
         if base.__class__ is not int:
             cuts, bases = base  # type: ignore[misc]
             base = bases[bisect_right(cuts, key)]
-        if note is not None:
+        # Sampling is not cryptography.
+        if note is not None and (share == 1.0 or random.random() < share):  # noqa: S311
             note(route_id, label, op is _WRITE, key)
-        if one_in > 1 and random.random() * one_in >= 1.0:  # noqa: S311 - sampling is not cryptography
+        if one_in > 1 and random.random() * one_in >= 1.0:  # noqa: S311
             return
         append(base + size)
 

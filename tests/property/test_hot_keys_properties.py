@@ -10,16 +10,18 @@ from dataclasses import replace
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from keyviz_grpc.clock import SteppedClock
 from keyviz_grpc.codec import decode_hot_keys, encode_hot_keys
 from keyviz_grpc.errors import FailureKind, MalformedAnswer
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.hotkeys.answer import top_of
 from keyviz_grpc.hotkeys.confidence import CONFIDENCE, interval
 from keyviz_grpc.hotkeys.merge import merge_hot_keys
-from keyviz_grpc.hotkeys.operations import Noted
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
+from keyviz_grpc.model import Window
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.sampler import Op, Route, Sampler
 
 QUERY = HotKeysQuery(1)
 keys = st.one_of(st.integers(0, 6).map(lambda n: b"%d" % n), st.binary(max_size=3))
@@ -29,10 +31,12 @@ streams = st.lists(st.tuples(keys, st.integers(1, 40)), max_size=60)
 def answer_of(stream: Sequence[tuple[bytes, int]], number: int, *, windows: int = 2, **changes: int) -> HotKeysAnswer:
     """What a node says that counted this stream in so many windows, with the smallest sketches there are."""
     made = HotKeyRecorder(HotKeysSettings(**{"counters": 8, "max_pending": 400, **changes}))
+    one_in = made.settings.sample_one_in
     for window in range(windows):
         for key, times in stream[window::windows]:
             for _ in range(times):
-                made.note(1, "", True, key)
+                if random.random() * one_in < 1.0:
+                    made.note(1, "", True, key)
         made.claim(1000 * (window + 1))
         made.tick()
         made.close_window(1000 * (window + 1))
@@ -235,21 +239,22 @@ def test_sampling_keeps_the_stated_interval_at_the_stated_confidence_over_many_s
     assert {key: times / seeds for key, times in held.items() if times / seeds < CONFIDENCE} == {}
 
 
-def test_the_recorder_samples_one_in_n_on_both_ways_in() -> None:
-    """The interval of a real recorder's own dice holds as often as it says, and no more than sampled is kept."""
+def test_a_sampler_looks_at_one_in_n_on_both_ways_in() -> None:
+    """The interval of its own dice holds as often as it says, and no more than sampled is kept; slices alike."""
     held = 0
     runs = 150
-    for run in range(runs):
-        random.seed(run)
-        made = HotKeyRecorder(HotKeysSettings(sample_one_in=16))
-        for _ in range(500):
-            made.note(1, "", True, b"k")
-        made.claim(1000)
-        chosen = made.choose(500)
-        assert chosen is not None
-        made.note_many(1000, Noted([(1, "", True, b"k")] * len(chosen)), wait=False)
-        made.close_window(1000)
-        answer = made.answer(QUERY, None)
-        assert 20 < answer.sampled_n < 120
-        held += answer.keys[0].lower <= 1000 <= answer.keys[0].upper
+    random.seed(1)
+    clock = SteppedClock(1_000_000)
+    settings_ = HotKeysSettings(sample_one_in=16)
+    with Sampler(node_id="n", step_ms=1000, clock=clock, stall_s=1e9, slices=4, hot_keys=settings_) as sampler:
+        sampler.register_routes([Route(1, b"a", b"z")])
+        for _ in range(runs):
+            for _ in range(500):
+                sampler.observe(1, b"k", Op.WRITE, 1)
+            sampler.observe_many([1] * 500, [b"k"] * 500, [1] * 500, [1] * 500)
+            clock.move_to(clock.unix_ms + 1000)
+            sampler.advance_to(clock.unix_ms)
+            answer = sampler.hot_keys(HotKeysQuery(1, window=Window(clock.unix_ms, 0)))
+            assert 20 < answer.sampled_n < 120
+            held += answer.keys[0].lower <= 1000 <= answer.keys[0].upper
     assert held / runs >= CONFIDENCE
