@@ -32,6 +32,8 @@ class Sliced(Protocol):
 class Cells:
     """P sliced places, found by number. A key's word is its 8 bytes behind the shared ones as one big-endian number.
 
+    skips: how many bytes, of each place or of all.
+
     The words from a place's first cut to its last are divided into cells of a power of two each, with one cut at most
     where the cuts lie at all evenly. table[p] = (the first cut's word, the power, the first cell, how many more).
     Cell c: cuts[c] is the word of its cut, slots[2 * c] the slot below it, slots[2 * c + 1] the slot from it on;
@@ -56,7 +58,7 @@ class Cells:
     @classmethod
     def of(cls, places: Sequence[Sliced]) -> Cells:
         """places: all have cuts."""
-        skips = [place.skip for place in places]
+        skips = _skips(places)
         words = [[_word(cut, skip) for cut in place.cuts] for place, skip in zip(places, skips, strict=True)]
         powers = [_power(own) for own in words]
         sizes = np.array([(own[-1] - own[0] >> power) + 1 for own, power in zip(words, powers, strict=True)], np.int64)
@@ -132,6 +134,18 @@ class Cells:
             step >>= 1
         before = np.maximum(at - 1, 0)
         return self.every_slot[at + self.owners[cells]], self.open_cuts[before] & (self.every[before] == words)
+
+
+def _skips(places: Sequence[Sliced]) -> list[int]:
+    """How many first bytes of each place's keys are passed over: for all the same, unless a cut would not fit then."""
+    own = [place.skip for place in places]
+    least = min(own)
+    fits = all(
+        len(cut) <= least + WORD_BYTES or _is_open(cut, skip)
+        for place, skip in zip(places, own, strict=True)
+        for cut in place.cuts
+    )
+    return [least] * len(own) if fits else own
 
 
 def _power(words: Sequence[int]) -> int:

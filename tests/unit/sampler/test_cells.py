@@ -21,7 +21,8 @@ def packed(keys: Sequence[bytes]) -> KeyBytes:
     """One array, as a batch has it."""
     lengths = np.array([len(key) for key in keys], np.int64)
     data = np.frombuffer(b"".join(keys), np.uint8)
-    return KeyBytes(data, np.cumsum(lengths) - lengths, lengths)
+    pitch = len(keys[0]) if len(set(map(len, keys))) == 1 else 0
+    return KeyBytes(data, np.cumsum(lengths) - lengths, lengths, pitch)
 
 
 def places_of(*divisions: Division) -> list[Place]:
@@ -51,6 +52,10 @@ CASES = {
     "cuts that end in zero bytes": [
         told(b"k", b"l", [b"k\x00", b"k\x00\x00", b"k\x01\x00", b"k\x01\x00\x00\x00\x00\x00\x00\x00"])
     ],
+    "keys of one length, ranges that share more or less": [
+        even(b"%08d" % n, b"%08d" % (n + 1), 16) for n in range(95, 120)
+    ],
+    "one long cut among short ones": [even(b"%05d" % 7, b"%05d" % 8, 16), told(b"0000", b"0001", [b"0000" + FAR])],
     "narrow ranges far behind": [even(FAR + b"a", FAR + b"b", 16), even(FAR + b"aaaaaaaaaa", FAR + b"aaaaaaaaab", 9)],
     "even and uneven, few and many": [
         even(b"a", b"c", 2),
@@ -88,7 +93,16 @@ def test_every_key_is_where_a_bisection_of_its_own_cuts_puts_it(divisions: list[
 
 
 @pytest.mark.parametrize(
-    "keys", [[b""], [b"", b""], [b"a"], [b"abcdefg"], [b"abcdefgh", b"ij"], [b"abc", b"defghijklmnop", b"q"]]
+    "keys",
+    [
+        [b""],
+        [b"", b""],
+        [b"a"],
+        [b"abcdefg"],
+        [b"abcdefgh", b"ij"],
+        [b"abc", b"defghijklmnop", b"q"],
+        [b"%030d" % (7**n) for n in range(20)],
+    ],
 )
 @pytest.mark.parametrize("skip", [0, 1, 3, 7, 8, 20])
 def test_a_word_is_the_eight_bytes_behind_the_shared_ones_or_zeros_past_the_end(keys: list[bytes], skip: int) -> None:
@@ -107,6 +121,30 @@ def test_a_key_of_no_range_is_still_in_a_slot_of_its_place() -> None:
     for number, place in enumerate(places):
         slots = cells.slots_of(np.full(len(strangers), number), packed(strangers), None)
         assert set(slots.tolist()) <= set(place.slots)
+
+
+@pytest.mark.parametrize("divisions", CASES.values(), ids=CASES)
+def test_keys_of_one_length_are_no_other_keys(divisions: list[Division]) -> None:
+    """They are read in a row where all places pass over the same bytes."""
+    places = places_of(*divisions)
+    rng = np.random.default_rng(2)
+    padded = [(n, (key + rng.bytes(48))[:48]) for n, division in enumerate(divisions) for key in near(division)]
+    keys = packed([key for _, key in padded])
+    assert keys.pitch == 48
+    slots = Cells.of(places).slots_of(np.array([number for number, _ in padded], np.int64), keys, None)
+    wanted = [
+        slot == places[number].slots[bisect_right(places[number].cuts, key)]
+        for slot, (number, key) in zip(slots.tolist(), padded, strict=True)
+        if divisions[number].start <= key and (not divisions[number].end or key < divisions[number].end)
+    ]
+    assert all(wanted)
+    assert wanted
+
+
+def test_places_that_share_more_or_less_pass_over_the_same_bytes_while_their_cuts_fit() -> None:
+    """Then nothing has to be looked up for that; a cut that is longer keeps its own."""
+    assert Cells.of(places_of(*CASES["keys of one length, ranges that share more or less"])).skips == 5
+    assert not isinstance(Cells.of(places_of(*CASES["narrow ranges far behind"])).skips, int)
 
 
 def test_cells_are_few_however_the_cuts_lie() -> None:
