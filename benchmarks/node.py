@@ -134,21 +134,22 @@ def _row(case: str, ours: list[float], floor: list[float], threads: int, kind: _
 def _observe_many(samples: int) -> list[Result]:
     rng = np.random.default_rng(1)
     ids = rng.integers(1, ROUTES + 1, BATCH).astype(np.uint64)
-    raw = b"".join(b"%05d" % number + rng.bytes(11) for number in ids.tolist())
-    keys = PackedKeys(np.frombuffer(raw, np.uint8), np.arange(BATCH + 1) * 16)
     ops, sizes = np.ones(BATCH, np.uint8), np.full(BATCH, 100)
     rows = []
-    base: float | None = None
-    for kind in (WHOLE, SLICED):
-        with kind.sampler() as sampler:
-            call = partial(sampler.observe_many, ids, keys, ops, sizes)
-            times = timeit.repeat(call, number=1, repeat=samples, timer=process_time)
-        figures = [sample * 1e9 / BATCH for sample in times]
-        case = f"observe_many, batches of 10 000 arrays, {kind.name}"
-        middle = statistics.median(figures)
-        metric = "p50 ns of CPU an operation" + ("" if base is None else ", floor: K = 1")
-        rows.append(Result(case, metric, middle, base, base and middle / base, "<= 30 ns", spread(figures)))
-        base = middle
+    for name, lengths in (("of one length", np.full(BATCH, 11)), ("of any lengths", rng.integers(3, 20, BATCH))):
+        made = [b"%05d" % n + rng.bytes(length) for n, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
+        keys = PackedKeys(np.frombuffer(b"".join(made), np.uint8), np.cumsum([0, *map(len, made)]))
+        base: float | None = None
+        for kind in (WHOLE, SLICED):
+            with kind.sampler() as sampler:
+                call = partial(sampler.observe_many, ids, keys, ops, sizes)
+                times = timeit.repeat(call, number=1, repeat=samples, timer=process_time)
+            figures = [sample * 1e9 / BATCH for sample in times]
+            case = f"observe_many, batches of 10 000 keys {name}, {kind.name}"
+            middle = statistics.median(figures)
+            metric = "p50 ns of CPU an operation" + ("" if base is None else ", floor: K = 1")
+            rows.append(Result(case, metric, middle, base, base and middle / base, "<= 30 ns", spread(figures)))
+            base = middle
     return rows
 
 
