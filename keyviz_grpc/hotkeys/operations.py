@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -55,13 +55,9 @@ class Noted:
 
     def groups(self) -> dict[Kind, list[bytes]]:
         """See `Operations`."""
-        grouped: dict[Kind, list[bytes]] = {}
+        grouped: defaultdict[Kind, list[bytes]] = defaultdict(list)
         for route_id, label, write, key in self.operations:
-            kind = (route_id, label, write)
-            if kind in grouped:
-                grouped[kind].append(key)
-            else:
-                grouped[kind] = [key]
+            grouped[route_id, label, write].append(key)
         return grouped
 
 
