@@ -172,3 +172,18 @@ def test_over_many_seeds_estimates_that_are_not_soft_are_within_5_percent_at_95(
     hard, wrong, cells = found.tolist()
     assert 0.2 * cells < hard < 0.95 * cells
     assert wrong <= 0.05 * hard
+
+
+def test_sums_beyond_what_a_float_holds_are_exact() -> None:
+    """Bytes of one window up to 64 bits, in one batch and in single operations; every one of them is there."""
+    clock, odd, times = Clock(START_S), (1 << 33) - 2, (1 << 21) + 1
+    with Sampler(node_id="n1", step_ms=1000, clock=clock, slices=2) as sampler:
+        sampler.register_routes([Route(1, b"", b"")])
+        keys = PackedKeys(np.frombuffer(b"\x01" * times, np.uint8), np.arange(times + 1))
+        sampler.observe_many(np.ones(times), keys, np.ones(times, np.uint8), np.full(times, odd))
+        for _ in range(3):
+            sampler.observe(1, b"\x01", Op.WRITE, odd)
+        clock.now_s += 1
+        matrix = sampler.matrix(MatrixQuery(Series.WRITE_BYTES)).matrix
+    assert matrix.values[:, 0].tolist() == [(times + 3) * (odd + 1), 0]
+    assert (times + 3) * (odd + 1) > 1 << 53
