@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +11,19 @@ from numpy.typing import NDArray
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.outcome import Answer, Outcome
 
-CELL_BYTES: Final = 4
-"""What a cell of the merged picture counts against the total of a request; it takes more while it is merged."""
-
 Stamps = NDArray[np.int64]
 
 
 def within(results: Sequence[Answer | Outcome], total_bytes: int) -> list[Answer | Outcome]:
-    """The results, those aside that would make more cells of the merged picture than the total allows.
+    """The results, those aside that would make more cells of the merged picture than the total allows: a byte each.
 
     A result is counted with those before it, in configured order: rows and columns of all of them, before alignment.
     One that does not fit any more becomes failures, `message_too_large`, and later ones may still fit.
     """
-    most = total_bytes // CELL_BYTES
     answers = [result for result in results if isinstance(result, Answer)]
     parts = [matrix for answer in answers for matrix in _matrices(answer)]
     # Rows counted twice make no difference as long as they fit all the same; names are looked at only where not.
-    if sum(len(rows) for rows, _ in parts) * len(_union([columns for _, columns in parts])) <= most:
+    if sum(len(rows) for rows, _ in parts) * len(_union([columns for _, columns in parts])) <= total_bytes:
         return list(results)
     rows: set[str] = set()
     columns: Stamps = np.empty(0, np.int64)
@@ -41,11 +36,11 @@ def within(results: Sequence[Answer | Outcome], total_bytes: int) -> list[Answer
         more_rows = rows.union(*(names for names, _ in own))
         more_columns = _union([columns, *(stamps for _, stamps in own)])
         cells = len(more_rows) * len(more_columns)
-        if cells <= most:
+        if cells <= total_bytes:
             rows, columns = more_rows, more_columns
             kept.append(result)
         else:
-            kept.extend(_too_many(result, cells, most))
+            kept.extend(_too_many(result, cells, total_bytes))
     return kept
 
 

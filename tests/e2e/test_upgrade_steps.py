@@ -134,7 +134,11 @@ class Viewer:
     async def watch(self) -> None:
         """For ever."""
         while True:
-            answer = await self.client.get(MATRIX)
+            try:
+                answer = await self.client.get(MATRIX)
+            except httpx.RemoteProtocolError:
+                # The proxy let go of a connection that nobody used; a browser asks again on a new one.
+                answer = await self.client.get(MATRIX)
             if answer.status_code != 200 or answer.json()["fanout"]["responded"] != 3:
                 self.problems.append(answer.text)
             else:

@@ -91,16 +91,16 @@ async def test_who_does_not_read_holds_nothing_beyond_the_deadline(serve: Serve)
     size = await asked(server)
     process, held = psutil.Process(), []
     async with Unread.connected(server.address) as caller:
-        for _ in range(4):
+        for _ in range(8):
             async with asyncio.timeout(30):
                 while not await is_full(server):
-                    caller.call(server.address, PATH, pb.GetKeyVizMatrixRequest(), timeout_ms=2000)
+                    caller.call(server.address, PATH, pb.GetKeyVizMatrixRequest(), timeout_ms=1000)
                     await asyncio.sleep(0.1)
             await caller.all_ended(within_s=30)
             assert caller.data_bytes == 0
             assert await asked(server) == size
             held.append(process.memory_info().rss)
-    assert held[3] < max(held[:2]) + 3 * size  # what was kept would be 4 answers a round
+    assert held[-1] < held[1] + 12 * size  # what was kept would be 4 answers a round
 
 
 async def test_without_a_deadline_the_connections_age_is_one(serve: Serve) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from keyviz_grpc.aggregator.extent import CELL_BYTES, within
+from keyviz_grpc.aggregator.extent import within
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series
@@ -50,21 +50,21 @@ HIGH, WIDE, SMALL = (
 )
 def test_whoever_makes_the_picture_too_large_is_left_out(cells: int, told: list[str]) -> None:
     """Rows of one times columns of another; later ones that fit are kept. Neither of the two is large by itself."""
-    found = within([HIGH, WIDE, LOST, SMALL], CELL_BYTES * cells)
+    found = within([HIGH, WIDE, LOST, SMALL], cells)
     assert kinds(found) == told
 
 
 def test_the_same_rows_count_once() -> None:
     """However many nodes have them; nothing is copied where all fit."""
     nodes = [node(f"n{number}", range(50), range(10)) for number in range(8)]
-    found = within([*nodes, LOST], CELL_BYTES * 50 * 10)
+    found = within([*nodes, LOST], 50 * 10)
     assert found == [*nodes, LOST]
-    assert kinds(within(nodes, CELL_BYTES * (50 * 10 - 1)))[0] == "message_too_large"
+    assert kinds(within(nodes, 50 * 10 - 1))[0] == "message_too_large"
 
 
 def test_the_words_say_how_many_cells_there_would_be() -> None:
     """And how many there may be."""
-    refused = within([HIGH, WIDE], CELL_BYTES * 9999)[1]
+    refused = within([HIGH, WIDE], 9999)[1]
     assert isinstance(refused, Outcome)
     assert "make 10000 cells, at most 9999 are merged" in refused.detail
 
@@ -74,9 +74,9 @@ def test_an_aggregators_leaves_are_refused_together() -> None:
     for unmerged in (False, True):
         query = MatrixQuery(Series.READS, unmerged=unmerged)
         below = merge([WIDE, LOST, replace(SMALL)], query=query, now_unix_ms=1, node_id="agg")
-        found = within([HIGH, below], CELL_BYTES * 9999)
+        found = within([HIGH, below], 9999)
         assert kinds(found) == ["ok", "message_too_large", "unreachable", "message_too_large"]
-        assert kinds(within([HIGH, below], CELL_BYTES * 10_000)) == ["ok", "ok", "unreachable", "ok"]
+        assert kinds(within([HIGH, below], 10_000)) == ["ok", "ok", "unreachable", "ok"]
 
 
 def test_nobody_is_no_picture() -> None:
