@@ -271,10 +271,10 @@ class Opened:
         """Moves the clock of a page that was opened with `clock` on; what falls due meanwhile happens."""
         await self.page.clock.run_for(ms)
 
-    async def sit(self, ms: int) -> None:
-        """As pass_time, and a question of the page that fell due has reached the gateway too."""
-        await self.pass_time(ms)
-        await self.page.evaluate("fetch('.').then((one) => one.text())")
+    async def questions(self) -> int:
+        """How many pictures the page has asked for since it was loaded, answered or not."""
+        asked: int = await self.page.evaluate("window.questions")
+        return asked
 
     def parameters(self) -> dict[str, str]:
         """The view as the address says it."""
@@ -290,6 +290,17 @@ def _complaint_of(message: ConsoleMessage, expected: Sequence[re.Pattern[str]]) 
         return f"{message.text} ({message.location['url']})"
     answer = f"{refused[1]} {message.location['url']}"
     return None if any(one.search(answer) for one in expected) else answer
+
+
+# What the page asks its worker for it asks at once, whereas a question is late at the gateway.
+COUNT_QUESTIONS: Final = """
+window.questions = 0;
+const post = Worker.prototype.postMessage;
+Worker.prototype.postMessage = function (asked, ...rest) {
+    if (asked.kind === 'matrix') window.questions += 1;
+    return post.call(this, asked, ...rest);
+};
+"""
 
 
 @contextlib.asynccontextmanager
@@ -320,6 +331,7 @@ async def opened(
     )
     try:
         page = await context.new_page()
+        await page.add_init_script(COUNT_QUESTIONS)
         if clock:
             await page.clock.install()
         complaints: list[str] = []

@@ -57,7 +57,7 @@ async def refreshed(page: Opened, scripted: ScriptedNode) -> None:
     wanted = len(scripted.asked) + 2
     async with asyncio.timeout(10):
         while len(scripted.asked) < wanted:
-            await page.sit(1000)
+            await page.pass_time(1000)
     await page.drawn()
 
 

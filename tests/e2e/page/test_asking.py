@@ -88,14 +88,14 @@ async def test_live_follows_the_newest_window_and_looking_back_does_not(page: Op
 async def test_pause_stops_asking_and_going_on_asks_at_once(page: Opened, scripted: ScriptedNode) -> None:
     """No question while paused, though the node has more; one as soon as it goes on."""
     await page.get("pause").click()
-    asked = len(scripted.asked)
+    asked = await page.questions()
     add_window(scripted)
-    await page.sit(60_000)
-    assert len(scripted.asked) == asked
+    await page.pass_time(60_000)
+    assert await page.questions() == asked
     assert await page.port() == WHOLE
     await page.get("pause").click()
     await page.until(lambda _, right, *__: right == 61)
-    assert len(scripted.asked) == asked + 1
+    assert await page.questions() == asked + 1
 
 
 async def test_a_tab_that_nobody_sees_asks_nothing_and_then_once(page: Opened, scripted: ScriptedNode) -> None:
@@ -105,13 +105,13 @@ async def test_a_tab_that_nobody_sees_asks_nothing_and_then_once(page: Opened, s
         document.dispatchEvent(new Event('visibilitychange'));
     }"""
     await page.page.evaluate(hide, True)
-    asked = len(scripted.asked)
+    asked = await page.questions()
     add_window(scripted)
-    await page.sit(60_000)
-    assert len(scripted.asked) == asked
+    await page.pass_time(60_000)
+    assert await page.questions() == asked
     await page.page.evaluate(hide, False)
     await page.until(lambda _, right, *__: right == 61)
-    assert len(scripted.asked) == asked + 1
+    assert await page.questions() == asked + 1
 
 
 async def test_a_refresh_moves_nothing_on_the_page(page: Opened, scripted: ScriptedNode) -> None:

@@ -139,6 +139,7 @@ async def test_a_link_reproduces_the_view(page: Opened, cluster: PageCluster, br
         await expect(other.get("series")).to_have_value("reads")
         await expect(other.get("scale")).to_have_value("linear")
         await expect(other.get("unit")).to_have_text("ops a window")
+        await expect(other.get("rows")).to_have_value("64")
         assert (
             await other.page.locator("#axes g.time").text_content()
             == await page.page.locator("#axes g.time").text_content()
