@@ -158,6 +158,10 @@ async def test_an_aggregate_says_what_it_holds_and_opens(browser: Browser) -> No
         await page.get("keys-note").get_by_role("button").click()
         await expect(page.get("keys-note")).to_have_count(0)
         assert "keys" not in page.parameters()
+        await page.page.goto(cluster.view(rows=3))
+        await pin(page, 2, 0)
+        await detail.get_by_role("button", name="Open these ranges").click()
+        await page.until(lambda *port: port[3] == 20)
 
 
 async def test_an_aggregate_that_nodes_made_cannot_be_opened_and_says_so(browser: Browser) -> None:
@@ -212,6 +216,9 @@ async def test_a_pinned_cell_on_a_phone(browser: Browser, cluster_of_three: list
                 .map((one) => one.outerHTML.slice(0, 200))"""
         )
         assert cut_off == []
+        await page.page.mouse.move(where["x"] + 4, where["y"] + where["height"] - 4)
+        await page.page.mouse.wheel(0, 400)
+        await page.page.wait_for_function("() => scrollY > 100")
         await page.get("hot-keys").scroll_into_view_if_needed()
         await expect(page.get("hot-keys")).to_be_in_viewport()
         await page.get("detail").get_by_role("button", name="Close details").click()

@@ -70,6 +70,7 @@ async def test_the_picture_as_a_file_has_cells_legend_and_caption(
         assert len(seen["ramp"]) > 100
         assert tuple(seen["ramp"][0]) == cold
         assert seen["inkAbove"] > 500 * ratio
+        assert seen["inkBeside"] > 4 * ratio, "keys of the axis"
         assert max(abs(one - other) for one, other in zip(seen["corner"], ground, strict=True)) <= 2
 
 
@@ -88,8 +89,10 @@ COLOURS_OF = """async (encoded) => {
     const head = context.getImageData(0, 0, image.width, Math.round(60 * ratio)).data;
     let inkAbove = 0;
     for (let i = 0; i < head.length; i += 4) if (head[i] > 120) inkAbove += 1;
+    const left = context.getImageData(0, height >> 2, Math.round(170 * ratio), height >> 1).data;
+    const inkBeside = left.filter((value, at) => at % 4 === 0 && value > 80).length;
     return { width: image.width, plot: column(middle), ramp: [...new Map(ramp.map((c) => [c.join(), c])).values()],
-             inkAbove, corner: at(0, 0) };
+             inkAbove, inkBeside, corner: at(0, 0) };
 }"""
 
 

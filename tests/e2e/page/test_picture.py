@@ -206,7 +206,7 @@ async def test_an_answer_is_coloured_beside_the_pages_own_thread_and_moves_nothi
             }"""
         )
         await page.get("series").select_option("reads")
-        await page.page.wait_for_function("performance.getEntriesByName('keyviz-ingest').length === 2")
+        await page.page.wait_for_function("() => performance.getEntriesByName('keyviz-ingest').length === 2")
         await page.drawn()
         await expect(page.get("imbalance")).not_to_be_empty()
         assert await page.colours(1, 0) == {HOTTEST}
