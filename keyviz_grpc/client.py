@@ -198,7 +198,9 @@ class PeerClient:
         self.calls += 1
         try:
             if self._was_connected and not self._is_connected:
-                self._forget()  # a peer that went away between two calls leaves no failed call behind
+                # A peer that went away between two calls leaves no failed call behind. What is remembered of a node's
+                # columns holds for that node alone, whoever listens there now.
+                self._path, self._told = SERVICE_PATHS[0], None
             return await self._call_either_path(method, request, deadline)
         finally:
             self.calls -= 1

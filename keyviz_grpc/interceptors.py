@@ -159,4 +159,5 @@ def _refusing(
             grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         )
         return kind(refuse_stream)
-    return grpc.unary_unary_rpc_method_handler(refuse)
+    # As if the request were a stream: a refusal does not wait for a message that may never come.
+    return grpc.stream_unary_rpc_method_handler(refuse)

@@ -118,7 +118,7 @@ class ServerMetrics:
 
 
 class Meter(grpc.aio.ServerInterceptor):
-    """Counts unary calls; stands before everything else, so that refused calls count too."""
+    """Counts calls with one answer; stands before everything else, so that refused calls count too."""
 
     def __init__(self, metrics: ServerMetrics) -> None:
         self._metrics = metrics
@@ -130,15 +130,18 @@ class Meter(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             self._metrics.unknown()
-        if handler is None or handler.unary_unary is None:
+        if handler is None or handler.response_streaming:
             return handler
-        inner: Any = handler.unary_unary
+        inner: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
         method = self._metrics.known(handler_call_details.method)
 
         async def counted(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             return await self._metrics.call(method, inner(request, context), context)
 
-        return grpc.unary_unary_rpc_method_handler(
+        kind = (
+            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+        )
+        return kind(
             counted,
             request_deserializer=handler.request_deserializer,
             response_serializer=self._metrics.sized(method, handler.response_serializer),

@@ -209,6 +209,8 @@ async def _serve(
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", settings.max_request_bytes),
             ("grpc.max_send_message_length", settings.max_answer_bytes),
+            # So that a single connection never takes all that gRPC itself allows.
+            ("grpc.max_concurrent_streams", 2 * settings.max_concurrent),
             # A call without a deadline whose caller does not read would last as long as its connection.
             ("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)),
             ("grpc.max_connection_age_grace_ms", round(settings.connection_grace_s * 1000)),

@@ -7,13 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from keyviz_grpc.aggregator.extent import within
-from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.aggregator.flights import Questions
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
+from keyviz_grpc.aggregator.left_out import LeftOut
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer, Observers
+from keyviz_grpc.aggregator.turns import Turns
 from keyviz_grpc.aggregator.way import check_way
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
@@ -72,13 +74,13 @@ class Aggregator:
         self._step_ms = 0
         self._fan_outs_begun = 0
         self._merged = None if remembered is None else MergedColumns(remembered)
-        self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._left_out: LeftOut[Peer, Answer] = LeftOut(duplicate_leaves)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
         self._local_calls = LocalCalls()
-        self._flights: Flights[tuple[MatrixQuery, int], Answer] = Flights(
-            settings.max_requests, joined=self._observer.joined
-        )
-        self._calls = asyncio.Semaphore(settings.max_in_flight_peers)
+        self._matrices: Questions[MatrixQuery, Answer] = self._questions()
+        self._cells: Questions[tuple[str, int, Series], Cell] = self._questions()
+        self._overviews: Questions[str, Overview] = self._questions()
+        self._turns = Turns(settings.max_in_flight_peers)
         self._hot_keys = HotKeysFanout(
             Surroundings(
                 node_id=node_id,
@@ -87,7 +89,7 @@ class Aggregator:
                 settings=settings,
                 local=local,
                 local_calls=self._local_calls,
-                calls=self._calls,
+                turns=self._turns,
                 in_thread=self._in_thread,
                 wall_clock=wall_clock,
                 share=BUILD_SHARE,
@@ -96,10 +98,9 @@ class Aggregator:
         )
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
-        """See `Cluster`. Identical queries in flight share one fan-out, unless one is in much more of a hurry."""
+        """See `Cluster`. Identical queries in flight share one fan-out where deadlines allow it."""
         check_way(self.node_id, query.via)
-        hurry = deadline.hurry(self._settings.timeout_s, BUILD_SHARE)
-        answer = await self._flights.join((query, hurry), lambda: self._matrix(query, deadline))
+        answer = await self._matrices.join(query, deadline, lambda: self._matrix(query, deadline))
         _check_usable(answer.outcomes)
         return answer
 
@@ -148,11 +149,15 @@ class Aggregator:
         )
 
     async def cell(self, *, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
-        """See `Cluster`."""
+        """See `Cluster`. Identical questions in flight share one fan-out."""
         if column_unix_ms <= 0:
             raise InvalidRequest("column_unix_ms", column_unix_ms, "must be a positive unix time in milliseconds")
         if not bucket_id:
             raise InvalidRequest("bucket_id", bucket_id, "must not be empty")
+        asked = (bucket_id, column_unix_ms, series)
+        return await self._cells.join(asked, deadline, lambda: self._cell(*asked, deadline))
+
+    async def _cell(self, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
         reach = 4 * (self._step_ms or FIRST_GUESS_STEP_MS)
         window = Window(max(1, column_unix_ms - reach), min(column_unix_ms + reach, LAST_MS))
         query = MatrixQuery(series, window, bucket_ids=(bucket_id,), unmerged=True)
@@ -168,12 +173,17 @@ class Aggregator:
         return await self._hot_keys.hot_keys(query, deadline)
 
     async def overview(self, deadline: Deadline) -> Overview:
-        """See `Cluster`. Of what nodes say of a group, the highest term wins."""
+        """See `Cluster`. Of what nodes say of a group, the highest term wins. Who asks meanwhile gets the same."""
+        return await self._overviews.join("overview", deadline, lambda: self._overview(deadline))
+
+    async def _overview(self, deadline: Deadline) -> Overview:
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
         peers = await self._membership.peers(below)
         live = [peer for peer in peers if not isinstance(peer, Outcome)]
         addresses = [peer.address for peer in live]
-        calls = [self._bounded(peer.overview(below)) for peer in live]
+        calls: list[Awaitable[Overview | Outcome]] = [
+            self._in_turn(peer, len(live), peer.overview, below) for peer in live
+        ]
         if self._local is not None:
             addresses.insert(0, SELF)
             calls.insert(0, self._local_calls.ask(self._local.overview, below))
@@ -202,11 +212,11 @@ class Aggregator:
 
     async def ready(self, deadline: Deadline) -> bool:
         """See `Cluster`. The first peer that answers decides; the others are not waited for."""
-        if self._local is not None:
-            return True
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
         peers = [peer for peer in await self._membership.peers(below) if not isinstance(peer, Outcome)]
-        calls = [asyncio.ensure_future(self._is_there(peer, below)) for peer in peers]
+        calls = [asyncio.ensure_future(self._is_there(peer, len(peers), below)) for peer in peers]
+        if self._local is not None:
+            calls.append(asyncio.ensure_future(self._local_is_there(self._local, below)))
         try:
             for first in asyncio.as_completed(calls):
                 if await first:
@@ -217,19 +227,23 @@ class Aggregator:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
 
-    async def _is_there(self, peer: Peer, deadline: Deadline) -> bool:
-        reply = await self._bounded(peer.overview(deadline))
+    async def _local_is_there(self, source: Source, deadline: Deadline) -> bool:
+        return isinstance(await self._local_calls.ask(source.overview, deadline), Overview)
+
+    async def _is_there(self, peer: Peer, peers: int, deadline: Deadline) -> bool:
+        reply = await self._in_turn(peer, peers, peer.overview, deadline)
         if isinstance(reply, Outcome) and reply.kind is FailureKind.INCOMPATIBLE:
             # An older node may lack that method alone: the newest columns tell.
             query = MatrixQuery(Series.READS, Window(int(self._wall_clock() * 1000)), via=(self.node_id,))
             budget = BytesBudget(self._settings.max_total_bytes)
-            return isinstance(await self._bounded(peer.matrix(query, deadline, budget)), Answer)
+            async with self._turns.of(peer.address, peers):
+                return isinstance(await peer.matrix(query, deadline, budget), Answer)
         return isinstance(reply, Overview)
 
     @property
     def fan_outs(self) -> int:
         """How many different questions are with the peers right now."""
-        return len(self._flights)
+        return len(self._matrices)
 
     @property
     def fan_outs_begun(self) -> int:
@@ -257,40 +271,23 @@ class Aggregator:
             if isinstance(peer, Outcome):
                 self._observer.asked(peer.address, peer, 0.0)
                 return peer
-            exclude = (*query.exclude, *self._repeated.get(peer.address, ()))
-            return await self._ask_peer(peer, replace(asked, exclude=exclude), below, budget)
+            return await self._ask_peer(peer, len(peers), asked, below, budget=budget)
 
         calls = [ask(peer) for peer in peers]
         if self._local is not None:
             calls.insert(0, self._ask_local(self._local, asked, below))
         results = list(await asyncio.gather(*calls))
-        await self._ask_again(peers, results, asked, below, budget=budget)
+        shift = len(results) - len(peers)
+        answering = {number + shift: peer for number, peer in enumerate(peers) if not isinstance(peer, Outcome)}
+        await self._left_out.settle(results, answering, ask)
         self._membership.report([result for result in results if isinstance(result, Outcome)])
         return results
 
-    async def _ask_again(
-        self,
-        peers: Sequence[Peer | Outcome],
-        results: list[Answer | Outcome],
-        asked: MatrixQuery,
-        deadline: Deadline,
-        *,
-        budget: BytesBudget,
-    ) -> None:
-        """Asks aggregators that merged a node which is counted already once more, without that node."""
-        shift = len(results) - len(peers)
-        for number, repeated in duplicate_leaves(results).items():
-            peer = peers[number - shift] if number >= shift else None
-            if peer is None or isinstance(peer, Outcome):
-                continue
-            self._repeated[peer.address] = tuple(sorted({*self._repeated.get(peer.address, ()), *repeated}))
-            exclude = (*asked.exclude, *self._repeated[peer.address])
-            results[number] = await self._ask_peer(peer, replace(asked, exclude=exclude), deadline, budget)
-
     async def _ask_peer(
-        self, peer: Peer, query: MatrixQuery, deadline: Deadline, budget: BytesBudget
+        self, peer: Peer, peers: int, asked: MatrixQuery, deadline: Deadline, *, budget: BytesBudget
     ) -> Answer | Outcome:
-        async with self._calls:
+        query = replace(asked, exclude=(*asked.exclude, *self._left_out.of(peer.address)))
+        async with self._turns.of(peer.address, peers):
             began = time.perf_counter()
             with span("keyviz.peer", peer=peer.address) as note:
                 result = await peer.matrix(query, deadline, budget)
@@ -316,9 +313,19 @@ class Aggregator:
         from_ = max(1, window.from_unix_ms - half) if window.from_unix_ms else 0
         return Window(from_, min(window.to_unix_ms + half, LAST_MS) if window.to_unix_ms else 0)
 
-    async def _bounded(self, call: Awaitable[_Reply | Outcome]) -> _Reply | Outcome:
-        async with self._calls:
-            return await call
+    async def _in_turn(
+        self, peer: Peer, peers: int, call: Callable[[Deadline], Awaitable[_Reply | Outcome]], deadline: Deadline
+    ) -> _Reply | Outcome:
+        async with self._turns.of(peer.address, peers):
+            return await call(deadline)
+
+    def _questions(self) -> Questions[Any, Any]:
+        return Questions(
+            self._settings.max_requests,
+            timeout_s=self._settings.timeout_s,
+            share=BUILD_SHARE,
+            joined=self._observer.joined,
+        )
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.aggregator.flights import Questions
+from keyviz_grpc.aggregator.left_out import LeftOut
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer
+from keyviz_grpc.aggregator.turns import Turns
 from keyviz_grpc.aggregator.way import check_way
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
@@ -39,7 +41,7 @@ class Surroundings:
     settings: FanoutSettings
     local: Source | None
     local_calls: LocalCalls
-    calls: asyncio.Semaphore
+    turns: Turns
     in_thread: InThread
     wall_clock: Callable[[], float]
     share: float
@@ -51,17 +53,19 @@ class HotKeysFanout:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._here = surroundings
-        self._repeated: dict[str, tuple[tuple[str, int], ...]] = {}
-        self._flights: Flights[tuple[HotKeysQuery, int], HotKeysAnswer] = Flights(
-            surroundings.settings.max_requests, joined=surroundings.observer.joined
+        self._left_out: LeftOut[Peer, HotKeysAnswer] = LeftOut(repeated_leaves)
+        self._questions: Questions[HotKeysQuery, HotKeysAnswer] = Questions(
+            surroundings.settings.max_requests,
+            timeout_s=surroundings.settings.timeout_s,
+            share=surroundings.share,
+            joined=surroundings.observer.joined,
         )
 
     async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
         """See `Cluster`. Identical queries in flight share one fan-out, whatever their `top`."""
         check_way(self._here.node_id, query.via)
         every = replace(query, top=0)
-        hurry = deadline.hurry(self._here.settings.timeout_s, self._here.share)
-        answer = await self._flights.join((every, hurry), lambda: self._ask_and_merge(every, deadline))
+        answer = await self._questions.join(every, deadline, lambda: self._ask_and_merge(every, deadline))
         _check_usable(answer.outcomes)
         return answer
 
@@ -93,40 +97,25 @@ class HotKeysFanout:
             if isinstance(peer, Outcome):
                 self._here.observer.asked_for_hot_keys(peer.address, peer, 0.0)
                 return peer
-            exclude = (*query.exclude, *self._repeated.get(peer.address, ()))
-            return await self._ask(peer, replace(asked, exclude=exclude), below, budget)
+            return await self._ask(peer, len(peers), asked, below, budget=budget)
 
         calls = [ask(peer) for peer in peers]
         if self._here.local is not None:
             calls.insert(0, self._ask_local(self._here.local, asked, below))
         parts = list(await asyncio.gather(*calls))
-        await self._ask_again(peers, parts, asked, below, budget=budget)
+        shift = len(parts) - len(peers)
+        answering = {number + shift: peer for number, peer in enumerate(peers) if not isinstance(peer, Outcome)}
+        await self._left_out.settle(parts, answering, ask)
         self._here.membership.report([part for part in parts if isinstance(part, Outcome)])
         return parts
 
-    async def _ask_again(
-        self,
-        peers: Sequence[Peer | Outcome],
-        parts: list[_Part],
-        asked: HotKeysQuery,
-        deadline: Deadline,
-        *,
-        budget: BytesBudget,
-    ) -> None:
-        """Asks aggregators that merged a node which is counted already once more, without that node."""
-        shift = len(parts) - len(peers)
-        for number, repeated in repeated_leaves(parts).items():
-            peer = peers[number - shift] if number >= shift else None
-            if peer is None or isinstance(peer, Outcome):
-                continue
-            self._repeated[peer.address] = tuple(sorted({*self._repeated.get(peer.address, ()), *repeated}))
-            exclude = (*asked.exclude, *self._repeated[peer.address])
-            parts[number] = await self._ask(peer, replace(asked, exclude=exclude), deadline, budget)
-
-    async def _ask(self, peer: Peer, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> _Part:
+    async def _ask(
+        self, peer: Peer, peers: int, asked: HotKeysQuery, deadline: Deadline, *, budget: BytesBudget
+    ) -> _Part:
+        query = replace(asked, exclude=(*asked.exclude, *self._left_out.of(peer.address)))
         if not isinstance(peer, HotKeysPeer):
             return Outcome(peer.address, kind=FailureKind.INCOMPATIBLE, detail="it cannot be asked for hot keys")
-        async with self._here.calls:
+        async with self._here.turns.of(peer.address, peers):
             began = time.perf_counter()
             with span("keyviz.peer", peer=peer.address) as note:
                 part = await peer.hot_keys(query, deadline, budget)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
+import queue
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.deadline import Deadline
@@ -27,15 +29,61 @@ Resolver: TypeAlias = Callable[[str], Awaitable[Sequence[str]]]
 RESOLVE_S: Final = 5.0
 LONGEST_LOOKUP_S: Final = 5.0
 
-# A lookup of the system cannot be called off; with one thread of their own, lookups that hang do not pile up.
-_LOOKUPS: Final = ThreadPoolExecutor(1, thread_name_prefix="keyviz-resolve")
-
 
 async def resolve(host: str) -> list[str]:
     """By the system's own means (hosts file, search domains, DNS). A `Resolver`."""
-    loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(_LOOKUPS, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    found = await _LOOKUPS.ask(host)
     return [str(entry[4][0]) for entry in found]
+
+
+class _Lookups:
+    """A lookup of the system cannot be called off: in one thread of their own, those that hang do not pile up.
+
+    A daemon, for a command that ends does not wait for the name service.
+    """
+
+    def __init__(self) -> None:
+        self._asked: queue.SimpleQueue[tuple[str, asyncio.AbstractEventLoop, asyncio.Future[list[Any]]]] = (
+            queue.SimpleQueue()
+        )
+        self._begin = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    async def ask(self, host: str) -> list[Any]:
+        """What `getaddrinfo` says."""
+        with self._begin:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="keyviz-resolve", daemon=True)
+                self._thread.start()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Any]] = loop.create_future()
+        self._asked.put((host, loop, answer))
+        return await answer
+
+    def _run(self) -> None:
+        while True:
+            host, loop, answer = self._asked.get()
+            if answer.cancelled():
+                continue
+            found: list[Any] | OSError | UnicodeError
+            try:
+                found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError) as error:
+                found = error
+            with contextlib.suppress(RuntimeError):  # its loop has ended meanwhile
+                loop.call_soon_threadsafe(_settle, answer, found)
+
+
+def _settle(answer: asyncio.Future[list[Any]], found: list[Any] | OSError | UnicodeError) -> None:
+    if answer.done():
+        return
+    if isinstance(found, list):
+        answer.set_result(found)
+    else:
+        answer.set_exception(found)
+
+
+_LOOKUPS: Final = _Lookups()
 
 
 class DnsPeers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -16,11 +17,16 @@ from keyviz_grpc.peers.protocols import Peer, lost
 
 REDISCOVER_S: Final = 15.0
 LONGEST_LOOK_S: Final = 2.0
+MOST_MEMBERS: Final = 1024
+
+_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.%]{2,64}\]):[0-9]{1,5}")
 FAILED_AGAIN_S: Final = 2.0
 
 
 class SeedPeers:
     """Seeds and the members that they tell of, by node id; asked again after a while, and soon when one is lost.
+
+    Of members at most MOST_MEMBERS are believed, and only those with a HOST:PORT: what a seed says is dialled.
 
     A seed that does not answer and that no other one tells of is a failure of its own: a node whose absence must be
     seen. clock: seconds that only go forward.
@@ -70,7 +76,7 @@ class SeedPeers:
                 found.setdefault(name, seed)
         for _, reply in overviews:
             for member in reply.members if isinstance(reply, Overview) else ():
-                if member.address:
+                if len(found) < MOST_MEMBERS and _is_address(member.address):
                     found.setdefault(member.node_id or member.address, member.address)
         return list(dict.fromkeys(found[name] for name in sorted(found)))
 
@@ -92,3 +98,8 @@ class SeedPeers:
         await self._looking.close()
         await self._clients.close()
         await self._seed_clients.close()
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is HOST:PORT of a host name or an IP address, and nothing that gRPC would take for a scheme."""
+    return _ADDRESS.fullmatch(text) is not None and int(text.rpartition(":")[2]) < 1 << 16

@@ -22,6 +22,7 @@ from keyviz_grpc.client import ClientShared, PeerClient
 from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import Overloaded
 from keyviz_grpc.hotkeys import HotKeysQuery
 from keyviz_grpc.outcome import Answer, NoUsablePeers, Outcome
 from keyviz_grpc.peers import StaticPeers
@@ -232,6 +233,32 @@ async def test_who_has_time_does_not_share_with_who_has_none(house: Guarded) -> 
     servicer.go.set()
     for answer in await asyncio.gather(*patient):
         assert answer.responded == 1
+
+
+async def test_identical_questions_for_a_cell_and_for_the_cluster_share_one_fan_out(house: Guarded) -> None:
+    """Fifty at once: one call at the node; different cells count against the bound."""
+    servicer, address = await holding(house)
+    settings = FanoutSettings(timeout_s=20, max_requests=2)
+    aggregator = Aggregator(StaticPeers([address], ClientShared()), settings=settings, node_id="a")
+    house.stack.push_async_callback(aggregator.close)
+    stamp = int(ANSWERS[0].matrix.columns[0])
+
+    def ask(bucket: str) -> asyncio.Task[Any]:
+        question = aggregator.cell(
+            bucket_id=bucket, column_unix_ms=stamp, series=ANSWERS[0].matrix.series, deadline=Deadline.after(LONG_S)
+        )
+        return asyncio.create_task(question)
+
+    same = [ask("route:1") for _ in range(50)]
+    await servicer.entered.wait()
+    other = ask("route:2")
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await ask("route:3")
+    servicer.go.set()
+    cells = await asyncio.gather(*same, other)
+    assert servicer.calls == 2
+    assert len({id(cell) for cell in cells}) == 2
 
 
 async def test_a_cluster_of_nodes_that_only_answer_matrices_is_ready(house: Guarded) -> None:

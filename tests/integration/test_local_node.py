@@ -152,3 +152,15 @@ async def test_hot_keys_of_a_local_source_that_fails_are_an_outcome() -> None:
         with pytest.raises(NoUsablePeers) as refused:
             await aggregator.hot_keys(HotKeysQuery(route_id=1), Deadline.after(10))
     assert (refused.value.outcomes[0].address, refused.value.outcomes[0].kind) == ("self", "internal")
+
+
+@pytest.mark.parametrize("has_peer", [True, False])
+async def test_a_local_source_that_is_off_makes_nobody_ready(has_peer: bool) -> None:
+    """Its peers may; without any there is nothing to show."""
+    async with beside_a_peer(Failing(SamplerDisabled())) as beside:
+        local = Failing(SamplerDisabled())
+        alone = Aggregator(
+            StaticPeers([], ClientShared()), settings=FanoutSettings(timeout_s=1), node_id="g", local=local
+        )
+        assert await (beside if has_peer else alone).ready(Deadline.after(10)) is has_peer
+        await alone.close()

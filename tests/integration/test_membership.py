@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -141,6 +144,47 @@ async def test_seeds_tell_of_the_others_and_a_silent_seed_is_seen(house: Guarded
     assert [(node["node"], node["kind"]) for node in body["fanout"]["nodes"] if not node["ok"]] == [
         ("127.0.0.1:1", "unreachable")
     ]
+
+
+class Boasting(Prepared):
+    """Tells of thousands of members, and of some that no gateway should dial."""
+
+    def overview(self) -> Overview:
+        """Those."""
+        wild = ["unix:/tmp/x", "xds:///x", "a\x00b:1", "127.0.0.1", "127.0.0.1:99999", "http://h:1", "h:1/../x", ""]
+        members = [Member(f"w{number}", address) for number, address in enumerate(wild)]
+        members += [Member(f"m{number}", f"127.0.0.1:{number % 60_000 + 1}") for number in range(9_000)]
+        return Overview(Member(self.answer.node_id, ""), tuple(members), incarnation=self.answer.incarnation)
+
+
+async def test_a_seed_is_not_believed_whatever_it_says() -> None:
+    """Addresses are HOST:PORT, and there are so many members at most; the seed itself is one of them."""
+    async with await serve_node(Boasting(ANSWERS[0]), listen="127.0.0.1:0") as node:
+        seeds = SeedPeers([node.address], ClientShared())
+        peers = await seeds.peers(Deadline.after(10))
+        addresses = [peer.address for peer in peers]
+        await seeds.close()
+    assert node.address in addresses
+    assert 1000 < len(addresses) <= 1024
+    assert all(re.fullmatch(r"127\.0\.0\.1:[0-9]{1,5}", address) for address in addresses)
+
+
+def test_a_name_service_that_hangs_does_not_hold_up_the_end() -> None:
+    """Of the process; a lookup of the system cannot be called off."""
+    code = """
+import asyncio, socket, threading
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait(600)
+from keyviz_grpc.peers.dns_peers import resolve
+async def main():
+    try:
+        async with asyncio.timeout(0.2):
+            await resolve("name")
+    except TimeoutError:
+        print("given up", flush=True)
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "given up\n"
 
 
 async def test_one_node_under_many_names_counts_once(house: Guarded) -> None:

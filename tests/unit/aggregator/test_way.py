@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from keyviz_grpc.aggregator.flights import Questions
 from keyviz_grpc.aggregator.way import check_way
 from keyviz_grpc.codec import decode_query, encode_query
 from keyviz_grpc.deadline import MOST_HURRY, Deadline
@@ -29,3 +32,28 @@ def test_the_deepest_way_is_refused_by_the_aggregator_that_could_not_hand_it_on(
 def test_hurry_tells_how_often_the_time_of_a_fan_out_is_halved(left_s: float, halvings: int) -> None:
     """Four seconds for peers, which are four fifths of what is left."""
     assert Deadline(left_s, lambda: 0.0).hurry(4.0, 0.8) == halvings
+
+
+async def test_nobody_waits_for_work_that_is_due_after_ones_own_time() -> None:
+    """Four callers of one question: who has as much time or more joins; who has less has a fan-out of its own."""
+    now, go, begun = [0.0], asyncio.Event(), []
+    questions: Questions[str, int] = Questions(8, timeout_s=4.0, share=0.8)
+
+    def ask(left_s: float) -> asyncio.Task[int]:
+        async def work() -> int:
+            begun.append(left_s)
+            await go.wait()
+            return len(begun)
+
+        return asyncio.create_task(questions.join("q", Deadline(now[0] + left_s, lambda: now[0]), work))
+
+    asked = []
+    for at_s, left_s in ((0.0, 2.0), (0.1, 1.3), (0.2, 1.9), (0.3, 1.25), (0.4, 60.0), (0.5, 60.0)):
+        now[0] = at_s
+        asked.append(ask(left_s))
+        await asyncio.sleep(0)
+    assert begun == [2.0, 1.3, 60.0]
+    assert len(questions) == 3
+    go.set()
+    await asyncio.gather(*asked)
+    assert len(questions) == 0

@@ -1,0 +1,74 @@
+"""How many peers are asked at the same moment, and none of them at the cost of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    address: str
+    share: int
+    turn: asyncio.Future[None]
+
+
+class Turns:
+    """At most `limit` calls at once, of one peer at most its share of them; for one event loop.
+
+    A peer that does not answer holds its own share by the questions of many callers, and never what is for others.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inside: Counter[str] = Counter()
+        self._total = 0
+        self._waiting: list[_Waiting] = []
+
+    @contextlib.asynccontextmanager
+    async def of(self, address: str, peers: int) -> AsyncIterator[None]:
+        """One call to the peer inside the block, when it is its turn; peers: how many there are to ask."""
+        share = max(1, self._limit // max(1, peers))
+        if self._has_room(address, share):
+            self._enter(address)
+        else:
+            await self._wait(_Waiting(address, share, asyncio.get_running_loop().create_future()))
+        try:
+            yield
+        finally:
+            self._leave(address)
+
+    async def _wait(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        try:
+            await waiting.turn
+        except asyncio.CancelledError:
+            if waiting.turn.cancelled():
+                self._waiting.remove(waiting)
+            else:  # its turn came in the same moment
+                self._leave(waiting.address)
+            raise
+
+    def _has_room(self, address: str, share: int) -> bool:
+        return self._total < self._limit and self._inside[address] < share
+
+    def _enter(self, address: str) -> None:
+        self._total += 1
+        self._inside[address] += 1
+
+    def _leave(self, address: str) -> None:
+        self._total -= 1
+        self._inside[address] -= 1
+        if not self._inside[address]:
+            del self._inside[address]
+        still: list[_Waiting] = []
+        for waiting in self._waiting:
+            if self._has_room(waiting.address, waiting.share) and not waiting.turn.done():
+                self._enter(waiting.address)
+                waiting.turn.set_result(None)
+            else:
+                still.append(waiting)
+        self._waiting = still

@@ -1,0 +1,81 @@
+"""A node that is listed directly and below an aggregator is counted once, and is still there when either way ends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.cli.options import parse_address
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.hotkeys import HotKeysQuery, HotKeysSettings
+from keyviz_grpc.model import Series
+from keyviz_grpc.peers import FilePeers, StaticPeers
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.server import RunningServer, serve_cluster, serve_node
+from tests.integration.http_clusters import counting
+
+
+class House:
+    """Two nodes, an aggregator over both, and a root over the aggregator and whoever else its file lists."""
+
+    def __init__(self, folder: Path, nodes: list[RunningServer], below: RunningServer) -> None:
+        self.nodes, self.below, self.file = nodes, below, folder / "peers"
+        self.lists(nodes[0].address, below.address)
+        self.root = Aggregator(
+            FilePeers(self.file, ClientShared(), parse=parse_address), settings=FanoutSettings(), node_id="root"
+        )
+
+    def lists(self, *addresses: str) -> None:
+        """From the next request on."""
+        text = "\n".join(addresses)
+        self.file.write_text(text + "\n" * (1 + len(self.file.read_text()) if self.file.exists() else 1))
+
+    async def reads(self) -> int:
+        """Of all routes and windows; who counted must be well, or left out for having been counted."""
+        answer = await self.root.matrix(MatrixQuery(Series.READS), Deadline.after(10))
+        return int(answer.matrix.values.sum())
+
+    async def keys(self) -> int:
+        """Operations of route 1 whose key is listed."""
+        answer = await self.root.hot_keys(HotKeysQuery(1, series=Series.READS), Deadline.after(10))
+        return sum(key.count for key in answer.keys)
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """All of it over real servers."""
+    async with contextlib.AsyncExitStack() as stack:
+        samplers = [stack.enter_context(counting(number, hot_keys=HotKeysSettings())) for number in (1, 2)]
+        nodes = [await stack.enter_async_context(await serve_node(one, listen="127.0.0.1:0")) for one in samplers]
+        peers = StaticPeers([node.address for node in nodes], ClientShared())
+        low = Aggregator(peers, settings=FanoutSettings(), node_id="low")
+        stack.push_async_callback(low.close)
+        below = await stack.enter_async_context(await serve_cluster(low, listen="127.0.0.1:0"))
+        made = House(tmp_path, nodes, below)
+        stack.push_async_callback(made.root.close)
+        yield made
+
+
+READS, KEYS = 3 * (10 + 20), 10 + 20
+
+
+async def test_who_is_no_longer_listed_directly_counts_below_again(house: House) -> None:
+    """In the very next answer, and when it is listed directly again, once."""
+    for _ in range(2):
+        assert (await house.reads(), await house.keys()) == (READS, KEYS)
+        house.lists(house.below.address)
+        assert (await house.reads(), await house.keys()) == (READS, KEYS)
+        house.lists(house.nodes[0].address, house.below.address)
+
+
+async def test_a_direct_way_that_ends_is_no_loss(house: House) -> None:
+    """The root cannot reach the node itself, the aggregator below can."""
+    assert (await house.reads(), await house.keys()) == (READS, KEYS)
+    house.lists("127.0.0.1:1", house.below.address)
+    assert (await house.reads(), await house.keys()) == (READS, KEYS)
