@@ -21,7 +21,7 @@ from gateway.hot_keys import (
     render_hot_keys,
     render_no_hot_keys,
 )
-from gateway.limits import InFlight
+from gateway.limits import InFlight, Unsent
 from gateway.metrics import Metrics
 from gateway.params import MatrixRequest, read_cell_request, read_matrix_request
 from gateway.problems import Refused
@@ -70,6 +70,7 @@ class Api:
         self._cluster, self._gate, self._settings = cluster, gate, settings
         self._metrics, self._threads, self._wall_clock = metrics, threads, wall_clock
         self._in_flight = InFlight(settings.max_requests)
+        self._unsent = Unsent(settings.max_unsent_bytes)
         self._bodies: Flights[_Wanted, _Body] = Flights(settings.max_requests, joined=metrics.joined_body)
         self._readiness: Flights[str, bool] = Flights(1)
         self._renderer = MatrixRenderer(shelf=remembered)
@@ -78,12 +79,13 @@ class Api:
     async def matrix(self, request: Request) -> Response:
         """GET …/keyviz/matrix."""
         self._gate.admit(request)
+        self._unsent.check()
         asked = read_matrix_request(request.query_params)
         wanted = _Wanted(asked, encodings.choose(request.headers.get("accept-encoding", "")))
         with self._in_flight.slot():
             work = self._bodies.join(wanted, lambda: self._matrix_body(wanted))
             body = await while_connected(request, work)
-        return _response(body)
+        return _response(body, self._unsent)
 
     async def _matrix_body(self, wanted: _Wanted) -> _Body:
         with span("keyviz.matrix", series=wanted.asked.query.series.value):
@@ -176,8 +178,8 @@ def _check_known(outcomes: Sequence[Outcome], node_id: str) -> None:
         raise InvalidRequest("node", node_id, f"no node of the cluster has this id, known are {sorted(known)}")
 
 
-def _response(body: _Body) -> Response:
+def _response(body: _Body, unsent: Unsent | None = None) -> Response:
     headers = {"Vary": "Accept-Encoding"}
     if body.encoding:
         headers["Content-Encoding"] = body.encoding
-    return json_response(body.content, headers=headers)
+    return json_response(body.content, headers=headers, unsent=unsent)

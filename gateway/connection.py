@@ -39,6 +39,8 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         super().data_received(data)
+        if self._nobody_watches():
+            self._expect_head()
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -79,6 +81,12 @@ class BoundedConnection(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+    def _nobody_watches(self) -> bool:
+        # uvicorn's own timer ends with any byte, be it of no request at all or of a body that nobody waits for.
+        answering = self.cycle is not None and not self.cycle.response_complete
+        watched = self._timer is not None and not self._timer.cancelled() and self._timer.when() > self.loop.time()
+        return not (answering or watched or self.timeout_keep_alive_task or self.transport.is_closing())
 
     def _expect_head(self) -> None:
         self._in_head = True

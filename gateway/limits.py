@@ -32,6 +32,28 @@ class InFlight:
             self.count -= 1
 
 
+class Unsent:
+    """Bytes of bodies that their readers have not taken; above `limit_bytes` no further body is begun."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+
+    def check(self) -> None:
+        """Raises Overloaded while too much waits."""
+        if self.held_bytes > self.limit_bytes:
+            raise Overloaded(f"{self.held_bytes} bytes wait for readers that do not take them, try again")
+
+    @contextlib.contextmanager
+    def held(self, size_bytes: int) -> Iterator[None]:
+        """Counts a body inside the block."""
+        self.held_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self.held_bytes -= size_bytes
+
+
 class RateLimit:
     """At most `attempts` a minute for each client; remembers a bounded number of clients, the latest ones.
 

@@ -1,0 +1,102 @@
+"""Clients that do not take what they asked for, and connections on which nothing is asked, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from benchmarks.synthetic import Shape, cluster
+from gateway import connection, serving
+from gateway.app import create_app
+from gateway.serving import http_server
+from gateway.settings import GatewaySettings
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.client import ClientShared
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.listening import address_of, bind
+from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.server import serve_node
+from tests.integration.guarded import Prepared
+
+MATRIX = "/admin/api/v1/keyviz/matrix"
+
+
+@contextlib.asynccontextmanager
+async def served(settings: GatewaySettings) -> AsyncIterator[str]:
+    """A gateway over one node whose matrix is six megabytes of JSON."""
+    [large] = cluster(Shape(1, 1000, 700, conflict_share=0.0, divergent=False))
+    async with contextlib.AsyncExitStack() as stack:
+        node = await stack.enter_async_context(await serve_node(Prepared(large), listen="127.0.0.1:0"))
+        aggregator = Aggregator(
+            StaticPeers([node.address], ClientShared()), settings=FanoutSettings(timeout_s=20), node_id="g"
+        )
+        stack.push_async_callback(aggregator.close)
+        listener = stack.enter_context(contextlib.closing(bind("127.0.0.1:0")))
+        await stack.enter_async_context(http_server(create_app(aggregator, settings=settings), listener, grace_s=1))
+        yield address_of(listener)
+
+
+async def test_bodies_that_nobody_takes_are_bounded() -> None:
+    """So many that more are refused in clear words; small answers are given meanwhile, and all when readers go."""
+    async with (
+        served(GatewaySettings(timeout_s=30, max_unsent_bytes=8 << 20)) as address,
+        httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=60) as client,
+        asyncio.timeout(120),
+    ):
+        host, _, port = address.rpartition(":")
+        plain = {"accept-encoding": "identity"}
+        size = len((await client.get(MATRIX, headers=plain)).content)
+        assert size > 4 << 20
+        readers: list[socket.socket] = []
+        while (answer := await client.get(MATRIX, params={"rows": 1})).status_code == 200:
+            reader = socket.socket()
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect((host, int(port)))
+            reader.send(f"GET {MATRIX}?from_unix_ms={1 + len(readers)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            readers.append(reader)
+            await asyncio.sleep(0.05)
+            assert len(readers) < 40
+        assert (answer.status_code, answer.json()["error"]) == (503, "overloaded")
+        assert "bytes wait for readers" in answer.json()["message"]
+        assert (await client.get("/admin/healthz")).status_code == 200
+        for reader in readers:
+            reader.close()
+        while (await client.get(MATRIX, headers=plain)).status_code != 200:  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.05)
+
+
+OK = b"GET /admin/healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /admin/healthz HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (OK, b""),
+        (OK, b"\r\n"),
+        (OK, b"GET /x HTTP/1.1\r\n"),
+        (POST + b"Content-Length: 100\r\n\r\n", b"x"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["idle", "an empty line", "half a head", "half a body", "half of the chunks"],
+)
+async def test_a_connection_on_which_nothing_is_asked_ends(
+    monkeypatch: pytest.MonkeyPatch, first: bytes, then: bytes
+) -> None:
+    """After an answer, whatever is sent that is no request."""
+    monkeypatch.setattr(serving, "KEEP_ALIVE_S", 1)
+    monkeypatch.setattr(connection, "HEAD_S", 1.0)
+    async with served(GatewaySettings()) as address:
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(first)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 ")
+        writer.write(then)
+        async with asyncio.timeout(30):
+            await reader.read()
+        writer.close()
