@@ -8,12 +8,21 @@ from typing import Final
 from keyviz_grpc.errors import InvalidRequest, NoSnapshot, OutOfSnapshotWindow
 from keyviz_grpc.hotkeys.confidence import CONFIDENCE, interval
 from keyviz_grpc.hotkeys.query import HotKeysQuery
-from keyviz_grpc.outcome import Outcome, WarningCode
+from keyviz_grpc.outcome import Outcome, PeerWarning, WarningCode
 
 LARGEST: Final = 2**64 - 1
 
 MAX_CANDIDATES: Final = 1 << 14
 """How many keys one node's answer has at most; its error covers those left out."""
+
+UNKNOWN_SLICES: Final = PeerWarning(
+    WarningCode.CATALOG_DIVERGENCE,
+    "",
+    "it has operations of the route and does not know its slices any more: all of them may be of the one asked for",
+)
+"""Of a node whose answer about one slice is that of `of_any_slice`."""
+
+_INCOMPLETE: Final = (WarningCode.SHORT_HISTORY, WarningCode.CATALOG_DIVERGENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +93,13 @@ class HotKeysAnswer:
 
     @property
     def degraded(self) -> bool:
-        """Whether operations are missing: dropped, skipped, of a node that failed, or older than a node holds."""
+        """Whether operations are missing.
+
+        Those that were dropped or skipped, of a node that failed, of windows that a node does not hold, or of a slice
+        whose range it does not know.
+        """
         return bool(self.dropped_samples or self.skipped_long_keys) or any(
-            not outcome.ok or any(warning.code is WarningCode.SHORT_HISTORY for warning in outcome.warnings)
+            not outcome.ok or any(warning.code in _INCOMPLETE for warning in outcome.warnings)
             for outcome in self.outcomes
         )
 
@@ -106,6 +119,12 @@ def finished(
     keys = tuple(HotKey(key, count, lower, upper, answer.sample_rate) for key, (count, lower, upper) in ordered)
     _, bound = interval(0, error, answer.sample_rate)
     return replace(answer, keys=keys, sketch_error=error, error_bound=bound)
+
+
+def of_any_slice(answer: HotKeysAnswer) -> HotKeysAnswer:
+    """What an answer about the whole route says of one slice whose range is not known: any of its keys may be there."""
+    most = max((item.sketch_upper for item in answer.keys), default=0)
+    return finished(replace(answer, keys=(), sketch_error=max(answer.sketch_error, most)), {})
 
 
 def top_of(answer: HotKeysAnswer, top: int) -> HotKeysAnswer:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.hotkeys.agreement import Counted, of_one_division, slices_of, up_to_date
 from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.merge.warnings import short_history, with_warnings
@@ -39,7 +40,9 @@ def merge_hot_keys(
 
     parts: one a peer in configured order, the local node first; an Outcome is a peer that failed.
     """
-    live, outcomes = each_node_once(parts, query.exclude)
+    counted = up_to_date(of_one_division(each_node_once(parts, query.exclude), query), query)
+    live = [answer for answer, _ in counted if answer is not None]
+    outcomes = [outcome for _, own in counted for outcome in own]
     found, error = added_up(live)
     marked = tuple(with_warnings(o, short_history(o, query.window, o.step_ms)) for o in outcomes)
     held = [answer for answer in live if answer.newest_unix_ms]
@@ -55,7 +58,7 @@ def merge_hot_keys(
         oldest_unix_ms=min((answer.oldest_unix_ms for answer in held), default=0),
         newest_unix_ms=max((answer.newest_unix_ms for answer in held), default=0),
         observed=any(answer.observed for answer in live),
-        slices=max((answer.slices for answer in live), default=0),
+        slices=slices_of(live),
         step_ms=max((answer.step_ms for answer in live), default=0),
         generated_at_unix_ms=now_unix_ms,
         node_id=node_id,
@@ -80,29 +83,27 @@ def repeated_leaves(parts: Sequence[Part]) -> dict[int, tuple[LeafKey, ...]]:
     return again
 
 
-def each_node_once(parts: Sequence[Part], exclude: Iterable[LeafKey]) -> tuple[list[HotKeysAnswer], list[Outcome]]:
-    """(the answers that count, every leaf's outcome): of a node listed twice the first counts, the other is warned of.
+def each_node_once(parts: Sequence[Part], exclude: Iterable[LeafKey]) -> list[Counted]:
+    """Of a node listed twice the first counts, the other is warned of.
 
     An answer that merged a node which is counted already cannot be mended: all of it is left out.
     """
     seen = set(exclude)
-    live: list[HotKeysAnswer] = []
-    outcomes: list[Outcome] = []
+    counted: list[Counted] = []
     for part in parts:
         if isinstance(part, Outcome):
-            outcomes.append(part)
+            counted.append((None, (part,)))
             continue
         keys = _keys(part.outcomes)
         repeated = any(key in seen for key in keys)
         seen.update(keys)
         if not repeated:
-            live.append(part)
-            outcomes.extend(part.outcomes)
+            counted.append((part, part.outcomes))
         elif part.merged:
-            outcomes.extend(_unseparable(outcome) for outcome in part.outcomes)
+            counted.append((None, tuple(_unseparable(outcome) for outcome in part.outcomes)))
         else:
-            outcomes.append(with_warnings(part.outcomes[0], [_duplicate(part.outcomes[0])]))
-    return live, outcomes
+            counted.append((None, (with_warnings(part.outcomes[0], [_duplicate(part.outcomes[0])]),)))
+    return counted
 
 
 def _keys(outcomes: Iterable[Outcome]) -> list[LeafKey]:

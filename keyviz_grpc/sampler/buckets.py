@@ -148,6 +148,11 @@ class Buckets:
         self._labelled += size
         return self._own_place(route, label, plain.division)
 
+    @property
+    def places(self) -> int:
+        """How many routes and labels have a place that `place_of` does not have to find anew."""
+        return len(self._place_of)
+
     def tables(self) -> tuple[RouteTable, CutTable]:
         """For arrays: the numbers of all routes' plain places, and what the numbers of sliced ones stand for."""
         self._plan()
@@ -158,9 +163,15 @@ class Buckets:
         return self._tables
 
     def ranges_of(self, route_id: int) -> tuple[tuple[bytes, bytes], ...]:
-        """[start, end) of the slices in which a route is counted now, in key order; () for one that is not known."""
+        """[start, end) of a route's slices in key order; () for one that is not known.
+
+        A removed route has those that it had, as long as the rows of its slices may be shown.
+        """
         route = self.routes.get(route_id)
-        return () if route is None else division_of(route, self.default_slices).ranges
+        if route is not None:
+            return division_of(route, self.default_slices).ranges
+        place = self._place_of.get((route_id, ""))
+        return () if place is None or place.division is None else place.division.ranges
 
     def _own_place(self, route: Route, label: str, division: Division) -> Place:
         slots = []

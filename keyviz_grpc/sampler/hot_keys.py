@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
+from keyviz_grpc.hotkeys.answer import UNKNOWN_SLICES, of_any_slice
 from keyviz_grpc.hotkeys.lives import KeyRange
 from keyviz_grpc.hotkeys.operations import Columns, KeyRun
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
@@ -54,10 +55,13 @@ class HotKeys:
         if query.node_id and query.node_id != outcome.node_id:
             return _signed(HotKeysAnswer((), ()), outcome, generated_at_unix_ms)
         number = query.sub_bucket
-        there = number is None or number < len(slices)
-        own = self.recorder.answer(query, slices[number] if number is not None and there else None)
-        own = replace(own, keys=own.keys if there else (), slices=len(slices))
-        return _signed(own, replace(outcome, oldest_unix_ms=own.oldest_unix_ms), generated_at_unix_ms)
+        inside = number is not None and number < len(slices)
+        own = self.recorder.answer(query, slices[number] if number is not None and inside else None)
+        outcome = replace(outcome, oldest_unix_ms=own.oldest_unix_ms)
+        if number is not None and not inside:
+            own = of_any_slice(own)
+            outcome = replace(outcome, warnings=(UNKNOWN_SLICES,)) if own.observed and not slices else outcome
+        return _signed(replace(own, slices=len(slices)), outcome, generated_at_unix_ms)
 
     def close(self) -> None:
         """Ends the thread; what was noted can still be asked for."""
@@ -84,7 +88,7 @@ def _taken(batch: Batch, chosen: NDArray[np.int64] | None) -> Columns:
         return Columns(batch.route_ids.copy(), batch.writes == 1, labels, run)
     if not isinstance(keys, PackedKeys):
         return _columns(batch, chosen, [keys[number] for number in chosen.tolist()])
-    lengths, data = batch.key_lengths[chosen], keys.data.data
+    lengths, data = batch.key_lengths[chosen], np.ascontiguousarray(keys.data).data
     starts, ends = keys.offsets[chosen].tolist(), keys.offsets[chosen + 1].tolist()
     own = b"".join([data[start:end] for start, end in zip(starts, ends, strict=True)])
     return _columns(batch, chosen, KeyRun(own, np.concatenate([[0], np.cumsum(lengths)])))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from keyviz_grpc.sampler.intake import SIZE_BITS
 from keyviz_grpc.sampler.places import Place
 from keyviz_grpc.sampler.types import Op
+
+SPARE: Final = 1024
+"""How many labels that have no place of their own are remembered, about."""
 
 Where: TypeAlias = int | tuple[tuple[bytes, ...], list[int]]
 """What an operation's size is added to: a bucket and a kind; or the cuts of slices, and that of each."""
@@ -49,11 +52,18 @@ class HotPath:
         """For the window of [from_s, until_s)."""
         return self._clock, from_s, until_s, self._reads, self._writes, self._append, *self._rates
 
-    def learn(self, route_id: int, op: Op, label: str, place: Place) -> Where:
-        """Remembers where these operations count, until `forget`."""
+    def learn(self, route_id: int, op: Op, label: str, place: Place, *, places: int) -> Where:
+        """Remembers where these operations count, until `forget`.
+
+        places: how many routes and labels have a place of their own. Any number of labels past the limit may come
+        besides: when there are too many all is forgotten, and what still comes is learnt again.
+        """
         bases = [(2 * slot + op.value) << SIZE_BITS for slot in place.slots]
         where: Where = (place.cuts, bases) if place.cuts else bases[0]
-        (self._writes if op is Op.WRITE else self._reads)[(route_id, label) if label else route_id] = where
+        wheres = self._writes if op is Op.WRITE else self._reads
+        if len(wheres) >= places + SPARE:
+            wheres.clear()
+        wheres[(route_id, label) if label else route_id] = where
         return where
 
     def forget(self) -> None:

@@ -199,7 +199,7 @@ class Sampler:
         with self._lock:
             place = self._buckets.place_of(route_id, label)
             self._leadership.grow()
-            return self._hot_path.learn(route_id, op, label, place)
+            return self._hot_path.learn(route_id, op, label, place, places=self._buckets.places)
 
     # --- what changes around it
 
@@ -235,6 +235,8 @@ class Sampler:
         if len(self._slots) <= 2 * len(self._buckets.routes) + 64:
             return
         self._buckets.recycle(self._ring.oldest_unix_ms, self._windows.busy(len(self._slots)))
+        # At once, not after the change that it makes room for: that may be refused, and freed slots go to others.
+        self._hot_path.forget()
 
     def set_leader(self, raft_group_id: int, term: int, *, leader_node_id: str = "") -> None:
         """The term under which writes of a group count from now on; what was counted before keeps the old one.

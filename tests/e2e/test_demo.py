@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import re
@@ -60,6 +61,20 @@ async def test_a_demo_shows_three_nodes_with_a_past(processes: Processes) -> Non
     assert len([row for row in body["rows"] if row["bucket_id"].endswith("#3")]) >= 44
     assert not any(row["conflict"] for row in body["rows"])
     assert len({group for row in body["rows"] for group in row.get("raft_group_ids", ()) if group}) == 22
+
+
+async def test_a_demo_has_hot_keys_of_a_row(processes: Processes) -> None:
+    """Of the slice that is written most, and of no other range; from all three nodes."""
+    child = await demo(processes)
+    body = await ask(child, series="writes")
+    row = max((row for row in body["rows"] if "#" in row["bucket_id"]), key=lambda row: sum(row["values"]))
+    route_id, number = row["bucket_id"].removeprefix("route:").split("#")
+    hot = await ask(child, "hotkeys", route_id=route_id, sub_bucket=number, series="writes")
+    start, end = (base64.b64decode(row[name]) for name in ("start", "end"))
+    assert hot["keys"]
+    assert all(start <= base64.b64decode(item["key_b64"]) < end for item in hot["keys"])
+    assert all(0 < item["lower"] <= item["count"] <= item["upper"] for item in hot["keys"])
+    assert hot["fanout"]["responded"] == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

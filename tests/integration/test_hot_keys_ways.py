@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 
 import grpc
 import numpy as np
 import pytest
 
+from keyviz_grpc.clock import SteppedClock
 from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.sampler import Op, PackedKeys, Route
+from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
 from tests.integration.hot_keys_house import (
     ON,
     STAMP_MS,
@@ -142,3 +144,68 @@ async def test_history_that_some_node_does_not_hold_is_said(house: House) -> Non
     assert counts(answer) == {b"a": 1}
     assert [w.code.value for w in answer.outcomes[0].warnings] == ["short_history"]
     assert answer.degraded
+
+
+@pytest.mark.parametrize("changes", [{}, {"sample_one_in": 2}, {"max_key_bytes": 3}])
+async def test_packed_keys_may_be_every_second_byte_of_an_array(house: House, changes: dict[str, int]) -> None:
+    """An array that is not in one piece is read as its bytes, whether all operations are looked at or some."""
+    made, clock = house.sampler("n0", HotKeysSettings(**changes))
+    keys = [b"aaa", b"bbb", b"long"] * 50
+    data = np.repeat(np.frombuffer(b"".join(keys), np.uint8), 2)[::2]
+    assert not data.flags.c_contiguous
+    packed = PackedKeys(data, np.cumsum([0, *map(len, keys)]))
+    made.observe_many(np.ones(150, np.uint64), packed, np.ones(150, np.uint8), np.ones(150, np.int64))
+    clock.move_to(STAMP_MS)
+    made.advance_to(STAMP_MS)
+    answer = await ask(house.aggregator([await house.serve(made)]))
+    assert set(counts(answer)) == {b"aaa", b"bbb"} | (set() if "max_key_bytes" in changes else {b"long"})
+
+
+async def test_a_slice_of_a_removed_route_still_has_its_keys(house: House) -> None:
+    """As its row has its traffic: alone, and added to a node that has the route still."""
+    addresses = []
+    for number, times in enumerate((50, 10)):
+        made, clock = house.sampler(f"n{number}", ON)
+        made.register_routes([Route(7, b"a", b"e", slices=4)])
+        for _ in range(times):
+            made.observe(7, b"bb", Op.WRITE, 1)
+        clock.move_to(STAMP_MS)
+        made.advance_to(STAMP_MS)
+        if not number:
+            made.remove_routes([7])
+        addresses.append(await house.serve(made))
+    for peers, truth in ((addresses[:1], 50), (addresses, 60)):
+        answer = await ask(house.aggregator(peers), 7, sub_bucket=1)
+        told = [(item.key, item.lower, item.upper) for item in answer.keys]
+        assert (told, answer.error_bound, answer.degraded) == ([(b"bb", truth, truth)], 0, False)
+        assert counts(await ask(house.aggregator(peers), 7, sub_bucket=0)) == {}
+
+
+async def test_a_slice_that_a_node_does_not_know_any_more_may_have_all_that_it_holds(house: House) -> None:
+    """Its rows are gone, its hot keys are not: bounds hold and the answer is degraded, on the node and above it."""
+    addresses = []
+    for number, times in enumerate((50, 10)):
+        clock = SteppedClock(START_MS)
+        made = Sampler(node_id=f"n{number}", columns=1, clock=clock, wall_clock=clock, stall_s=math.inf, hot_keys=ON)
+        house.stack.enter_context(made)
+        made.register_routes([Route(n, b"%03d" % n, b"%03d" % (n + 1)) for n in range(10, 110)])
+        made.register_routes([Route(7, b"a", b"e", slices=4)])
+        for _ in range(times):
+            made.observe(7, b"bb", Op.WRITE, 1)
+        made.observe(7, b"dd", Op.WRITE, 1)
+        for step in range(4):
+            clock.move_to(clock.unix_ms + STEP_MS)
+            made.advance_to(clock.unix_ms)
+            if not number and step < 3:
+                made.replace_routes(remove=[7, *range(10, 110)] if not step else [], add=[])
+        addresses.append(await house.serve(made))
+    alone, whole = (
+        await ask(house.aggregator(addresses[:1]), 7, sub_bucket=1),
+        await ask(house.aggregator([await house.above(addresses[:1], "x"), addresses[1]]), 7, sub_bucket=1),
+    )
+    direct = await call(addresses[0], pb.GetHotKeysRequest(route_id=7, sub_bucket=1, series=pb.KEYVIZ_SERIES_WRITES))
+    assert (list(direct.keys), direct.error_bound, direct.degraded) == ([], 50, True)
+    assert (alone.keys, alone.error_bound, alone.degraded) == ((), 50, True)
+    assert [(item.key, item.lower, item.upper) for item in whole.keys] == [(b"bb", 10, 60)]
+    assert (whole.error_bound, whole.degraded) == (50, True)
+    assert [[w.code.value for w in o.warnings] for o in whole.outcomes] == [["catalog_divergence"], []]

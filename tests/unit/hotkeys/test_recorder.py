@@ -235,6 +235,21 @@ def test_a_route_that_becomes_hot_after_others_took_all_memory_counts_what_it_mi
     assert (item.lower, item.upper, answer.dropped_samples) == (5000, 5200, 200)
 
 
+def test_operations_that_no_bucket_had_room_for_may_be_of_any_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the buckets told apart in a window, they widen the error of those that are not there; of no other."""
+    monkeypatch.setattr("keyviz_grpc.hotkeys.window.MAX_BUCKETS", 2)
+    made = recorder()
+    for route, times in ((1, 5), (2, 4), (3, 7)):
+        for _ in range(times):
+            made.note(route, "", True, b"k")
+        made.claim(W1)
+        made.tick()
+    made.close_window(W1)
+    fill(made, W2, {b"k": 2}, route=3)
+    assert [(item.lower, item.upper) for item in ask(made, 3).keys] == [(2, 9)]
+    assert [ask(made, route).error_bound for route in (1, 2, 3, 4)] == [0, 0, 7, 7]
+
+
 def test_windows_are_held_while_they_fit() -> None:
     """By number, and by bytes; the newest always."""
     made = recorder(windows=2)

@@ -12,6 +12,7 @@ from keyviz_grpc.errors import InvalidRequest, UnknownRoute
 from keyviz_grpc.model import Series
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
+from keyviz_grpc.sampler.path import SPARE
 from tests.unit.sampler.clocks import Clock
 
 LOW, HIGH = Route(1, b"", b"m", 1), Route(2, b"m", b"", 2)
@@ -256,3 +257,17 @@ def test_unknown_routes_and_bad_labels_are_refused(make: Callable[..., Sampler])
         sampler.observe(9, b"k", Op.READ, 1)
     with pytest.raises(InvalidRequest, match="label='a b'"):
         sampler.observe(1, b"k", Op.READ, 1, label="a b")
+
+
+def test_labels_past_the_limit_are_counted_and_not_remembered_for_ever(
+    make: Callable[..., Sampler], clock: Clock
+) -> None:
+    """Any number of them takes no memory that grows, reads and writes alike."""
+    sampler = make(max_tracked_routes=2)
+    for number in range(5000):
+        for op in Op:
+            sampler.observe(1, b"k", op, 1, label=f"l{number}")
+    path = sampler._hot_path
+    assert max(len(path._reads), len(path._writes)) <= SPARE + 8
+    clock.now_s += 1
+    assert sum(sum(row) for row in values(sampler).values()) == 5000

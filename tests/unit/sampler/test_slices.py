@@ -226,6 +226,33 @@ def test_slices_of_a_removed_route_are_given_up_together(make: Callable[..., Sam
     assert set(rows(sampler)) == {"route:500", "route:501"}
 
 
+@pytest.mark.parametrize("refused", ["unknown", "twice"])
+def test_a_change_that_is_refused_leaves_no_operation_in_a_row_of_another(
+    make: Callable[..., Sampler], clock: Clock, refused: str
+) -> None:
+    """It may free slots before it is refused; whoever counted there late is not counted in what comes there next."""
+    routes = [Route(n, b"%03d" % n, b"%03d" % (n + 1), slices=2) for n in range(1, 101)]
+    sampler = make(*routes, columns=2)
+    sampler.replace_routes(remove=range(1, 101), add=[Route(500, b"x", b"y")])
+    write(sampler, 1, b"001")
+    for _ in range(5):
+        clock.now_s += STEP_S
+        sampler.tick()
+    if refused == "unknown":
+        with pytest.raises(UnknownRoute):
+            sampler.remove_routes([9999])
+    else:
+        with pytest.raises(InvalidRequest):
+            sampler.register_routes([Route(7, b"a", b"b"), Route(7, b"a", b"b")])
+    for number in range(200):
+        write(sampler, 500, b"x", label=f"l{number}")
+    with pytest.raises(UnknownRoute):
+        write(sampler, 1, b"001")
+    clock.now_s += STEP_S
+    totals = {name: total for name, (_, _, total) in rows(sampler).items() if name != "route:500"}
+    assert totals == {f"route:500:l{number}": 1 for number in range(200)}
+
+
 def test_a_slice_counts_as_its_route_when_folded(make: Callable[..., Sampler], clock: Clock) -> None:
     """Three routes of four slices in one row are three routes; folding keeps to key order and to the count."""
     routes = [Route(n, b"%d" % n, b"%d" % (n + 1), 1, slices=4) for n in range(1, 4)]
