@@ -132,8 +132,11 @@ class PeerClient:
     async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
         # An older node does not say who it is with every answer; it is asked once a connection.
         overview = await self.overview(deadline.child(1.0, 0.5))
-        self._told = (overview.self_.node_id, overview.incarnation) if isinstance(overview, Overview) else ("", 0)
-        node_id, incarnation = self._told
+        if isinstance(overview, Overview):
+            self._told = (overview.self_.node_id, overview.incarnation)
+        elif overview.kind is FailureKind.INCOMPATIBLE:
+            self._told = ("", 0)  # it has no such method; any other failure is asked about again
+        node_id, incarnation = self._told or ("", 0)
         named = replace(answer.outcomes[0], node_id=node_id, incarnation=incarnation)
         return replace(answer, outcomes=(named,)) if not answer.merged else answer
 

@@ -16,7 +16,7 @@ from keyviz_grpc.aggregator.left_out import LeftOut
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer, Observers
 from keyviz_grpc.aggregator.turns import Turns
-from keyviz_grpc.aggregator.way import check_way
+from keyviz_grpc.aggregator.way import check_way, no_usable
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
@@ -189,6 +189,9 @@ class Aggregator:
             calls.insert(0, self._local_calls.ask(self._local.overview, below))
         replies = await asyncio.gather(*calls)
         told = [(where, reply) for where, reply in zip(addresses, replies, strict=True) if isinstance(reply, Overview)]
+        if not told:
+            failed = [reply for reply in (*peers, *replies) if isinstance(reply, Outcome)]
+            raise NoUsablePeers(tuple(failed))
         members: dict[str, Member] = {}
         leaders: dict[int, GroupLeader] = {}
         for address, overview in told:
@@ -266,17 +269,19 @@ class Aggregator:
         asked = replace(query, rows=0, keys=ALL_KEYS, window=window, via=via, known=None, for_display=False)
         budget = BytesBudget(self._settings.max_total_bytes)
         peers = await self._membership.peers(below)
+        due = [self._left_out.first_round(below, peers)]
 
         async def ask(peer: Peer | Outcome) -> Answer | Outcome:
             if isinstance(peer, Outcome):
                 self._observer.asked(peer.address, peer, 0.0)
                 return peer
-            return await self._ask_peer(peer, len(peers), asked, below, budget=budget)
+            return await self._ask_peer(peer, len(peers), asked, due[0], budget=budget)
 
         calls = [ask(peer) for peer in peers]
         if self._local is not None:
             calls.insert(0, self._ask_local(self._local, asked, below))
         results = list(await asyncio.gather(*calls))
+        due[0] = below
         shift = len(results) - len(peers)
         answering = {number + shift: peer for number, peer in enumerate(peers) if not isinstance(peer, Outcome)}
         await self._left_out.settle(results, answering, ask)
@@ -332,9 +337,9 @@ class Aggregator:
 
 
 def _check_usable(outcomes: Sequence[Outcome]) -> None:
-    """Raises SamplerDisabled where every sampler is off, NoUsablePeers where nobody contributed for another reason."""
+    """Raises SamplerDisabled where every sampler is off, OnlyARing or NoUsablePeers where nobody contributed."""
     if any(outcome.ok for outcome in outcomes):
         return
     if outcomes and all(outcome.kind is FailureKind.DISABLED for outcome in outcomes):
         raise SamplerDisabled
-    raise NoUsablePeers(tuple(outcomes))
+    raise no_usable(tuple(outcomes))

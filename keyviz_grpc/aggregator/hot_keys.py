@@ -13,7 +13,7 @@ from keyviz_grpc.aggregator.left_out import LeftOut
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer
 from keyviz_grpc.aggregator.turns import Turns
-from keyviz_grpc.aggregator.way import check_way
+from keyviz_grpc.aggregator.way import check_way, no_usable
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
@@ -22,7 +22,7 @@ from keyviz_grpc.hotkeys.answer import HotKeysAnswer
 from keyviz_grpc.hotkeys.merge import merge_hot_keys, repeated_leaves
 from keyviz_grpc.hotkeys.protocols import HotKeysPeer, HotKeysSource
 from keyviz_grpc.hotkeys.query import HotKeysQuery
-from keyviz_grpc.outcome import NoUsablePeers, Outcome
+from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.peers.protocols import Membership, Peer
 from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import span
@@ -92,17 +92,19 @@ class HotKeysFanout:
         asked = replace(query, via=(*query.via, self._here.node_id))
         budget = BytesBudget(self._here.settings.max_total_bytes)
         peers = await self._here.membership.peers(below)
+        due = [self._left_out.first_round(below, peers)]
 
         async def ask(peer: Peer | Outcome) -> _Part:
             if isinstance(peer, Outcome):
                 self._here.observer.asked_for_hot_keys(peer.address, peer, 0.0)
                 return peer
-            return await self._ask(peer, len(peers), asked, below, budget=budget)
+            return await self._ask(peer, len(peers), asked, due[0], budget=budget)
 
         calls = [ask(peer) for peer in peers]
         if self._here.local is not None:
             calls.insert(0, self._ask_local(self._here.local, asked, below))
         parts = list(await asyncio.gather(*calls))
+        due[0] = below
         shift = len(parts) - len(peers)
         answering = {number + shift: peer for number, peer in enumerate(peers) if not isinstance(peer, Outcome)}
         await self._left_out.settle(parts, answering, ask)
@@ -139,7 +141,7 @@ class HotKeysFanout:
 
 
 def _check_usable(outcomes: Sequence[Outcome]) -> None:
-    """Raises SamplerDisabled where every sampler is off, HotKeysDisabled where hot keys are, else NoUsablePeers."""
+    """Raises SamplerDisabled where every sampler is off, HotKeysDisabled where hot keys are, else as `no_usable`."""
     if any(outcome.ok for outcome in outcomes):
         return
     off = [outcome for outcome in outcomes if outcome.kind is FailureKind.DISABLED]
@@ -147,4 +149,4 @@ def _check_usable(outcomes: Sequence[Outcome]) -> None:
         if any("hotkeys_disabled" in outcome.detail for outcome in off):
             raise HotKeysDisabled("hot keys are off on every node: keyviz-node --hot-keys turns them on")
         raise SamplerDisabled
-    raise NoUsablePeers(tuple(outcomes))
+    raise no_usable(tuple(outcomes))

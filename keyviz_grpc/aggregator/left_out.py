@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
+from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Outcome
+
+FIRST_ROUND_SHARE: Final = 0.7
 
 LeafKey: TypeAlias = tuple[str, int]
 """(node_id, incarnation)"""
@@ -47,6 +50,11 @@ class LeftOut(Generic[Asked, Answered]):
         """Whom to leave out there."""
         return self._known.get(address, ())
 
+    def first_round(self, deadline: Deadline, peers: Iterable[Addressed | Outcome]) -> Deadline:
+        """The deadline of the first round: a part of the time stays where somebody may have to be asked again."""
+        again = any(peer.address in self._known for peer in peers)
+        return deadline.child(deadline.left_s(), FIRST_ROUND_SHARE) if again else deadline
+
     async def settle(
         self,
         answers: list[Answered | Outcome],
@@ -65,7 +73,12 @@ class LeftOut(Generic[Asked, Answered]):
             still = tuple(key for key in known if key in elsewhere)
             if still != known:
                 self._remember(peer.address, still)
-                answers[number] = await ask(peer)
+                again = await ask(peer)
+                if isinstance(again, Outcome):
+                    # What it said without somebody is better than nothing, and the next request asks again.
+                    self._remember(peer.address, known)
+                else:
+                    answers[number] = again
         for number, repeated in self._repeated(answers).items():
             if number in peers:
                 peer = peers[number]

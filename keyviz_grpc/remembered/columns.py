@@ -63,18 +63,19 @@ class NodeColumns:
 
     def __init__(self, shelf: Shelf | None) -> None:
         self._shelf = shelf
+        self.epoch = 0
 
     def recall(self, query: MatrixQuery) -> Recalled:
         """What this question can build on."""
         plain = not (query.rows or query.bucket_ids or query.node_id or query.unmerged)
         if self._shelf is None or not plain:
-            return Recalled(query, None, self, None)
+            return Recalled(query, None, self, None, self.epoch)
         held = self._shelf.get(self, query.series)
         window = query.window
         if not isinstance(held, Remembered) or not held.from_unix_ms <= window.from_unix_ms < held.below_unix_ms:
-            return Recalled(query, None, self, self._shelf)
+            return Recalled(query, None, self, self._shelf, self.epoch)
         known = Known(held.node_id, held.incarnation, held.number, held.below_unix_ms)
-        return Recalled(replace(query, known=known), held, self, self._shelf)
+        return Recalled(replace(query, known=known), held, self, self._shelf, self.epoch)
 
     def known_below_unix_ms(self, query: MatrixQuery) -> int:
         """From which stamp on this question asks for what is not remembered, 0 = everything is asked for."""
@@ -82,7 +83,8 @@ class NodeColumns:
         return 0 if held is None else held.below_unix_ms
 
     def forget(self) -> None:
-        """Gives everything back: another node may listen there now."""
+        """Gives everything back: another node may listen there now. What is on its way still is not kept."""
+        self.epoch += 1
         if self._shelf is not None:
             self._shelf.drop_all(self)
 
@@ -95,6 +97,7 @@ class Recalled:
     held: Remembered | None
     _owner: NodeColumns
     _shelf: Shelf | None
+    _epoch: int
 
     @property
     def rows(self) -> Catalogue | None:
@@ -173,7 +176,7 @@ class Recalled:
         self._put(held.extended(answer.matrix, below, wire_bytes, series=series, oldest=answer.oldest_unix_ms), series)
 
     def _put(self, remembered: Remembered, series: Series) -> None:
-        if self._shelf is None:
+        if self._shelf is None or self._epoch != self._owner.epoch:
             return
         size = sum(piece.size_bytes for piece in remembered.pieces)
         self._shelf.put(self._owner, series, remembered, size_bytes=size, shared=(remembered.catalogue,))

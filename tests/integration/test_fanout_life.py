@@ -261,6 +261,40 @@ async def test_identical_questions_for_a_cell_and_for_the_cluster_share_one_fan_
     assert len({id(cell) for cell in cells}) == 2
 
 
+async def test_an_older_node_that_is_slow_to_say_its_name_is_asked_again(house: Guarded) -> None:
+    """Once it has answered that, or has no such method, it is not asked any more."""
+
+    class Slow(Older):
+        asked = 0
+
+        async def GetKeyVizMatrix(self, request: Any, context: Any) -> pb.GetKeyVizMatrixResponse:  # noqa: N802
+            message = encode_answer(ANSWERS[0])
+            for field in ("node_id", "incarnation", "history"):
+                message.ClearField(field)
+            return message
+
+        async def GetClusterOverview(self, request: Any, context: Any) -> pb.GetClusterOverviewResponse:  # noqa: N802
+            Slow.asked += 1
+            if Slow.asked == 1:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "not now")
+            return await super().GetClusterOverview(request, context)
+
+    server = grpc.aio.server()
+    admin_pb2_grpc.add_AdminServicer_to_server(Slow(), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    house.stack.push_async_callback(server.stop, 0)
+    client = PeerClient(address, ClientShared())
+    answers = [await ask(client) for _ in range(3)]
+    await client.close()
+    assert [answer.outcomes[0].node_id for answer in answers if isinstance(answer, Answer)] == [
+        "",
+        ANSWERS[0].node_id,
+        ANSWERS[0].node_id,
+    ]
+    assert Slow.asked == 2
+
+
 async def test_a_cluster_of_nodes_that_only_answer_matrices_is_ready(house: Guarded) -> None:
     """Older ones may lack every other method; a server that has none of them is nobody."""
 

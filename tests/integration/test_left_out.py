@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
+import pytest
 import pytest_asyncio
 
 from keyviz_grpc.aggregator import Aggregator
@@ -15,7 +17,10 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.hotkeys import HotKeysQuery, HotKeysSettings
 from keyviz_grpc.model import Series
+from keyviz_grpc.outcome import NoUsablePeers
 from keyviz_grpc.peers import FilePeers, StaticPeers
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import RunningServer, serve_cluster, serve_node
 from tests.integration.http_clusters import counting
@@ -79,3 +84,47 @@ async def test_a_direct_way_that_ends_is_no_loss(house: House) -> None:
     assert (await house.reads(), await house.keys()) == (READS, KEYS)
     house.lists("127.0.0.1:1", house.below.address)
     assert (await house.reads(), await house.keys()) == (READS, KEYS)
+
+
+async def test_two_aggregators_that_point_at_each_other_refuse_at_once(tmp_path: Path) -> None:
+    """FAILED_PRECONDITION to whoever asks one of them, and neither is ready; a node beside them ends both."""
+    async with contextlib.AsyncExitStack() as stack:
+        made, servers = [], []
+        for name in ("first", "second"):
+            file = tmp_path / name
+            file.write_text("127.0.0.1:1\n")
+            peers = FilePeers(file, ClientShared(), parse=parse_address)
+            aggregator = Aggregator(peers, settings=FanoutSettings(), node_id=name)
+            stack.push_async_callback(aggregator.close)
+            made.append((aggregator, file))
+            servers.append(await stack.enter_async_context(await serve_cluster(aggregator, listen="127.0.0.1:0")))
+        for (_, file), other in zip(made, reversed(servers), strict=True):
+            file.write_text(other.address + "\n\n")
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(servers[0].address))
+        stub = rpc.KeyVizStub(channel)
+        asks = (
+            stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=30),
+            stub.GetHotKeys(pb.GetHotKeysRequest(route_id=1), timeout=30),
+        )
+        for call in asks:
+            assert await call.code() is grpc.StatusCode.FAILED_PRECONDITION
+            assert "aggregators ask in a ring" in await call.details()
+        for aggregator, _ in made:
+            assert not await aggregator.ready(Deadline.after(2))
+        sampler = stack.enter_context(counting(1))
+        node = await stack.enter_async_context(await serve_node(sampler, listen="127.0.0.1:0"))
+        made[1][1].write_text(f"{servers[0].address}\n{node.address}\n\n\n")
+        assert len((await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=30)).rows) == 3
+        assert await made[0][0].ready(Deadline.after(10))
+
+
+async def test_an_aggregator_without_any_node_is_not_ready_and_says_why() -> None:
+    """Nor is one above it: an overview of nobody is none."""
+    low = Aggregator(StaticPeers(["127.0.0.1:1"], ClientShared()), settings=FanoutSettings(), node_id="low")
+    async with await serve_cluster(low, listen="127.0.0.1:0") as below:
+        root = Aggregator(StaticPeers([below.address], ClientShared()), settings=FanoutSettings(), node_id="root")
+        assert not await root.ready(Deadline.after(10))
+        with pytest.raises(NoUsablePeers, match=r"127\.0\.0\.1:1"):
+            await low.overview(Deadline.after(10))
+        await root.close()
+    await low.close()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
+from keyviz_grpc.outcome import Answer, History, Outcome
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered import NodeColumns, Shelf
 from keyviz_grpc.remembered.blocks import Piece, joined
 
 ROWS = Catalogue((Row("route:1", b"", b"m"), Row("route:2", b"m", b"")))
@@ -40,3 +43,25 @@ def test_nothing_is_renumbered_where_all_is_in_use() -> None:
     assert (unknown.identities.tolist(), unknown.codes) == ([[0, 0]], unknown.codes)
     assert unknown.codes is not None
     assert not unknown.codes.any()
+
+
+def test_what_is_on_its_way_when_all_is_forgotten_is_not_kept() -> None:
+    """Whoever listens there now is asked in full; the answer itself stays whole."""
+    shelf = Shelf(1 << 20)
+    columns = NodeColumns(shelf)
+    query = MatrixQuery(Series.WRITES)
+    answer = Answer(
+        matrix([[1, 2], [3, 4]], []),
+        (Outcome("a:1", node_id="n1", incarnation=1),),
+        node_id="n1",
+        incarnation=1,
+        step_ms=1000,
+        oldest_unix_ms=1000,
+        history=History(1, newest_unix_ms=2000),
+    )
+    late = columns.recall(query)
+    columns.forget()
+    assert late.whole(answer, 10) == (answer, 0)
+    assert columns.recall(query).held is None
+    columns.recall(query).whole(answer, 10)
+    assert columns.recall(query).held is not None

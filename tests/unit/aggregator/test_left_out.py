@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from keyviz_grpc.aggregator.left_out import LeftOut
+from keyviz_grpc.aggregator.left_out import FIRST_ROUND_SHARE, LeftOut
+from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import duplicate_leaves, merge
 from keyviz_grpc.model import Series
@@ -56,3 +57,32 @@ async def test_lives_that_are_over_are_not_left_out_for_ever() -> None:
     alone: list[Answer | Outcome] = [Outcome("n1:1", kind=FailureKind.UNREACHABLE), await ask(below)]
     await left_out.settle(alone, {1: below}, ask)
     assert left_out.of("below:1") == ()
+
+
+async def test_an_answer_without_somebody_is_better_than_none() -> None:
+    """Where there is no time to ask again; then the next request does."""
+    below, left_out = Below(), LeftOut[Below, Answer](duplicate_leaves)
+
+    async def ask(peer: Below) -> Answer | Outcome:
+        return peer.answer(left_out.of(peer.address))
+
+    await left_out.settle([node("n1", 1), await ask(below)], {1: below}, ask)
+    lost: list[Answer | Outcome] = [Outcome("n1:1", kind=FailureKind.DEADLINE_EXCEEDED), await ask(below)]
+
+    async def too_late(peer: Below) -> Answer | Outcome:
+        return Outcome(peer.address, kind=FailureKind.DEADLINE_EXCEEDED)
+
+    kept = lost[1]
+    await left_out.settle(lost, {1: below}, too_late)
+    assert lost[1] is kept
+    await left_out.settle(lost, {1: below}, ask)
+    assert [outcome.contributes for outcome in lost[1].outcomes] == [True, True]  # type: ignore[union-attr]
+
+
+def test_time_is_left_for_asking_again_where_it_may_be_needed() -> None:
+    """And only there."""
+    left_out = LeftOut[Below, Answer](duplicate_leaves)
+    whole = Deadline(10.0, lambda: 0.0)
+    assert left_out.first_round(whole, [Below()]) is whole
+    left_out._remember("below:1", (("n1", 1),))
+    assert left_out.first_round(whole, [Below("other:1"), Below()]).at_s == FIRST_ROUND_SHARE * 10
