@@ -129,17 +129,23 @@ def _merged(decoded: Answer, series: Series) -> None:
             orjson.loads(MatrixRenderer().render(merged, identity=True))
 
 
-def query(data: bytes) -> None:
-    """A caller's request: refused by field, or kept."""
+def _asked(read: Callable[[], Any], kept: Callable[[Any], Any]) -> None:
     try:
-        decoded = decode_query(pb.GetKeyVizMatrixRequest.FromString(data))
+        decoded = read()
     except (DecodeError, InvalidRequest) as refused:
         if len(str(refused)) > 1000 or not str(refused).isprintable():
             raise AssertionError(f"not fit to send back: {str(refused)!r}") from refused
         return
-    back = decode_query(encode_query(decoded, accept=COLUMNAR))
-    if back != decoded:
+    if (back := kept(decoded)) != decoded:
         raise AssertionError(f"{decoded} became {back}")
+
+
+def query(data: bytes) -> None:
+    """A caller's request: refused by field, or kept."""
+    _asked(
+        lambda: decode_query(pb.GetKeyVizMatrixRequest.FromString(data)),
+        lambda decoded: decode_query(encode_query(decoded, accept=COLUMNAR)),
+    )
 
 
 def overview(data: bytes) -> None:
@@ -173,16 +179,11 @@ def hot_keys(data: bytes) -> None:
 
 
 def hot_keys_query(data: bytes) -> None:
-    """A caller's request for hot keys: refused by field, or kept."""
-    try:
-        decoded = decode_hot_keys_query(pb.GetHotKeysRequest.FromString(data))
-    except (DecodeError, InvalidRequest) as refused:
-        if len(str(refused)) > 1000 or not str(refused).isprintable():
-            raise AssertionError(f"not fit to send back: {str(refused)!r}") from refused
-        return
-    back = decode_hot_keys_query(encode_hot_keys_query(decoded))
-    if back != decoded:
-        raise AssertionError(f"{decoded} became {back}")
+    """The same of a request for hot keys."""
+    _asked(
+        lambda: decode_hot_keys_query(pb.GetHotKeysRequest.FromString(data)),
+        lambda decoded: decode_hot_keys_query(encode_hot_keys_query(decoded)),
+    )
 
 
 def _in_file(data: bytes, read: Callable[[Path], object]) -> None:
