@@ -5,6 +5,7 @@ import type { View } from "../data/view";
 import { viewportOf, type Viewport } from "../data/viewport";
 import { tableOf, type Shading } from "../scale/colour";
 import { stampMarks, stampPeriod } from "./marks";
+import type { Pixels } from "./pixels";
 
 const LARGEST_SIDE = 8192;
 
@@ -63,12 +64,6 @@ export function covers(matrix: Matrix, { across, down }: Held, port: Viewport): 
     down.from <= port.y0 &&
     Math.min(down.to, matrix.rows.length) >= port.y1
   );
-}
-
-/** Pixels as ImageData has them; width: of a line of them, at least as many as bins across. */
-export interface Pixels {
-  readonly pixels: Uint32Array;
-  readonly width: number;
 }
 
 /** scratch: at least as many numbers as bins, for whoever colours often. */

@@ -2,7 +2,7 @@
 import type { Matrix } from "../data/matrix";
 import type { Viewport } from "../data/viewport";
 import { binsFor, forMarkedBins, type Bins } from "../data/fold";
-import type { Pixels } from "./colouring";
+import type { Pixels } from "./pixels";
 
 const DARK = "#06131d";
 const STROKE = "#8fe3ff";
