@@ -38,6 +38,9 @@ MAX_DETAIL_CHARS: Final = 300
 DECODED_AT_ONCE_BYTES: Final = 128 << 10
 DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
 RETIRE_S: Final = 60.0
+LEAST_S: Final = 0.005
+"""With less time than this nobody is asked: gRPC ends a call that much early, and then it is another peer's turn."""
+NOT_IN_TIME: Final = "no answer in time"
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 
@@ -240,6 +243,9 @@ class PeerClient:
     ) -> bytes | Outcome | _Status:
         if self._closed:
             return self._failed(FailureKind.UNREACHABLE, "the connection was closed: the peer left the cluster")
+        left_s = deadline.left_s()
+        if left_s < LEAST_S:
+            return self._failed(FailureKind.DEADLINE_EXCEEDED, NOT_IN_TIME)
         try:
             channel = self._connected()
         except SettingError as error:
@@ -250,7 +256,7 @@ class PeerClient:
             metadata = (*metadata, (HEADER, request_id))
         metadata = (*metadata, *outgoing())
         try:
-            raw: bytes = await call(request, timeout=max(0.001, deadline.left_s()), metadata=metadata)
+            raw: bytes = await call(request, timeout=left_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             return _Status(error.code().name, _clean(error.details() or ""))
         except asyncio.CancelledError:
@@ -307,7 +313,7 @@ class PeerClient:
         elif status.code == "UNAVAILABLE" and any(words in details for words in DISABLED_WORDS):
             kind = FailureKind.DISABLED
         elif status.code == "DEADLINE_EXCEEDED":
-            details = "no answer in time"
+            details = NOT_IN_TIME
         elif status.code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
             details = "the peer refused the credentials: compare the key or token files on both sides"
         return self._failed(kind, details or status.code)
