@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import Awaitable, Callable, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from keyviz_grpc.deadline import Deadline
@@ -16,6 +17,15 @@ Value = TypeVar("Value")
 Question = TypeVar("Question", bound=Hashable)
 
 
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[Value]):
+    """One piece of work, when it is due, and how many wait for it."""
+
+    task: asyncio.Task[Value]
+    due_s: float
+    waiting: int = 0
+
+
 class Flights(Generic[Key, Value]):
     """At most `limit` pieces of work at once; a caller that leaves cancels its work unless another still waits.
 
@@ -24,45 +34,44 @@ class Flights(Generic[Key, Value]):
 
     def __init__(self, limit: int, *, joined: Callable[[], None] | None = None) -> None:
         self._limit, self._joined = limit, joined
-        self._tasks: dict[Key, asyncio.Task[Value]] = {}
-        self._waiting: dict[Key, int] = {}
-        self._due_s: dict[Key, float] = {}
+        self._flying: dict[Key, _Flight[Value]] = {}
 
     def due_by(self, keys: Iterable[Key], at_s: float) -> Key:
         """The first of the keys under which nothing is under way, or work that is due by then; one must be."""
-        return next(key for key in keys if key not in self._tasks or self._due_s[key] <= at_s)
+        return next(key for key in keys if key not in self._flying or self._flying[key].due_s <= at_s)
 
     async def join(self, key: Key, work: Callable[[], Awaitable[Value]], *, due_s: float = math.inf) -> Value:
         """The result of the work under this key, started if nobody has. Overloaded when too many are under way.
 
         due_s: when the work ends at the latest, if it is started now.
         """
-        task = self._tasks.get(key)
-        if task is None:
-            if len(self._tasks) >= self._limit:
-                raise Overloaded(f"{self._limit} requests are under way already, try again")
-            task = asyncio.ensure_future(_run(work))
-            self._tasks[key], self._due_s[key] = task, due_s
-            task.add_done_callback(lambda _: self._forget(key))
+        flight = self._flying.get(key)
+        if flight is None:
+            flight = self._start(key, work, due_s)
         elif self._joined is not None:
             self._joined()
-        self._waiting[key] = self._waiting.get(key, 0) + 1
+        flight.waiting += 1
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(flight.task)
         finally:
-            self._waiting[key] = self._waiting.get(key, 1) - 1
-            if self._waiting[key] == 0:
-                del self._waiting[key]
-                if not task.done():
-                    self._tasks.pop(key, None)
-                    task.cancel()
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._forget(key, flight)
+                flight.task.cancel()
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._flying)
 
-    def _forget(self, key: Key) -> None:
-        if (task := self._tasks.get(key)) is not None and task.done():
-            del self._tasks[key]
+    def _start(self, key: Key, work: Callable[[], Awaitable[Value]], due_s: float) -> _Flight[Value]:
+        if len(self._flying) >= self._limit:
+            raise Overloaded(f"{self._limit} requests are under way already, try again")
+        flight = self._flying[key] = _Flight(asyncio.ensure_future(_run(work)), due_s)
+        flight.task.add_done_callback(lambda _: self._forget(key, flight))
+        return flight
+
+    def _forget(self, key: Key, flight: _Flight[Value]) -> None:
+        if self._flying.get(key) is flight:
+            del self._flying[key]
 
 
 class Questions(Generic[Question, Value]):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
-from keyviz_grpc.aggregator.flights import Questions
+from keyviz_grpc.aggregator.flights import Flights, Questions
 from keyviz_grpc.aggregator.way import check_way
 from keyviz_grpc.codec import decode_query, encode_query
 from keyviz_grpc.deadline import MOST_HURRY, Deadline
@@ -57,3 +59,34 @@ async def test_nobody_waits_for_work_that_is_due_after_ones_own_time() -> None:
     go.set()
     await asyncio.gather(*asked)
     assert len(questions) == 0
+
+
+async def test_nothing_is_kept_of_questions_that_were_answered_or_given_up() -> None:
+    """Every poll asks for other windows: what is kept of each would grow for ever."""
+
+    class Question:
+        """Told apart by identity."""
+
+    flights: Flights[Question, int] = Flights(8)
+
+    async def work() -> int:
+        return 1
+
+    questions = [Question() for _ in range(3)]
+    traces = [weakref.ref(question) for question in questions]
+    assert await flights.join(questions[0], work, due_s=1.0) == 1
+    with pytest.raises(ValueError, match="of its own"):
+        await flights.join(questions[1], _failing)
+    left = asyncio.create_task(flights.join(questions[2], asyncio.Event().wait, due_s=1.0))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    await asyncio.sleep(0)
+    del left
+    questions.clear()
+    gc.collect()
+    assert [trace() for trace in traces] == [None] * 3
+
+
+async def _failing() -> int:
+    raise ValueError("of its own")
