@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -62,6 +63,11 @@ class Outcome:
     def contributes(self) -> bool:
         """Whether the leaf's data is in the answer: ok, and not left out as a duplicate."""
         return self.kind is None and not any(w.code is WarningCode.DUPLICATE_NODE for w in self.warnings)
+
+
+def as_failures(outcomes: Iterable[Outcome], kind: FailureKind, detail: str) -> tuple[Outcome, ...]:
+    """Of leaves whose data cannot be used: those that are ok fail for this reason, the others for their own."""
+    return tuple(replace(outcome, kind=kind, detail=detail) if outcome.ok else outcome for outcome in outcomes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class Aggregator:
                 wall_clock=wall_clock,
                 share=BUILD_SHARE,
                 observer=self._observer,
+                questions=self._questions(),
             )
         )
 
@@ -269,22 +270,15 @@ class Aggregator:
         asked = replace(query, rows=0, keys=ALL_KEYS, window=window, via=via, known=None, for_display=False)
         budget = BytesBudget(self._settings.max_total_bytes)
         peers = await self._membership.peers(below)
-        due = [self._left_out.first_round(below, peers)]
 
-        async def ask(peer: Peer | Outcome) -> Answer | Outcome:
+        async def ask(peer: Peer | Outcome, due: Deadline) -> Answer | Outcome:
             if isinstance(peer, Outcome):
                 self._observer.asked(peer.address, peer, 0.0)
                 return peer
-            return await self._ask_peer(peer, len(peers), asked, due[0], budget=budget)
+            return await self._ask_peer(peer, len(peers), asked, due, budget=budget)
 
-        calls = [ask(peer) for peer in peers]
-        if self._local is not None:
-            calls.insert(0, self._ask_local(self._local, asked, below))
-        results = list(await asyncio.gather(*calls))
-        due[0] = below
-        shift = len(results) - len(peers)
-        answering = {number + shift: peer for number, peer in enumerate(peers) if not isinstance(peer, Outcome)}
-        await self._left_out.settle(results, answering, ask)
+        own = [] if self._local is None else [self._ask_local(self._local, asked, below)]
+        results = await self._left_out.ask_all(peers, below, ask, own)
         self._membership.report([result for result in results if isinstance(result, Outcome)])
         return results
 

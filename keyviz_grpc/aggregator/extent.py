@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keyviz_grpc.errors import FailureKind
-from keyviz_grpc.outcome import Answer, Outcome
-
-Stamps = NDArray[np.int64]
+from keyviz_grpc.merge.columns import union_of
+from keyviz_grpc.model import Matrix
+from keyviz_grpc.outcome import Answer, Outcome, as_failures
 
 
 def within(results: Sequence[Answer | Outcome], total_bytes: int) -> list[Answer | Outcome]:
@@ -23,18 +21,18 @@ def within(results: Sequence[Answer | Outcome], total_bytes: int) -> list[Answer
     answers = [result for result in results if isinstance(result, Answer)]
     parts = [matrix for answer in answers for matrix in _matrices(answer)]
     # Rows counted twice make no difference as long as they fit all the same; names are looked at only where not.
-    if sum(len(rows) for rows, _ in parts) * len(_union([columns for _, columns in parts])) <= total_bytes:
+    if sum(len(part.catalogue) for part in parts) * len(union_of([part.columns for part in parts])) <= total_bytes:
         return list(results)
     rows: set[str] = set()
-    columns: Stamps = np.empty(0, np.int64)
+    columns = np.empty(0, np.int64)
     kept: list[Answer | Outcome] = []
     for result in results:
         if isinstance(result, Outcome):
             kept.append(result)
             continue
         own = _matrices(result)
-        more_rows = rows.union(*(names for names, _ in own))
-        more_columns = _union([columns, *(stamps for _, stamps in own)])
+        more_rows = rows.union(*(part.catalogue.index for part in own))
+        more_columns = union_of([columns, *(part.columns for part in own)])
         cells = len(more_rows) * len(more_columns)
         if cells <= total_bytes:
             rows, columns = more_rows, more_columns
@@ -44,20 +42,10 @@ def within(results: Sequence[Answer | Outcome], total_bytes: int) -> list[Answer
     return kept
 
 
-def _matrices(answer: Answer) -> list[tuple[dict[str, int], Stamps]]:
-    every = (answer, *(leaf for _, leaf in answer.leaf_answers))
-    return [(one.matrix.catalogue.index, one.matrix.columns) for one in every]
+def _matrices(answer: Answer) -> list[Matrix]:
+    return [answer.matrix, *(leaf.matrix for _, leaf in answer.leaf_answers)]
 
 
-def _union(columns: Sequence[Stamps]) -> Stamps:
-    if all(one is columns[0] or np.array_equal(one, columns[0]) for one in columns[1:]):
-        return columns[0] if columns else np.empty(0, np.int64)
-    return np.unique(np.concatenate(columns))
-
-
-def _too_many(answer: Answer, cells: int, most: int) -> list[Outcome]:
+def _too_many(answer: Answer, cells: int, most: int) -> tuple[Outcome, ...]:
     detail = f"its rows and columns with those of the peers before it make {cells} cells, at most {most} are merged"
-    return [
-        replace(outcome, kind=FailureKind.MESSAGE_TOO_LARGE, detail=detail) if outcome.ok else outcome
-        for outcome in answer.outcomes
-    ]
+    return as_failures(answer.outcomes, FailureKind.MESSAGE_TOO_LARGE, detail)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -46,6 +45,7 @@ class Surroundings:
     wall_clock: Callable[[], float]
     share: float
     observer: Observer
+    questions: Questions[HotKeysQuery, HotKeysAnswer]
 
 
 class HotKeysFanout:
@@ -54,18 +54,12 @@ class HotKeysFanout:
     def __init__(self, surroundings: Surroundings) -> None:
         self._here = surroundings
         self._left_out: LeftOut[Peer, HotKeysAnswer] = LeftOut(repeated_leaves)
-        self._questions: Questions[HotKeysQuery, HotKeysAnswer] = Questions(
-            surroundings.settings.max_requests,
-            timeout_s=surroundings.settings.timeout_s,
-            share=surroundings.share,
-            joined=surroundings.observer.joined,
-        )
 
     async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
         """See `Cluster`. Identical queries in flight share one fan-out, whatever their `top`."""
         check_way(self._here.node_id, query.via)
         every = replace(query, top=0)
-        answer = await self._questions.join(every, deadline, lambda: self._ask_and_merge(every, deadline))
+        answer = await self._here.questions.join(every, deadline, lambda: self._ask_and_merge(every, deadline))
         _check_usable(answer.outcomes)
         return answer
 
@@ -92,22 +86,15 @@ class HotKeysFanout:
         asked = replace(query, via=(*query.via, self._here.node_id))
         budget = BytesBudget(self._here.settings.max_total_bytes)
         peers = await self._here.membership.peers(below)
-        due = [self._left_out.first_round(below, peers)]
 
-        async def ask(peer: Peer | Outcome) -> _Part:
+        async def ask(peer: Peer | Outcome, due: Deadline) -> _Part:
             if isinstance(peer, Outcome):
                 self._here.observer.asked_for_hot_keys(peer.address, peer, 0.0)
                 return peer
-            return await self._ask(peer, len(peers), asked, due[0], budget=budget)
+            return await self._ask(peer, len(peers), asked, due, budget=budget)
 
-        calls = [ask(peer) for peer in peers]
-        if self._here.local is not None:
-            calls.insert(0, self._ask_local(self._here.local, asked, below))
-        parts = list(await asyncio.gather(*calls))
-        due[0] = below
-        shift = len(parts) - len(peers)
-        answering = {number + shift: peer for number, peer in enumerate(peers) if not isinstance(peer, Outcome)}
-        await self._left_out.settle(parts, answering, ask)
+        own = [] if self._here.local is None else [self._ask_local(self._here.local, asked, below)]
+        parts = await self._left_out.ask_all(peers, below, ask, own)
         self._here.membership.report([part for part in parts if isinstance(part, Outcome)])
         return parts
 

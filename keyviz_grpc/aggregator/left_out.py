@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
@@ -49,6 +50,24 @@ class LeftOut(Generic[Asked, Answered]):
     def of(self, address: str) -> tuple[LeafKey, ...]:
         """Whom to leave out there."""
         return self._known.get(address, ())
+
+    async def ask_all(
+        self,
+        peers: Sequence[Asked | Outcome],
+        deadline: Deadline,
+        ask: Callable[[Asked | Outcome, Deadline], Awaitable[Answered | Outcome]],
+        own: Sequence[Awaitable[Answered | Outcome]] = (),
+    ) -> list[Answered | Outcome]:
+        """Everybody's answer, all asked at once and some of them again: `own` first, then the peers in their order.
+
+        ask: asks with whom `of` names left out; a peer that has failed already is handed to it too, once.
+        """
+        first = self.first_round(deadline, peers)
+        answers = list(await asyncio.gather(*own, *(ask(peer, first) for peer in peers)))
+        numbered = enumerate(peers, len(own))
+        asked = {number: peer for number, peer in numbered if not isinstance(peer, Outcome)}
+        await self.settle(answers, asked, lambda peer: ask(peer, deadline))
+        return answers
 
     def first_round(self, deadline: Deadline, peers: Iterable[Addressed | Outcome]) -> Deadline:
         """The deadline of the first round: a part of the time stays where somebody may have to be asked again."""

@@ -7,14 +7,13 @@ in a flat list.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final, TypeAlias
 
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.hotkeys.answer import UNKNOWN_SLICES, HotKeysAnswer
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.merge.warnings import with_warnings
-from keyviz_grpc.outcome import Outcome, PeerWarning, WarningCode
+from keyviz_grpc.outcome import Outcome, PeerWarning, WarningCode, as_failures
 
 Counted: TypeAlias = tuple[HotKeysAnswer | None, tuple[Outcome, ...]]
 """A peer's answer where it counts, and the outcomes of its leaves."""
@@ -48,8 +47,7 @@ def of_one_division(counted: Sequence[Counted], query: HotKeysQuery) -> list[Cou
             found.append((answer, outcomes))
         else:
             detail = f"counts route {query.route_id} in {answer.slices} slices, others in {slices}"
-            failed = (replace(o, kind=FailureKind.INCOMPATIBLE, detail=detail) if o.ok else o for o in outcomes)
-            found.append((None, tuple(failed)))
+            found.append((None, as_failures(outcomes, FailureKind.INCOMPATIBLE, detail)))
     return found
 
 

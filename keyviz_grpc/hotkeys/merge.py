@@ -7,12 +7,11 @@ not list may still have up to that node's error there, which widens the upper bo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
-from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.hotkeys.agreement import Counted, of_one_division, slices_of, up_to_date
 from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.query import HotKeysQuery
+from keyviz_grpc.merge.parts import inseparable
 from keyviz_grpc.merge.warnings import short_history, with_warnings
 from keyviz_grpc.outcome import Outcome, PeerWarning, WarningCode
 
@@ -100,7 +99,7 @@ def each_node_once(parts: Sequence[Part], exclude: Iterable[LeafKey]) -> list[Co
         if not repeated:
             counted.append((part, part.outcomes))
         elif part.merged:
-            counted.append((None, tuple(_unseparable(outcome) for outcome in part.outcomes)))
+            counted.append((None, inseparable(part.outcomes)))
         else:
             counted.append((None, (with_warnings(part.outcomes[0], [_duplicate(part.outcomes[0])]),)))
     return counted
@@ -114,10 +113,3 @@ def _duplicate(outcome: Outcome) -> PeerWarning:
     return PeerWarning(
         WarningCode.DUPLICATE_NODE, "", f"node {outcome.node_id!r} is listed twice and counted once, where listed first"
     )
-
-
-def _unseparable(outcome: Outcome) -> Outcome:
-    if not outcome.ok:
-        return outcome
-    detail = "its aggregator merged a node that is listed elsewhere too and did not leave it out when asked to"
-    return replace(outcome, kind=FailureKind.INCOMPATIBLE, detail=detail)

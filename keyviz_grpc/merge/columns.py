@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,16 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import added_up, dominant, listed, spread_out
 from keyviz_grpc.model import Matrix, Shares
+
+
+def union_of(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The stamps of all, ascending; the first array itself where the others are equal to it."""
+    if not columns:
+        return np.empty(0, np.int64)
+    first = columns[0]
+    if all(other is first or np.array_equal(first, other) for other in columns[1:]):
+        return first
+    return np.unique(np.concatenate(columns))
 
 
 def with_columns(matrix: Matrix, stamps: NDArray[np.int64]) -> Matrix:

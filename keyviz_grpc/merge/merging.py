@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.merge.cells import Placed, merge_reads, merge_writes
+from keyviz_grpc.merge.columns import union_of
 from keyviz_grpc.merge.parts import Part, flatten, prepare
 from keyviz_grpc.merge.rows import NO_BOOKS, Joined, contributing, holders, join, leaf_ranges
 from keyviz_grpc.merge.warnings import divergences, short_history, with_warnings
@@ -44,7 +45,7 @@ def merge(
     live = [(part.answer, first) for part, first in zip(prepared, first_leaves, strict=True) if part.answer is not None]
     answers, firsts = [answer for answer, _ in live], [first for _, first in live]
     joined = join([answer.matrix.catalogue for answer in answers])
-    columns = _union([answer.matrix.columns for answer in answers])
+    columns = union_of([answer.matrix.columns for answer in answers])
     placed = [
         Placed(answer.matrix, rows, _where(answer.matrix.columns, columns))
         for answer, rows in zip(answers, joined.maps, strict=True)
@@ -125,15 +126,6 @@ def _number_leaves(parts: Sequence[Part]) -> tuple[list[int], list[Outcome]]:
         firsts.append(len(outcomes))
         outcomes.extend(part.outcomes)
     return firsts, outcomes
-
-
-def _union(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    if not columns:
-        return np.empty(0, np.int64)
-    first = columns[0]
-    if all(np.array_equal(first, other) for other in columns[1:]):
-        return first
-    return np.unique(np.concatenate(columns))
 
 
 def _where(own: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.int64] | None:

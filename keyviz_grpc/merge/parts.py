@@ -13,7 +13,7 @@ from keyviz_grpc.merge.columns import select_columns, with_columns
 from keyviz_grpc.merge.rows import with_range_ids
 from keyviz_grpc.merge.warnings import of_leaf, with_warnings, without_recomputed
 from keyviz_grpc.model import ALL_KEYS, Catalogue, KeyRange, Matrix, Shares
-from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode
+from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode, as_failures
 from keyviz_grpc.query import MatrixQuery
 
 LeafKey = tuple[str, int]
@@ -77,7 +77,7 @@ def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
             continue
         repeated = [o for o in part.outcomes if o.contributes and o.node_id and _key(o) in seen]
         if repeated and part.answer.merged:
-            part.outcomes = tuple(_unseparable(o) if o.kind is None else o for o in part.outcomes)
+            part.outcomes = inseparable(part.outcomes)
             part.answer = None
             continue
         outcomes = []
@@ -105,9 +105,10 @@ def _duplicate(outcome: Outcome, counted_as: str) -> PeerWarning:
     )
 
 
-def _unseparable(outcome: Outcome) -> Outcome:
+def inseparable(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """Of an aggregator's answer in which a node is that counts elsewhere already."""
     detail = "its aggregator merged a node that is listed elsewhere too and did not leave it out when asked to"
-    return replace(outcome, kind=FailureKind.INCOMPATIBLE, detail=detail)
+    return as_failures(outcomes, FailureKind.INCOMPATIBLE, detail)
 
 
 def prepare(results: Sequence[Answer | Outcome], query: MatrixQuery, now_unix_ms: int) -> tuple[list[Part], int]:
@@ -131,9 +132,7 @@ def prepare(results: Sequence[Answer | Outcome], query: MatrixQuery, now_unix_ms
 def _fit(part: Part, answer: Answer, *, step: int, grid: int, query: MatrixQuery, now_unix_ms: int) -> None:
     if step and grid % step:
         detail = f"its step of {step} ms does not divide the cluster's step of {grid} ms"
-        part.outcomes = tuple(
-            replace(o, kind=FailureKind.INCOMPATIBLE, detail=detail) if o.kind is None else o for o in part.outcomes
-        )
+        part.outcomes = as_failures(part.outcomes, FailureKind.INCOMPATIBLE, detail)
         part.answer = None
         return
     if not answer.merged:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge import fold, merge, select_range
-from keyviz_grpc.merge.columns import select_columns
+from keyviz_grpc.merge.columns import select_columns, union_of
 from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
@@ -94,7 +94,7 @@ class MergedColumns:
         parts = _plain_parts(results, query)
         if parts is None:
             return None
-        union = _union([part.columns for part in parts])
+        union = union_of([part.columns for part in parts])
         there = self._shelf.get(self, (query.series, query.for_display))
         known = there if isinstance(there, _Merged) and len(there.matrix.identities) <= MOST_IDENTITIES else None
         end = 0 if known is None else known.fresh_from(parts, union)
@@ -188,9 +188,3 @@ def _from(answer: Answer, start: int) -> Answer:
 def _cut(columns: Stamps, first: int, end: int) -> Stamps:
     bounds = np.searchsorted(columns, (first, end))
     return columns[bounds[0] : bounds[1]]
-
-
-def _union(columns: Sequence[Stamps]) -> Stamps:
-    if all(np.array_equal(columns[0], other) for other in columns[1:]):
-        return columns[0]
-    return np.unique(np.concatenate(columns))
