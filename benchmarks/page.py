@@ -20,7 +20,7 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.merge import fold, merge
 from keyviz_grpc.model import Series
-from keyviz_grpc.outcome import Answer, Cell, Overview
+from keyviz_grpc.outcome import Answer, Cell, NoUsablePeers, Overview
 from keyviz_grpc.query import MatrixQuery
 
 ROWS, COLUMNS = 1024, 1440
@@ -84,7 +84,7 @@ PARSE_FLOOR = """async ([path, times]) => {
 
 @dataclass(slots=True)
 class _Ready:
-    """A cluster whose answer is there before it is asked for."""
+    """A cluster whose answer is there before it is asked for, and that has nothing else to tell."""
 
     answer: Answer
     totals: Answer
@@ -95,13 +95,16 @@ class _Ready:
         return self.totals if query.rows == 1 else self.answer
 
     async def cell(self, *, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
-        raise NotImplementedError
+        del bucket_id, column_unix_ms, series, deadline
+        raise NoUsablePeers(())
 
     async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
-        raise NotImplementedError
+        del query, deadline
+        raise NoUsablePeers(())
 
     async def overview(self, deadline: Deadline) -> Overview:
-        raise NotImplementedError
+        del deadline
+        raise NoUsablePeers(())
 
     async def ready(self, deadline: Deadline) -> bool:
         del deadline

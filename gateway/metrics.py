@@ -93,15 +93,23 @@ class Metrics:
 
     def asked(self, peer: str, result: Answer | Outcome, seconds: float) -> None:
         """See Observer. Of a peer that is an aggregator itself, every leaf's outcome counts."""
-        self._latency.labels(self._peers.label(peer)).observe(seconds)
-        for outcome in result.outcomes if isinstance(result, Answer) else (result,):
-            self._outcomes.labels("ok" if outcome.kind is None else outcome.kind.value).inc()
+        self._told_by(peer, result, seconds, self._latency, self._outcomes)
 
     def asked_for_hot_keys(self, peer: str, result: HotKeysAnswer | Outcome, seconds: float) -> None:
         """See Observer. Apart from matrices, for a node may well answer those and have hot keys off."""
-        self._hot_latency.labels(self._peers.label(peer)).observe(seconds)
-        for outcome in result.outcomes if isinstance(result, HotKeysAnswer) else (result,):
-            self._hot_outcomes.labels("ok" if outcome.kind is None else outcome.kind.value).inc()
+        self._told_by(peer, result, seconds, self._hot_latency, self._hot_outcomes)
+
+    def _told_by(
+        self,
+        peer: str,
+        result: Answer | HotKeysAnswer | Outcome,
+        seconds: float,
+        latency: Histogram,
+        outcomes: Counter,
+    ) -> None:
+        latency.labels(self._peers.label(peer)).observe(seconds)
+        for outcome in (result,) if isinstance(result, Outcome) else result.outcomes:
+            outcomes.labels("ok" if outcome.kind is None else outcome.kind.value).inc()
 
     def merged(self, answer: Answer, seconds: float) -> None:
         """See Observer."""

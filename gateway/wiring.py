@@ -21,10 +21,10 @@ from gateway.serving import CertificateFiles, http_server
 from gateway.session import Sessions
 from gateway.settings import GatewaySettings
 from gateway.users import Users
+from keyviz_grpc.addresses import parse_address
 from keyviz_grpc.aggregator import Aggregator, FailureLog, Observers
 from keyviz_grpc.allocator import give_back_when_idle, keep_freed_memory
 from keyviz_grpc.auth import Verifier
-from keyviz_grpc.cli.options import parse_address
 from keyviz_grpc.cli.running import announce_ready, stop_requested
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from keyviz_grpc.auth import Credentials
 from keyviz_grpc.bytes_budget import Account, BytesBudget
 from keyviz_grpc.codec import decode_answer, decode_hot_keys, decode_overview, encode_hot_keys_query, encode_query
-from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, SettingError, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
@@ -40,7 +40,6 @@ DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
 RETIRE_S: Final = 60.0
 LEAST_S: Final = 0.005
 """With less time than this nobody is asked: gRPC ends a call that much early, and then it is another peer's turn."""
-NOT_IN_TIME: Final = "no answer in time"
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 
@@ -102,7 +101,7 @@ class PeerClient:
         if self._shared.received is not None:
             self._shared.received(self.address, len(raw))
         if not budget.take(len(raw)):
-            return Reply(self._over_budget(len(raw), budget, latency_ms))
+            return Reply(self._over_budget(len(raw), budget.total_bytes, latency_ms))
         node_id, incarnation = self._told or ("", 0)
         known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
         try:
@@ -114,13 +113,13 @@ class PeerClient:
         # Cells without traffic come in no bytes and yet take memory when answers are merged: each counts as one byte.
         unpaid = max(left_out_bytes, _cells_of(answer) - len(raw))
         if not budget.take(unpaid):
-            return Reply(self._over_budget(unpaid, budget, latency_ms))
+            return Reply(self._over_budget(unpaid, budget.total_bytes, latency_ms))
         if not answer.node_id and self._told is None:
             answer = await self._ask_who(answer, deadline)
         return Reply(answer, 0 if left_out_bytes else len(raw))
 
-    def _over_budget(self, size_bytes: int, budget: Account, latency_ms: float) -> Outcome:
-        detail = f"{size_bytes} bytes more than the {budget.total_bytes} that all answers together may hold"
+    def _over_budget(self, size_bytes: int, total_bytes: int, latency_ms: float) -> Outcome:
+        detail = f"{size_bytes} bytes more than the {total_bytes} that all answers together may hold"
         return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
 
     async def _decoded(self, raw: bytes, recalled: Recalled, known: Outcome) -> tuple[Answer, int]:
@@ -174,8 +173,7 @@ class PeerClient:
         if isinstance(raw, Outcome):
             return replace(raw, latency_ms=latency_ms)
         if not budget.take(len(raw)):
-            detail = f"{len(raw)} bytes more than the {budget.total_bytes} that all answers together may hold"
-            return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
+            return self._over_budget(len(raw), budget.total_bytes, latency_ms)
         known, loop = Outcome(self.address, latency_ms=latency_ms), asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._shared.threads, _decode_hot_keys, raw, known)

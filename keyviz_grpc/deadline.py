@@ -10,6 +10,9 @@ from typing import Final
 
 MOST_HURRY: Final = 16
 
+NOT_IN_TIME: Final = "no answer in time"
+"""What is said of whoever is not there by a deadline."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:

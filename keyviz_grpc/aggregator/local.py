@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FAILURE_OF_STATUS, ON_THE_WIRE, FailureKind, HotKeysDisabled, KeyVizError, TooLarge
 from keyviz_grpc.outcome import Outcome
 
@@ -48,7 +48,7 @@ class LocalCalls:
             if not call.cancelled():  # the source's own, not the deadline's
                 log.exception("the local source failed")
                 return Outcome(SELF, kind=FailureKind.INTERNAL, detail=FAILED)
-            return Outcome(SELF, kind=FailureKind.DEADLINE_EXCEEDED, detail="no answer in time")
+            return Outcome(SELF, kind=FailureKind.DEADLINE_EXCEEDED, detail=NOT_IN_TIME)
         except KeyVizError as error:
             return Outcome(SELF, kind=_kind_of(error), detail=_words_of(error))
         except Exception:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Callable
@@ -11,13 +10,14 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from keyviz_grpc.addresses import parse_address
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
 _BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 
 
 def parse_duration(text: str) -> float:
@@ -34,23 +34,6 @@ def parse_size(text: str) -> int:
     if found is None:
         raise ValueError("expected a whole number and a unit, such as 512B, 16KiB or 64MiB")
     return int(found[1]) * _BYTES[found[2]]
-
-
-def parse_address(text: str) -> str:
-    """`HOST:PORT` in its plain form, an IPv6 host in brackets; ValueError, whose text says what is wrong, otherwise."""
-    host, colon, port = text.strip().rpartition(":")
-    if not colon or not host:
-        raise ValueError("expected HOST:PORT, an IPv6 host in brackets ([::1]:50051)")
-    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise ValueError(f"port {port!r} is not a number from 0 to 65535")
-    if host.startswith("[") and host.endswith("]"):
-        try:
-            ipaddress.IPv6Address(host[1:-1])
-        except ValueError as error:
-            raise ValueError(f"{host} is not an IPv6 address in brackets") from error
-    elif not _HOST.fullmatch(host):
-        raise ValueError(f"{host!r} is not a host name or an address (IPv6 goes in brackets: [::1]:50051)")
-    return f"{host}:{int(port)}"
 
 
 class Duration(click.ParamType[float]):

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from keyviz_grpc.client import ClientShared
-from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.peers.clients import Clients
@@ -106,7 +106,7 @@ class DnsPeers:
         self._clients = Clients(shared)
         self._looking = Looking(self._look, clock=clock)
         self._known: list[str] = []
-        self._failure = "no answer in time"
+        self._failure = NOT_IN_TIME
 
     async def peers(self, deadline: Deadline) -> Sequence[Peer | Outcome]:
         """See `Membership`."""
@@ -123,7 +123,7 @@ class DnsPeers:
                 found = await self._resolver(self._host)
             self._known = [_with_port(address, self._port) for address in _sorted(found)]
         except (OSError, TimeoutError, ValueError) as error:
-            reason = str(error) or "no answer in time"
+            reason = str(error) or NOT_IN_TIME
             if reason != self._failure:
                 log.warning("a name does not resolve", extra={"peer_name": self._name, "reason": reason})
             self._failure = reason

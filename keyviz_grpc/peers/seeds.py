@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from keyviz_grpc.addresses import parse_address
 from keyviz_grpc.client import ClientShared, PeerClient
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Outcome, Overview
@@ -18,8 +18,8 @@ from keyviz_grpc.peers.protocols import Peer, lost
 REDISCOVER_S: Final = 15.0
 LONGEST_LOOK_S: Final = 2.0
 MOST_MEMBERS: Final = 1024
-
-_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.%]{2,64}\]):[0-9]{1,5}")
+LONGEST_ADDRESS: Final = 259
+"""A host name of 253 characters and a port."""
 FAILED_AGAIN_S: Final = 2.0
 
 
@@ -101,5 +101,10 @@ class SeedPeers:
 
 
 def _is_address(text: str) -> bool:
-    """Whether it is HOST:PORT of a host name or an IP address, and nothing that gRPC would take for a scheme."""
-    return _ADDRESS.fullmatch(text) is not None and int(text.rpartition(":")[2]) < 1 << 16
+    """Whether it is HOST:PORT in its plain form, and nothing that gRPC would take for a scheme."""
+    if len(text) > LONGEST_ADDRESS:
+        return False
+    try:
+        return parse_address(text) == text
+    except ValueError:
+        return False

@@ -10,8 +10,8 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from keyviz_grpc.addresses import parse_address
 from keyviz_grpc.aggregator import Aggregator
-from keyviz_grpc.cli.options import parse_address
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline

@@ -15,8 +15,8 @@ import pytest_asyncio
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
+from keyviz_grpc.addresses import parse_address
 from keyviz_grpc.aggregator import Aggregator
-from keyviz_grpc.cli.options import parse_address
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline

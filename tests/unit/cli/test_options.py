@@ -6,6 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from keyviz_grpc.addresses import parse_address
 from keyviz_grpc.cli.options import (
     ADDRESS,
     ADDRESSES,
@@ -15,7 +16,6 @@ from keyviz_grpc.cli.options import (
     Duration,
     Size,
     option,
-    parse_address,
     parse_duration,
     parse_size,
 )
