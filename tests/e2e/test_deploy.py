@@ -6,11 +6,9 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
 import secrets
 import shlex
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,7 +23,8 @@ import yaml
 
 from keyviz_grpc.cli.children import Child
 from tests.conftest import require_tool
-from tests.e2e.conftest import Processes, eventually, finished
+from tests.e2e.conftest import Processes, finished
+from tests.e2e.nginx import Nginx
 from tests.integration.http_clusters import certificate
 from tests.unit.test_commands_page import commands
 
@@ -160,44 +159,24 @@ async def test_the_manifests_command_lines_and_probes_work(processes: Processes,
 @contextlib.asynccontextmanager
 async def nginx(gateway: Child, mounted: Secrets) -> AsyncIterator[str]:
     """A real nginx with the site of docs/deploy in front of a real gateway; its HOST:PORT."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    program = require_tool("nginx", "apt-get install nginx-light")
-    site = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
-    for there, here in (
-        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-        ("http://127.0.0.1:8080", f"http://{gateway.ready['http']}"),
-        ("/etc/keyviz/tls.", f"{mounted.folder}/tls/tls."),
-    ):
-        assert there in site
-        site = site.replace(there, here)
-    places = " ".join(
-        f"{name}_temp_path {mounted.folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    whole = mounted.folder / "nginx.conf"
-    user = "user root;" if os.geteuid() == 0 else ""
-    whole.write_text(
-        f"{user} daemon off; pid {mounted.folder}/pid; error_log stderr;\n"
-        f"events {{}}\nhttp {{ access_log off; {places}\n{site}\n}}\n"
-    )
-    checking = await asyncio.create_subprocess_exec(program, "-t", "-c", whole, stderr=asyncio.subprocess.PIPE)
-    _, complaint = await checking.communicate()
-    assert checking.returncode == 0, complaint.decode()
-    server = await asyncio.create_subprocess_exec(program, "-c", whole, stderr=asyncio.subprocess.DEVNULL)
+
+    def site(port: int) -> str:
+        text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+        for there, here in (
+            ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+            ("http://127.0.0.1:8080", f"http://{gateway.ready['http']}"),
+            ("/etc/keyviz/tls.", f"{mounted.folder}/tls/tls."),
+        ):
+            assert there in text
+            text = text.replace(there, here)
+        return text
+
+    server = Nginx(mounted.folder)
     try:
-        await eventually(lambda: accepts(port))
-        yield f"127.0.0.1:{port}"
+        await server.start(site)
+        yield f"127.0.0.1:{server.port}"
     finally:
-        server.terminate()
-        await server.wait()
-
-
-def accepts(port: int) -> bool:
-    """Whether somebody listens there."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
+        await server.end()
 
 
 async def test_behind_a_real_nginx_clients_are_told_apart_and_cookies_are_for_https(

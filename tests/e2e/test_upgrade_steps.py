@@ -6,12 +6,9 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
 import secrets
-import signal
-import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +23,8 @@ from keyviz_grpc.auth import BearerCredentials, BearerVerifier, KeyFile, TextFil
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.server import serve_node
-from tests.conftest import require_tool
 from tests.e2e.conftest import Processes, eventually
+from tests.e2e.nginx import Nginx
 from tests.integration.http_clusters import counting
 
 pytestmark = pytest.mark.e2e
@@ -75,51 +72,12 @@ async def existing(own: Secrets) -> AsyncIterator[tuple[str, list[str]]]:
         yield await stack.enter_async_context(page), [node.address for node in nodes]
 
 
-@dataclass
-class Proxy:
-    """A real nginx; `site` is where /admin/ leads."""
-
-    folder: Path
-    port: int
-    process: asyncio.subprocess.Process | None = None
-
-    def write(self, upstream: str) -> None:
-        """The whole configuration."""
-        places = " ".join(
-            f"{name}_temp_path {self.folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        user = "user root;" if os.geteuid() == 0 else ""
-        (self.folder / "nginx.conf").write_text(
-            f"{user} daemon off; pid {self.folder}/pid; error_log stderr;\nevents {{}}\n"
-            f"http {{ access_log off; {places}\nserver {{ listen 127.0.0.1:{self.port};\n"
-            f"location /admin/ {{ proxy_pass http://{upstream}; proxy_http_version 1.1; }} }} }}\n"
-        )
-
-    async def start(self, upstream: str) -> None:
-        """Returns once it accepts."""
-        program = require_tool("nginx", "apt-get install nginx-light")
-        self.write(upstream)
-        self.process = await asyncio.create_subprocess_exec(
-            program, "-c", self.folder / "nginx.conf", stderr=asyncio.subprocess.DEVNULL
-        )
-        await eventually(self._accepts)
-
-    def point_at(self, upstream: str) -> None:
-        """Gracefully: requests under way end where they began."""
-        self.write(upstream)
-        assert self.process is not None
-        self.process.send_signal(signal.SIGHUP)
-
-    async def end(self) -> None:
-        """And waits for it."""
-        if self.process is not None:
-            self.process.terminate()
-            await self.process.wait()
-
-    def _accepts(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+def leading_to(upstream: str) -> Callable[[int], str]:
+    """A site whose /admin/ is there."""
+    return lambda port: (
+        f"server {{ listen 127.0.0.1:{port};\n"
+        f"location /admin/ {{ proxy_pass http://{upstream}; proxy_http_version 1.1; }} }}"
+    )
 
 
 @dataclass
@@ -167,11 +125,9 @@ def picture(answer: httpx.Response) -> list[tuple[str, list[int]]]:
 async def test_a_gateway_beside_the_nodes_takes_over_and_gives_back(processes: Processes, tmp_path: Path) -> None:
     """Steps 1 to 4 and the way back, under the eyes of a viewer who is never refused and signs in only once."""
     own = Secrets(tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        proxy = Proxy(tmp_path, probe.getsockname()[1])
+    proxy = Nginx(tmp_path)
     async with existing(own) as (page, peers):
-        await proxy.start(page)
+        await proxy.start(leading_to(page))
         watching = None
         try:
             async with at(f"127.0.0.1:{proxy.port}", cookies=own.cookie()) as browser, at(page) as old:
@@ -210,7 +166,7 @@ async def test_a_gateway_beside_the_nodes_takes_over_and_gives_back(processes: P
                     (page, ["self", *peers[1:]]),
                     (gateway.ready["http"], peers),
                 ):
-                    proxy.point_at(upstream)
+                    proxy.change(leading_to(upstream))
                     await viewer.sees(nodes)
                 assert "our own" in (await browser.get("/admin/keyviz")).text
                 assert viewer.polls > 10

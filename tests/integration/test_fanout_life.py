@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -22,19 +21,18 @@ from keyviz_grpc.client import ClientShared, PeerClient
 from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import Overloaded
 from keyviz_grpc.hotkeys import HotKeysQuery
-from keyviz_grpc.outcome import Answer, NoUsablePeers, Outcome
+from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.server import ServerSettings, serve_cluster
+from keyviz_grpc.server import ServerSettings
 from keyviz_grpc.service import NodeServicer
-from tests.integration.faults import Scripted, serve_scripted
+from tests.integration.faults import serve_scripted
 from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes, picture
-from tests.reference.without_hot_keys import WithoutHotKeys
+from tests.integration.odd_nodes import Noting, Older, holding, served
 
 LONG_S = 30.0
 
@@ -74,38 +72,6 @@ async def test_an_error_of_our_own_is_a_failure_of_that_peer_alone(caplog: pytes
     await client.close()
 
 
-class Holding(Scripted):
-    """Keeps callers until they are let go, or until they leave."""
-
-    def __init__(self) -> None:
-        super().__init__(self._hold)
-        self.calls = self.left = 0
-        self.entered, self.go, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def _hold(self, _: Any) -> pb.GetKeyVizMatrixResponse:
-        self.calls += 1
-        self.entered.set()
-        try:
-            await self.go.wait()
-        except asyncio.CancelledError:
-            self.left += 1
-            self.gone.set()
-            raise
-        return encode_answer(ANSWERS[0])
-
-
-async def holding(house: Guarded) -> tuple[Holding, str]:
-    """Such a node."""
-    servicer = Holding()
-    server = grpc.aio.server()
-    rpc.add_KeyVizServicer_to_server(servicer, server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    house.stack.push_async_callback(server.stop, 0)
-    house.stack.callback(servicer.go.set)
-    return servicer, address
-
-
 async def test_a_node_that_restarts_between_two_calls_is_not_missed(house: Guarded) -> None:
     """On the same port, five times, and with other numbers: the next request has what it says now."""
     others = [await house.node(0), await house.node(1)]
@@ -120,30 +86,6 @@ async def test_a_node_that_restarts_between_two_calls_is_not_missed(house: Guard
     await house.node(1, node.address)
     body = await gateway.whole_within(3)
     assert "duplicate_node" in [warning["code"] for warning in body["fanout"]["nodes"][2]["warnings"]]
-
-
-class Older(WithoutHotKeys, admin_pb2_grpc.AdminServicer):
-    """Only what existing nodes have."""
-
-    async def GetKeyVizMatrix(self, request: Any, context: Any) -> pb.GetKeyVizMatrixResponse:  # noqa: N802
-        """In rows."""
-        return encode_answer(ANSWERS[0])
-
-    async def GetClusterOverview(self, request: Any, context: Any) -> pb.GetClusterOverviewResponse:  # noqa: N802
-        """Its name."""
-        return pb.GetClusterOverviewResponse(self=pb.NodeIdentity(node_id=ANSWERS[0].node_id))
-
-
-class Noting(grpc.aio.ServerInterceptor):
-    """Which methods were called, the ones that are not there too."""
-
-    def __init__(self) -> None:
-        self.methods: list[str] = []
-
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """See grpc.aio.ServerInterceptor."""
-        self.methods.append(handler_call_details.method)
-        return await continuation(handler_call_details)
 
 
 async def test_the_older_name_is_remembered_until_the_connection_is_lost(house: Guarded) -> None:
@@ -194,73 +136,6 @@ async def test_a_channel_closed_in_mid_call_is_a_failure_and_not_a_cancellation(
     await another.close()
 
 
-async def test_a_grpc_caller_that_leaves_cancels_below_unless_another_waits(house: Guarded) -> None:
-    """The first of two leaves: the call goes on; the second leaves: the node is told; the next request works."""
-    node, address = await holding(house)
-    gateway = await house.gateway(address, timeout_s=LONG_S)
-    served = await serve_cluster(gateway.aggregator, listen="127.0.0.1:0")
-    house.stack.push_async_callback(served.drain, 0)
-    async with grpc.aio.insecure_channel(served.address) as channel:
-        stub = rpc.KeyVizStub(channel)
-        callers = [stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=LONG_S) for _ in range(2)]
-        await asyncio.wait_for(node.entered.wait(), 10)
-        # Both are inside once a third one, answered on the same connection, has been.
-        await stub.GetKeyVizMatrix(
-            pb.GetKeyVizMatrixRequest(from_unix_ms=-1), timeout=LONG_S, wait_for_ready=True
-        ).code()
-        callers[0].cancel()
-        await callers[0].code()
-        await asyncio.sleep(0.2)
-        assert (node.calls, node.left) == (1, 0)
-        callers[1].cancel()
-        await asyncio.wait_for(node.gone.wait(), 10)
-        assert (node.calls, node.left) == (1, 1)
-        node.go.set()
-        assert (await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=LONG_S)).rows
-
-
-async def test_who_has_time_does_not_share_with_who_has_none(house: Guarded) -> None:
-    """The one in a hurry came first and gives up; the other one has a question of its own with the node."""
-    servicer, address = await holding(house)
-    aggregator = Aggregator(StaticPeers([address], ClientShared()), settings=FanoutSettings(timeout_s=20), node_id="a")
-    house.stack.push_async_callback(aggregator.close)
-    hurried = asyncio.create_task(aggregator.matrix(MatrixQuery(), Deadline.after(0.2)))
-    await servicer.entered.wait()
-    patient = [asyncio.create_task(aggregator.matrix(MatrixQuery(), Deadline.after(LONG_S))) for _ in range(2)]
-    with pytest.raises(NoUsablePeers):
-        await hurried
-    assert aggregator.fan_outs_begun == 2
-    servicer.go.set()
-    for answer in await asyncio.gather(*patient):
-        assert answer.responded == 1
-
-
-async def test_identical_questions_for_a_cell_and_for_the_cluster_share_one_fan_out(house: Guarded) -> None:
-    """Fifty at once: one call at the node; different cells count against the bound."""
-    servicer, address = await holding(house)
-    settings = FanoutSettings(timeout_s=20, max_requests=2)
-    aggregator = Aggregator(StaticPeers([address], ClientShared()), settings=settings, node_id="a")
-    house.stack.push_async_callback(aggregator.close)
-    stamp = int(ANSWERS[0].matrix.columns[0])
-
-    def ask(bucket: str) -> asyncio.Task[Any]:
-        question = aggregator.cell(
-            bucket_id=bucket, column_unix_ms=stamp, series=ANSWERS[0].matrix.series, deadline=Deadline.after(LONG_S)
-        )
-        return asyncio.create_task(question)
-
-    same = [ask("route:1") for _ in range(50)]
-    await servicer.entered.wait()
-    other = ask("route:2")
-    await asyncio.sleep(0)
-    with pytest.raises(Overloaded):
-        await ask("route:3")
-    servicer.go.set()
-    cells = await asyncio.gather(*same, other)
-    assert servicer.calls == 2
-    assert len({id(cell) for cell in cells}) == 2
-
-
 async def test_an_older_node_that_is_slow_to_say_its_name_is_asked_again(house: Guarded) -> None:
     """Once it has answered that, or has no such method, it is not asked any more."""
 
@@ -279,11 +154,7 @@ async def test_an_older_node_that_is_slow_to_say_its_name_is_asked_again(house: 
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "not now")
             return await super().GetClusterOverview(request, context)
 
-    server = grpc.aio.server()
-    admin_pb2_grpc.add_AdminServicer_to_server(Slow(), server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    house.stack.push_async_callback(server.stop, 0)
+    address = await served(house, lambda server: admin_pb2_grpc.add_AdminServicer_to_server(Slow(), server))
     client = PeerClient(address, ClientShared())
     answers = [await ask(client) for _ in range(3)]
     await client.close()
@@ -301,13 +172,13 @@ async def test_a_cluster_of_nodes_that_only_answer_matrices_is_ready(house: Guar
     async def matrix(request: bytes, context: Any) -> bytes:
         return encode_answer(ANSWERS[0]).SerializeToString()
 
+    def speaking(methods: dict[str, Any]) -> Callable[[grpc.aio.Server], object]:
+        admin = grpc.method_handlers_generic_handler("Admin", methods)
+        return lambda server: server.add_generic_rpc_handlers((admin,))
+
     handlers: dict[str, Any] = {"GetKeyVizMatrix": grpc.unary_unary_rpc_method_handler(matrix)}
     for methods, ready in ((handlers, True), ({}, False)):
-        server = grpc.aio.server()
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Admin", methods),))
-        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-        await server.start()
-        house.stack.push_async_callback(server.stop, 0)
+        address = await served(house, speaking(methods))
         aggregator = Aggregator(StaticPeers([address], ClientShared()), settings=FanoutSettings(), node_id="a")
         house.stack.push_async_callback(aggregator.close)
         assert await aggregator.ready(Deadline.after(LONG_S)) is ready
@@ -344,34 +215,6 @@ async def test_an_answer_that_lacks_a_node_is_kept_nowhere(house: Guarded) -> No
     assert "etag" not in degraded.headers
     await house.node(1, address)
     assert picture(await gateway.whole_within(2)) == whole
-
-
-async def test_fifty_viewers_over_http_are_one_call_at_a_time_at_the_node(house: Guarded) -> None:
-    """However many poll the same thing, a node never has two of their calls at once."""
-    inside, calls, most = 0, 0, 0
-
-    async def count(_: Any) -> pb.GetKeyVizMatrixResponse:
-        nonlocal inside, calls, most
-        inside, calls = inside + 1, calls + 1
-        most = max(most, inside)
-        await asyncio.sleep(0.1)
-        inside -= 1
-        return encode_answer(ANSWERS[0])
-
-    _, address = await serve_scripted(house, count)
-    gateway = await house.gateway(address, timeout_s=LONG_S)
-    limits = httpx.Limits(max_connections=60)
-    async with httpx.AsyncClient(
-        base_url=gateway.url, cookies=gateway.client.cookies, trust_env=False, timeout=30, limits=limits
-    ) as many:
-
-        async def poll() -> list[int]:
-            return [(await many.get("/admin/api/v1/keyviz/matrix")).status_code for _ in range(4)]
-
-        answers = await asyncio.gather(*(poll() for _ in range(50)))
-    assert answers == [[200] * 4] * 50
-    assert most == 1
-    assert 4 <= calls < 100
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.server import serve_node
-from tests.integration.test_fanout_life import Noting
+from tests.integration.odd_nodes import Noting
 from tests.reference.oracle import Cell, Identity, Node
 from tests.reference.without_hot_keys import WithoutHotKeys
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -21,19 +20,12 @@ from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.server import serve_cluster
-from tests.integration.hot_keys_house import (
+from tests.integration.hot_keys.house import (
     STAMP_MS,
     House,
     ask,
     call,
 )
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    """Empty."""
-    async with House.empty() as made:
-        yield made
 
 
 @pytest.mark.parametrize("path", ["keyviz.v1.KeyViz", "Admin"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
 
 import grpc
 import numpy as np
@@ -14,7 +13,7 @@ from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
-from tests.integration.hot_keys_house import (
+from tests.integration.hot_keys.house import (
     ON,
     STAMP_MS,
     START_MS,
@@ -25,13 +24,6 @@ from tests.integration.hot_keys_house import (
     counts,
     over_http,
 )
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    """Empty."""
-    async with House.empty() as made:
-        yield made
 
 
 async def test_every_way_into_a_sampler_reaches_the_sketches(house: House) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -16,7 +15,7 @@ from keyviz_grpc.outcome import NoUsablePeers
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.sampler import Op
-from tests.integration.hot_keys_house import (
+from tests.integration.hot_keys.house import (
     STAMP_MS,
     House,
     Older,
@@ -25,13 +24,6 @@ from tests.integration.hot_keys_house import (
     counts,
     over_http,
 )
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    """Empty."""
-    async with House.empty() as made:
-        yield made
 
 
 async def test_a_key_that_is_second_on_every_node_and_first_in_the_cluster_is_first(house: House) -> None:
