@@ -1,3 +1,5 @@
+import { bytesOf, hexOf } from "../scale/keys";
+
 /** One key in the three forms that operators paste into other tools; text only where it is safe to read. */
 export interface KeyForms {
   /** undefined where the bytes are no text, or text that would look like another key. */
@@ -11,12 +13,8 @@ export interface KeyForms {
 const TREACHEROUS = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0]|\p{Variation_Selector}/u;
 
 export function keyForms(base64: string): KeyForms {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const bytes = bytesOf(base64);
   return { text: textOf(bytes), hex: hexOf(bytes), base64, bytes: bytes.length };
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function textOf(bytes: Uint8Array): string | undefined {

@@ -3,10 +3,14 @@ export function bytesOf(base64: string): Uint8Array {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
+export function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 const LONGEST = 40;
 
 export function readable(key: Uint8Array): string {
-  return shortened(textOf(key) ?? "0x" + Array.from(key, (byte) => byte.toString(16).padStart(2, "0")).join(""));
+  return shortened(textOf(key) ?? "0x" + hexOf(key));
 }
 
 export const shortened = (text: string): string => (text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text);

@@ -1,6 +1,6 @@
 /** How keys read in a picture: alone, or in one manner with the other slices of their route. */
 import type { Matrix, RowHead } from "../data/matrix";
-import { bytesOf, range, readable, shortened, textOf } from "./keys";
+import { bytesOf, hexOf, range, readable, shortened, textOf } from "./keys";
 
 type Reader = (base64: string) => string;
 
@@ -41,8 +41,6 @@ function readerAfter({ text, bytes }: { readonly text: string; readonly bytes: U
     return shortened(`${text}${text === "" ? "" : " + "}0x${hexOf(key.subarray(bytes.length))}`);
   };
 }
-
-const hexOf = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 function commonText(keys: readonly Uint8Array[]): { readonly text: string; readonly bytes: Uint8Array } {
   const [first = new Uint8Array(0), ...others] = keys;
