@@ -102,8 +102,8 @@ class _Ready:
         del query, deadline
         raise NoUsablePeers(())
 
-    async def overview(self, deadline: Deadline) -> Overview:
-        del deadline
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview:
+        del deadline, via
         raise NoUsablePeers(())
 
     async def ready(self, deadline: Deadline) -> bool:

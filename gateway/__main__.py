@@ -212,6 +212,7 @@ def command(  # noqa: PLR0913 - one parameter an option
                 max_requests=max_fanouts,
             ),
             shared=ClientShared(
+                node_id=name,
                 max_message_bytes=max_message,
                 credentials=credentials,
                 tls=None if peer_ca is None else TlsFiles(peer_ca, peer_certificate, peer_key, peer_tls_name),

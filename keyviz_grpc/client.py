@@ -15,7 +15,14 @@ from google.protobuf.message import DecodeError, Message
 
 from keyviz_grpc.auth import Credentials
 from keyviz_grpc.bytes_budget import Account, BytesBudget
-from keyviz_grpc.codec import decode_answer, decode_hot_keys, decode_overview, encode_hot_keys_query, encode_query
+from keyviz_grpc.codec import (
+    decode_answer,
+    decode_hot_keys,
+    decode_overview,
+    encode_hot_keys_query,
+    encode_overview_request,
+    encode_query,
+)
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, SettingError, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
@@ -49,8 +56,10 @@ class ClientShared:
 
     received: told the address and the bytes of each answer that came in.
     remembered: where closed columns are kept that need not be sent again; None = nothing is.
+    node_id: what the aggregator is called whose clients these are, "" = there is none.
     """
 
+    node_id: str = ""
     max_message_bytes: int = 64 << 20
     credentials: Credentials | None = None
     tls: TlsFiles | None = None
@@ -142,12 +151,12 @@ class PeerClient:
         named = replace(answer.outcomes[0], node_id=node_id, incarnation=incarnation)
         return replace(answer, outcomes=(named,)) if not answer.merged else answer
 
-    async def overview(self, deadline: Deadline) -> Overview | Outcome:
-        """See `Peer`."""
-        return await self._guarded(self._overview(deadline))
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview | Outcome:
+        """See `Peer`. Without a way the question is the aggregator's own."""
+        return await self._guarded(self._overview(deadline, via or tuple(filter(None, (self._shared.node_id,)))))
 
-    async def _overview(self, deadline: Deadline) -> Overview | Outcome:
-        raw = await self._call("GetClusterOverview", pb.GetClusterOverviewRequest(), deadline)
+    async def _overview(self, deadline: Deadline, via: tuple[str, ...]) -> Overview | Outcome:
+        raw = await self._call("GetClusterOverview", encode_overview_request(via), deadline)
         if isinstance(raw, Outcome):
             return raw
         try:

@@ -31,8 +31,8 @@ class Cluster(Protocol):
         """Every candidate of all nodes together, whatever `query.top` says; its outcomes name every leaf."""
         ...
 
-    async def overview(self, deadline: Deadline) -> Overview:
-        """What the nodes know of the cluster, united."""
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview:
+        """What the nodes know of the cluster, united. via: node ids of the aggregators passed, outermost first."""
         ...
 
     async def ready(self, deadline: Deadline) -> bool:

@@ -18,6 +18,7 @@ from keyviz_grpc.caller import caller_of
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.codec import (
     decode_hot_keys_query,
+    decode_overview_via,
     decode_query,
     encode_answer,
     encode_hot_keys,
@@ -141,8 +142,8 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
         self, request: pb.GetClusterOverviewRequest, context: Context
     ) -> pb.GetClusterOverviewResponse:
         """See the proto file."""
-        del request
         async with _errors_on_the_wire(context):
+            decode_overview_via(request)
             return encode_overview(self._sampler().overview())
         raise _Unreachable
 
@@ -181,9 +182,9 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
         self, request: pb.GetClusterOverviewRequest, context: Context
     ) -> pb.GetClusterOverviewResponse:
         """See the proto file."""
-        del request
         async with _errors_on_the_wire(context):
-            return encode_overview(await self._cluster.overview(_deadline(context)))
+            via = decode_overview_via(request)
+            return encode_overview(await self._cluster.overview(_deadline(context), via))
         raise _Unreachable
 
     async def GetHotKeys(  # noqa: N802 - the method's name on the wire

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from keyviz_grpc.aggregator.extent import within
@@ -16,7 +17,7 @@ from keyviz_grpc.aggregator.left_out import LeftOut
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer, Observers
 from keyviz_grpc.aggregator.turns import Turns
-from keyviz_grpc.aggregator.way import check_way, no_usable
+from keyviz_grpc.aggregator.way import check_way, no_usable, on_a_ring
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
@@ -24,7 +25,7 @@ from keyviz_grpc.errors import FailureKind, InvalidRequest, SamplerDisabled
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge, select_range
 from keyviz_grpc.model import ALL_KEYS, Series, Window
-from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, NoUsablePeers, Outcome, Overview
+from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, Outcome, Overview
 from keyviz_grpc.peers.protocols import Membership, Peer
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import MergedColumns, Shelf
@@ -79,7 +80,7 @@ class Aggregator:
         self._local_calls = LocalCalls()
         self._matrices: Questions[MatrixQuery, Answer] = self._questions()
         self._cells: Questions[tuple[str, int, Series], Cell] = self._questions()
-        self._overviews: Questions[str, Overview] = self._questions()
+        self._overviews: Questions[tuple[str, ...], Overview] = self._questions()
         self._turns = Turns(settings.max_in_flight_peers)
         self._hot_keys = HotKeysFanout(
             Surroundings(
@@ -173,17 +174,18 @@ class Aggregator:
         """See `Cluster`."""
         return await self._hot_keys.hot_keys(query, deadline)
 
-    async def overview(self, deadline: Deadline) -> Overview:
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview:
         """See `Cluster`. Of what nodes say of a group, the highest term wins. Who asks meanwhile gets the same."""
-        return await self._overviews.join("overview", deadline, lambda: self._overview(deadline))
+        check_way(self.node_id, via)
+        return await self._overviews.join(via, deadline, lambda: self._overview(deadline, (*via, self.node_id)))
 
-    async def _overview(self, deadline: Deadline) -> Overview:
+    async def _overview(self, deadline: Deadline, via: tuple[str, ...]) -> Overview:
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
         peers = await self._membership.peers(below)
         live = [peer for peer in peers if not isinstance(peer, Outcome)]
         addresses = [peer.address for peer in live]
         calls: list[Awaitable[Overview | Outcome]] = [
-            self._in_turn(peer, len(live), peer.overview, below) for peer in live
+            self._in_turn(peer, len(live), partial(peer.overview, via=via), below) for peer in live
         ]
         if self._local is not None:
             addresses.insert(0, SELF)
@@ -192,7 +194,7 @@ class Aggregator:
         told = [(where, reply) for where, reply in zip(addresses, replies, strict=True) if isinstance(reply, Overview)]
         if not told:
             failed = [reply for reply in (*peers, *replies) if isinstance(reply, Outcome)]
-            raise NoUsablePeers(tuple(failed))
+            raise no_usable(tuple(failed))
         members: dict[str, Member] = {}
         leaders: dict[int, GroupLeader] = {}
         for address, overview in told:
@@ -235,10 +237,11 @@ class Aggregator:
         return isinstance(await self._local_calls.ask(source.overview, deadline), Overview)
 
     async def _is_there(self, peer: Peer, peers: int, deadline: Deadline) -> bool:
-        reply = await self._in_turn(peer, peers, peer.overview, deadline)
-        if isinstance(reply, Outcome) and reply.kind is FailureKind.INCOMPATIBLE:
+        via = (self.node_id,)
+        reply = await self._in_turn(peer, peers, partial(peer.overview, via=via), deadline)
+        if isinstance(reply, Outcome) and reply.kind is FailureKind.INCOMPATIBLE and not on_a_ring(reply):
             # An older node may lack that method alone: the newest columns tell.
-            query = MatrixQuery(Series.READS, Window(int(self._wall_clock() * 1000)), via=(self.node_id,))
+            query = MatrixQuery(Series.READS, Window(int(self._wall_clock() * 1000)), via=via)
             budget = BytesBudget(self._settings.max_total_bytes)
             async with self._turns.of(peer.address, peers):
                 return isinstance(await peer.matrix(query, deadline, budget), Answer)

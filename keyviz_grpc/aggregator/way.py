@@ -21,8 +21,13 @@ _RING: Final = "aggregators ask in a ring"
 
 def no_usable(outcomes: tuple[Outcome, ...]) -> NoUsablePeers:
     """What to raise where nobody contributed: OnlyARing where each of them says so, as those on a ring do."""
-    ring = bool(outcomes) and all(o.kind is FailureKind.INCOMPATIBLE and _RING in o.detail for o in outcomes)
+    ring = bool(outcomes) and all(on_a_ring(outcome) for outcome in outcomes)
     return OnlyARing(outcomes) if ring else NoUsablePeers(outcomes)
+
+
+def on_a_ring(outcome: Outcome) -> bool:
+    """Whether that is the failure of an aggregator that the question had passed already."""
+    return outcome.kind is FailureKind.INCOMPATIBLE and _RING in outcome.detail
 
 
 def check_way(node_id: str, via: Sequence[str]) -> None:

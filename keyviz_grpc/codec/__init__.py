@@ -7,7 +7,12 @@ from keyviz_grpc.codec.hot_keys import (
     encode_hot_keys,
     encode_hot_keys_query,
 )
-from keyviz_grpc.codec.overviews import decode_overview, encode_overview
+from keyviz_grpc.codec.overviews import (
+    decode_overview,
+    decode_overview_via,
+    encode_overview,
+    encode_overview_request,
+)
 from keyviz_grpc.codec.queries import decode_query, encode_query
 
 __all__ = [
@@ -15,10 +20,12 @@ __all__ = [
     "decode_hot_keys",
     "decode_hot_keys_query",
     "decode_overview",
+    "decode_overview_via",
     "decode_query",
     "encode_answer",
     "encode_hot_keys",
     "encode_hot_keys_query",
     "encode_overview",
+    "encode_overview_request",
     "encode_query",
 ]

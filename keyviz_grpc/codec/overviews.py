@@ -1,15 +1,29 @@
-"""Cluster overviews."""
+"""Cluster overviews, and requests for them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from keyviz_grpc.codec.queries import check_names
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.outcome import GroupLeader, Member, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MAX_VIA
 
 MAX_MEMBERS: Final = 10_000
 MAX_GROUPS: Final = 1_000_000
+
+
+def decode_overview_via(request: pb.GetClusterOverviewRequest) -> tuple[str, ...]:
+    """Node ids of the aggregators passed, outermost first. Raises InvalidRequest for too many or too long ones."""
+    check_names(("via", request.via, MAX_VIA))
+    return tuple(request.via)
+
+
+def encode_overview_request(via: Sequence[str]) -> pb.GetClusterOverviewRequest:
+    """The message for a question that has passed these aggregators."""
+    return pb.GetClusterOverviewRequest(via=via)
 
 
 def encode_overview(overview: Overview) -> pb.GetClusterOverviewResponse:

@@ -21,8 +21,8 @@ class Peer(Protocol):
         """Its answer with outcomes that carry address and latency, or why there is none."""
         ...
 
-    async def overview(self, deadline: Deadline) -> Overview | Outcome:
-        """What it says of the cluster, or why not."""
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview | Outcome:
+        """What it says of the cluster, or why not. via: node ids of the aggregators passed, outermost first."""
         ...
 
 

@@ -108,6 +108,14 @@ async def test_a_wrong_question_for_hot_keys_is_named_too(
     assert (code, named in words) == (grpc.StatusCode.INVALID_ARGUMENT, True), words
 
 
+@pytest.mark.parametrize(("via", "named"), [(["x"] * 33, "via=33"), (["v" * 1025], "via='vvv")], ids=["many", "long"])
+async def test_a_wrong_way_to_the_overview_is_named_too(channel: grpc.aio.Channel, via: list[str], named: str) -> None:
+    """As for matrices, on a node and on an aggregator."""
+    asked = pb.GetClusterOverviewRequest(via=via)
+    code, words = await refusal(service.KeyVizStub(channel).GetClusterOverview(asked))
+    assert (code, named in words) == (grpc.StatusCode.INVALID_ARGUMENT, True), words
+
+
 @pytest.mark.parametrize(
     "asked",
     [

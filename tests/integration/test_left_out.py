@@ -17,13 +17,24 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.hotkeys import HotKeysQuery, HotKeysSettings
 from keyviz_grpc.model import Series
-from keyviz_grpc.outcome import NoUsablePeers
+from keyviz_grpc.outcome import NoUsablePeers, Overview
 from keyviz_grpc.peers import FilePeers, StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import RunningServer, serve_cluster, serve_node
 from tests.integration.http_clusters import counting
+
+
+class Asked(Aggregator):
+    """Counts how often it is asked for the cluster."""
+
+    overviews = 0
+
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview:
+        """As always."""
+        self.overviews += 1
+        return await super().overview(deadline, via)
 
 
 class House:
@@ -94,7 +105,7 @@ async def test_two_aggregators_that_point_at_each_other_refuse_at_once(tmp_path:
             file = tmp_path / name
             file.write_text("127.0.0.1:1\n")
             peers = FilePeers(file, ClientShared(), parse=parse_address)
-            aggregator = Aggregator(peers, settings=FanoutSettings(), node_id=name)
+            aggregator = Asked(peers, settings=FanoutSettings(), node_id=name)
             stack.push_async_callback(aggregator.close)
             made.append((aggregator, file))
             servers.append(await stack.enter_async_context(await serve_cluster(aggregator, listen="127.0.0.1:0")))
@@ -105,16 +116,21 @@ async def test_two_aggregators_that_point_at_each_other_refuse_at_once(tmp_path:
         asks = (
             stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=30),
             stub.GetHotKeys(pb.GetHotKeysRequest(route_id=1), timeout=30),
+            stub.GetClusterOverview(pb.GetClusterOverviewRequest(), timeout=30),
         )
         for call in asks:
             assert await call.code() is grpc.StatusCode.FAILED_PRECONDITION
             assert "aggregators ask in a ring" in await call.details()
+        # The health of each asks as well. Each question goes around once; without its way it would go on and on.
+        assert sum(aggregator.overviews for aggregator, _ in made) < 12
         for aggregator, _ in made:
             assert not await aggregator.ready(Deadline.after(2))
         sampler = stack.enter_context(counting(1))
         node = await stack.enter_async_context(await serve_node(sampler, listen="127.0.0.1:0"))
         made[1][1].write_text(f"{servers[0].address}\n{node.address}\n\n\n")
         assert len((await stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=30)).rows) == 3
+        members = (await stub.GetClusterOverview(pb.GetClusterOverviewRequest(), timeout=30)).members
+        assert [member.node_id for member in members] == ["n1", "second"]
         assert await made[0][0].ready(Deadline.after(10))
 
 

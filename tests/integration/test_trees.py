@@ -201,7 +201,7 @@ class Gated:
         self.done.set()
         return self.answer
 
-    async def overview(self, deadline: Deadline) -> Overview:
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview:
         """Its name."""
         return Overview(Member(self.answer.node_id, self.address))
 

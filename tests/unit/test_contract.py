@@ -65,7 +65,7 @@ CONTRACT = {
         degraded=9 bool; node_id=16 string; incarnation=17 int64; step_ms=18 int64; generated_at_unix_ms=19 int64;
         oldest_unix_ms=20 int64; newest_unix_ms=21 int64; observed=22 bool; outcomes=23 repeated KeyVizOutcome;
         slices=24 uint32; sketch_error=25 uint64""",
-    "GetClusterOverviewRequest": "",
+    "GetClusterOverviewRequest": "via=16 repeated string",
     "GetClusterOverviewResponse": """
         self=1 NodeIdentity; members=2 repeated NodeIdentity; group_leaders=3 repeated GroupLeader;
         aggregate_qps=4 uint64; capabilities=5 repeated CapabilitiesEntry; incarnation=16 int64; version=17 string""",

@@ -121,7 +121,7 @@ class ScriptedCluster:
         await self._hold()
         return self.hot
 
-    async def overview(self, deadline: Deadline) -> Overview:
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview:
         """See `Cluster`."""
         await self._hold()
         leaders = (GroupLeader(1, "n1", 7), GroupLeader(2, "gw", 8), GroupLeader(3, "", 0))
