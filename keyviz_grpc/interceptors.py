@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from keyviz_grpc.auth import Refused, Verifier
 from keyviz_grpc.caller import CALLER
+from keyviz_grpc.half_open import INTERNAL
 from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
 from keyviz_grpc.tracing import served
 
@@ -18,8 +19,7 @@ log = logging.getLogger(__name__)
 audit = logging.getLogger("keyviz.audit")
 
 MAX_DETAILS_CHARS: Final = 1000
-NO_MESSAGE: Final = "request: the bytes are not a message of this method"
-INTERNAL: Final = "internal: see the server's log"
+MOST_OPEN_CALLS: Final = 16
 OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -37,14 +37,8 @@ class Barrier(grpc.aio.ServerInterceptor):
         if handler is None or handler.unary_unary is None:
             return handler
         inner: Any = handler.unary_unary
-        parse: Any = handler.request_deserializer or bytes
 
-        async def guarded(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            # Parsed here and not by gRPC, which would tell the caller of the parser's exception.
-            try:
-                request = parse(raw)
-            except DecodeError:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
+        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             REQUEST_ID.set(_request_id_of(handler_call_details))  # each call has a context of its own
             try:
                 with served(handler_call_details.method, handler_call_details.invocation_metadata):
@@ -57,7 +51,7 @@ class Barrier(grpc.aio.ServerInterceptor):
 
         return grpc.unary_unary_rpc_method_handler(
             guarded,
-            request_deserializer=None,
+            request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
@@ -86,11 +80,11 @@ class Gate(grpc.aio.ServerInterceptor):
             CALLER.set(self._verifier.verify(offered[0] if len(offered) == 1 else None))
         except Refused as refused:
             audit.warning("request refused", extra={"method": method, "outcome": "unauthenticated"})
-            return _refusing(str(refused), await continuation(handler_call_details))
+            return _refusing(str(refused))
         except Exception:
             # The barrier does not stand before an interceptor, and gRPC would tell the caller the exception's text.
             log.exception("checking credentials failed", extra={"method": method})
-            return _refusing(INTERNAL, await continuation(handler_call_details), grpc.StatusCode.INTERNAL)
+            return _refusing(INTERNAL, grpc.StatusCode.INTERNAL)
         return await continuation(handler_call_details)
 
 
@@ -98,23 +92,31 @@ class Admission(grpc.aio.ServerInterceptor):
     """At most `limit` unary calls inside at once, and as many answers being sent; one more is refused at once.
 
     An answer is being sent until its caller has taken it, so callers that do not read hold so many answers at most.
-    Health checks do not count.
+    Health checks do not count; of them one connection has MOST_OPEN_CALLS at most, taken or not.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._inside = 0
         self._open = 0
+        self._unguarded: Counter[str] = Counter()
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         """See grpc.aio.ServerInterceptor."""
         handler = await continuation(handler_call_details)
-        exempt = handler_call_details.method.startswith(OPEN_SERVICES)
-        if handler is None or handler.unary_unary is None or exempt:
+        if handler is None or handler.unary_unary is None:
             return handler
         inner: Any = handler.unary_unary
+
+        async def checked(request: Any, context: Any) -> Any:
+            connection = context.peer()
+            if self._unguarded[connection] >= MOST_OPEN_CALLS:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "overloaded: too many calls of one connection")
+            self._unguarded[connection] += 1
+            context.add_done_callback(lambda _: self._checked(connection))
+            return await inner(request, context)
 
         async def admitted(request: Any, context: Any) -> Any:
             if words := self._full():
@@ -127,8 +129,9 @@ class Admission(grpc.aio.ServerInterceptor):
             finally:
                 self._inside -= 1
 
+        exempt = handler_call_details.method.startswith(OPEN_SERVICES)
         return grpc.unary_unary_rpc_method_handler(
-            admitted,
+            checked if exempt else admitted,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
@@ -143,21 +146,16 @@ class Admission(grpc.aio.ServerInterceptor):
     def _ended(self) -> None:
         self._open -= 1
 
+    def _checked(self, connection: str) -> None:
+        self._unguarded[connection] -= 1
+        if not self._unguarded[connection]:
+            del self._unguarded[connection]
 
-def _refusing(
-    message: str, handler: Handler | None, code: grpc.StatusCode = grpc.StatusCode.UNAUTHENTICATED
-) -> Handler:
+
+def _refusing(message: str, code: grpc.StatusCode = grpc.StatusCode.UNAUTHENTICATED) -> Handler:
     async def refuse(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         del request
         await context.abort(code, message)
 
-    async def refuse_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        yield await refuse(request, context)
-
-    if handler is not None and handler.response_streaming:
-        kind = (
-            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
-        )
-        return kind(refuse_stream)
-    # As if the request were a stream: a refusal does not wait for a message that may never come.
+    # As if the request were a stream, whatever the method: a refusal does not wait for a message that may never come.
     return grpc.stream_unary_rpc_method_handler(refuse)

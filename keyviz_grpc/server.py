@@ -21,6 +21,7 @@ from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.files import FileMark, mark_of
+from keyviz_grpc.half_open import MESSAGE_S, STREAM_S, Promptness
 from keyviz_grpc.health import Health
 from keyviz_grpc.interceptors import Admission, Barrier, Gate
 from keyviz_grpc.metrics import Meter, ServerMetrics
@@ -31,8 +32,8 @@ from keyviz_grpc.source import Source
 log = logging.getLogger(__name__)
 
 READY_S: Final = 5.0
-SPARE_CALLS: Final = 256
-"""For health checks, and for calls that are being refused."""
+SPARE_CALLS: Final = 4096
+"""For health checks, for calls that are being refused, and for what nobody reads."""
 
 MIN_AGE_S: Final = 0.1
 MAX_AGE_S: Final = 1_000_000.0
@@ -56,7 +57,8 @@ class ServerSettings:
 
     max_concurrent: calls in flight, and answers that are being sent; one more is refused at once with
     RESOURCE_EXHAUSTED; health checks do not count. max_connection_age_s: a caller is then asked to connect anew, which
-    clients do by themselves; calls that have not ended connection_grace_s later are cut off.
+    clients do by themselves; calls that have not ended connection_grace_s later are cut off. message_s: within which
+    the message of a call must come; stream_s: how long a reflection stream lasts at most.
     max_rows, max_columns: of one answer of a node; a larger one is refused and not sent. certificate, key: PEM files;
     client_ca: PEM of whom client certificates must come from (mTLS). insecure: allow plain text or no credentials
     on addresses that others can reach.
@@ -69,6 +71,8 @@ class ServerSettings:
     max_answer_bytes: int = (1 << 31) - 1
     max_connection_age_s: float = 600.0
     connection_grace_s: float = 60.0
+    message_s: float = MESSAGE_S
+    stream_s: float = STREAM_S
     threads: int = 2
     certificate: Path | None = None
     key: Path | None = None
@@ -80,7 +84,7 @@ class ServerSettings:
         for name in bounds:
             if getattr(self, name) < 1:
                 raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("max_connection_age_s", "connection_grace_s"):
+        for name in ("max_connection_age_s", "connection_grace_s", "message_s", "stream_s"):
             if not MIN_AGE_S <= getattr(self, name) <= MAX_AGE_S:
                 raise SettingError(f"{name}={getattr(self, name)} must be from {MIN_AGE_S} to {MAX_AGE_S} seconds")
         if (self.certificate is None) != (self.key is None):
@@ -197,6 +201,7 @@ async def _serve(
     )
     interceptors: Sequence[grpc.aio.ServerInterceptor] = [
         *([Meter(metrics)] if metrics else []),
+        Promptness(message_s=settings.message_s, stream_s=settings.stream_s),
         Barrier(),
         *([Gate(verifier)] if verifier else []),
         Admission(settings.max_concurrent),

@@ -15,7 +15,7 @@ import pytest_asyncio
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
-from keyviz_grpc.interceptors import INTERNAL, NO_MESSAGE
+from keyviz_grpc.half_open import INTERNAL, NO_MESSAGE
 from keyviz_grpc.outcome import Answer, Overview
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb

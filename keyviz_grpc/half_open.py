@@ -1,0 +1,129 @@
+"""Calls that were begun and go no further: each holds a place, so it is let go in seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, Final, TypeAlias
+
+import grpc
+from google.protobuf.message import DecodeError
+
+log = logging.getLogger(__name__)
+
+MESSAGE_S: Final = 5.0
+MOST_WAITING: Final = 64
+STREAM_S: Final = 60.0
+MOST_STREAMS: Final = 16
+
+NO_MESSAGE: Final = "request: the bytes are not a message of this method"
+NONE_CAME: Final = "request: its message did not come"
+INTERNAL: Final = "internal: see the server's log"
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
+
+
+class Promptness(grpc.aio.ServerInterceptor):
+    """Waits for the one message of a call itself, for up to `message_s`, and bounds streams in number and life.
+
+    gRPC waits for that message as long as the connection lives, and whoever has no credentials may ask for health. Of
+    calls whose message is not there at most MOST_WAITING wait; one more ends the one that has waited longest, for
+    messages come right behind the head of a call, so somebody in good faith is hardly ever that one.
+    Streams in both directions (reflection) are MOST_STREAMS at most, each for `stream_s`.
+    """
+
+    def __init__(self, *, message_s: float = MESSAGE_S, stream_s: float = STREAM_S) -> None:
+        self._message_s, self._stream_s = message_s, stream_s
+        self._waiting: dict[object, asyncio.Timeout] = {}
+        self._streams = 0
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        if handler.unary_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(
+                self._one_for_one(handler), response_serializer=handler.response_serializer
+            )
+        if handler.unary_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                self._many_for_one(handler), response_serializer=handler.response_serializer
+            )
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                self._many_for_many(handler.stream_stream, handler_call_details.method),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        return handler  # it waits for no message: a refusal
+
+    def _one_for_one(self, handler: Any) -> Callable[[object, Context], Awaitable[Any]]:
+        async def answer(_: object, context: Context) -> Any:
+            return await handler.unary_unary(await self._message(handler, context), context)
+
+        return answer
+
+    def _many_for_one(self, handler: Any) -> Callable[[object, Context], Awaitable[None]]:
+        async def answer(_: object, context: Context) -> None:
+            await handler.unary_stream(await self._message(handler, context), context)
+
+        return answer
+
+    def _many_for_many(self, inner: Any, method: str) -> Callable[[AsyncIterable[Any], Any], Awaitable[None]]:
+        async def answer(requests: AsyncIterable[Any], context: Any) -> None:
+            if self._streams >= MOST_STREAMS:
+                words = f"overloaded: {MOST_STREAMS} streams are open already, try again"
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, words)
+            self._streams += 1
+            context.add_done_callback(self._stream_ended)
+            try:
+                async with asyncio.timeout(self._stream_s):
+                    async for reply in inner(requests, context):
+                        await context.write(reply)
+            except TimeoutError:
+                words = f"a stream lasts {self._stream_s:g} s at most"
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, words)
+            except grpc.aio.AbortError:
+                raise
+            except Exception:
+                log.exception("a stream failed", extra={"method": method})
+                await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)
+
+        return answer
+
+    def _stream_ended(self, context: object) -> None:
+        del context
+        self._streams -= 1
+
+    async def _message(self, handler: Handler, context: Context) -> Any:
+        raw = await self._first(context)
+        parse: Any = handler.request_deserializer
+        if parse is None:
+            return raw
+        try:
+            return parse(raw)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
+
+    async def _first(self, context: Context) -> Any:
+        if len(self._waiting) >= MOST_WAITING:
+            longest = next(iter(self._waiting))
+            self._waiting.pop(longest).reschedule(0.0)
+        mark = object()
+        try:
+            async with asyncio.timeout(self._message_s) as timer:
+                self._waiting[mark] = timer
+                raw = await context.read()
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, NONE_CAME)
+        finally:
+            self._waiting.pop(mark, None)
+        if raw is grpc.aio.EOF:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NONE_CAME)
+        return raw
