@@ -11,6 +11,7 @@ NPM = PATH="$(NODE_HOME)/bin:$$PATH" node $(NODE_HOME)/lib/node_modules/npm/bin/
 PAGE_SOURCES := $(shell find gateway/page -type f -not -path '*/node_modules/*' -not -path '*/dev/*' 2>/dev/null)
 PROTO_SOURCES := $(shell find protos -name '*.proto')
 TESTS ?= tests
+WORKERS ?= 2
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -45,7 +46,7 @@ run: setup ## a three-node cluster with traffic, and its heatmap in the browser
 	@exec $(BIN)/keyviz-demo $(ARGS)
 
 test: setup ## the whole test suite
-	$(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS) $(PYTEST_ARGS)
 
 test-long: setup ## the suites that take minutes
 	$(BIN)/python -m pytest $(TESTS) -m long $(PYTEST_ARGS)

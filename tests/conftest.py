@@ -20,8 +20,23 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True, deadline=None)  # a busy machine is no failure
 settings.load_profile("same")
 
+TESTS = Path(__file__).parent
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LONGEST_STALL_S = 2.0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers one has everything that starts servers, one the page, and both the files of pure code."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_room_of(item.path.relative_to(TESTS))))
+
+
+def _room_of(test: Path) -> str:
+    if test.parts[:2] == ("e2e", "page"):
+        return "page"  # one browser a session
+    # Servers and faults are timed: two such tests side by side would be each other's noise.
+    return "servers" if test.parts[0] in ("e2e", "integration") else str(test)
 
 
 def require_tool(name: str, hint: str) -> str:
