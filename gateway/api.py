@@ -49,8 +49,14 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    content: bytes
+    """pieces: together the body."""
+
+    pieces: Sequence[bytes]
     encoding: str
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.pieces))
 
 
 class Api:
@@ -94,23 +100,23 @@ class Api:
             loop = asyncio.get_running_loop()
             with span("keyviz.encode", encoding=wanted.encoding or "identity") as note:
                 body = await loop.run_in_executor(self._threads, self._render, answer, wanted)
-                note(bytes=len(body.content))
+                note(bytes=body.size_bytes)
         return body
 
     def _render(self, answer: Answer, wanted: _Wanted) -> _Body:
         began = time.perf_counter()
-        content = self._renderer.render(answer, identity=wanted.asked.identity)
+        plain = _Body(self._renderer.pieces(answer, identity=wanted.asked.identity), "")
         rendered = time.perf_counter()
-        self._metrics.rendered(rendered - began, len(content))
-        return self._packed(content, wanted.encoding)
+        self._metrics.rendered(rendered - began, plain.size_bytes)
+        return self._packed(plain, wanted.encoding)
 
-    def _packed(self, content: bytes, encoding: str) -> _Body:
-        if not encoding or len(content) < encodings.SMALLEST_BYTES:
-            return _Body(content, "")
+    def _packed(self, plain: _Body, encoding: str) -> _Body:
+        if not encoding or plain.size_bytes < encodings.SMALLEST_BYTES:
+            return plain
         began = time.perf_counter()
-        packed = encodings.pack(content, encoding)
+        packed = encodings.pack(b"".join(plain.pieces), encoding)
         self._metrics.packed(encoding, time.perf_counter() - began, len(packed))
-        return _Body(packed, encoding)
+        return _Body((packed,), encoding)
 
     async def cell(self, request: Request) -> Response:
         """GET …/keyviz/cell."""
@@ -165,7 +171,8 @@ class Api:
         return json_response(b'{"status":"ready"}')
 
     def _small(self, request: Request, content: bytes) -> Response:
-        return _response(self._packed(content, encodings.choose(request.headers.get("accept-encoding", ""))))
+        wanted = encodings.choose(request.headers.get("accept-encoding", ""))
+        return _response(self._packed(_Body((content,), ""), wanted))
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._settings.timeout_s)
@@ -182,4 +189,4 @@ def _response(body: _Body, unsent: Unsent | None = None) -> Response:
     headers = {"Vary": "Accept-Encoding"}
     if body.encoding:
         headers["Content-Encoding"] = body.encoding
-    return json_response(body.content, headers=headers, unsent=unsent)
+    return json_response(body.pieces, headers=headers, unsent=unsent)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any, Final
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -15,26 +15,43 @@ JSON: Final = "application/json; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-class Watched(Response):
-    """A response that counts as unsent until its reader has taken nearly all of it, or has gone."""
+class InPieces(Response):
+    """A response whose body is some pieces, sent one after the other as the reader takes them.
 
-    def __init__(self, unsent: Unsent, body: bytes, **of_response: Any) -> None:
-        super().__init__(body, **of_response)
-        self._unsent = unsent
+    With `unsent` it counts there until its reader has taken nearly all of it, or has gone.
+    """
+
+    def __init__(
+        self, pieces: Sequence[bytes], *, status: int, headers: Mapping[str, str], unsent: Unsent | None
+    ) -> None:
+        self._size_bytes = sum(map(len, pieces))
+        headers = {"Content-Length": str(self._size_bytes), **headers}
+        super().__init__(status_code=status, headers=headers, media_type=JSON)
+        self._pieces, self._unsent = pieces, unsent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        del scope, receive
-        with self._unsent.held(len(self.body)):
+        del receive
+        with contextlib.nullcontext() if self._unsent is None else self._unsent.held(self._size_bytes):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+            for piece in self._pieces if scope["method"] != "HEAD" else ():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
             # The server takes a further message once what it has of the body before is small.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def json_response(
-    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None, unsent: Unsent | None = None
+    body: bytes | Sequence[bytes],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    unsent: Unsent | None = None,
 ) -> Response:
-    """A JSON document that is ready; `headers` come on top. unsent: where a large one counts until it is taken."""
-    kind = Response if unsent is None else partial(Watched, unsent)
-    return kind(body, status_code=status, headers={**NO_STORE, **(headers or {})}, media_type=JSON)
+    """A JSON document that is ready, in one piece or in several; `headers` come on top.
+
+    unsent: where one in pieces counts until it is taken.
+    """
+    more = {**NO_STORE, **(headers or {})}
+    if isinstance(body, bytes):
+        return Response(body, status_code=status, headers=more, media_type=JSON)
+    return InPieces(body, status=status, headers=more, unsent=unsent)
