@@ -46,7 +46,7 @@ run: setup ## a three-node cluster with traffic, and its heatmap in the browser
 	@exec $(BIN)/keyviz-demo $(ARGS)
 
 test: setup ## the whole test suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(PYTEST_ARGS)
 
 test-long: setup ## the suites that take minutes
 	$(BIN)/python -m pytest $(TESTS) -m long $(PYTEST_ARGS)

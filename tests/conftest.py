@@ -11,32 +11,36 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # A change is judged by the same examples every time; `make test-long` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None)  # a busy machine is no failure
 settings.load_profile("same")
 
-TESTS = Path(__file__).parent
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LONGEST_STALL_S = 2.0
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Rooms(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """With several workers one has everything that starts servers, one the page, and both the files of pure code."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_room_of(item.path.relative_to(TESTS))))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        if file.startswith("tests/e2e/page/"):
+            return "page"  # one browser a session
+        # Servers and faults are timed: two such tests side by side would be each other's noise.
+        return "servers" if file.startswith(("tests/e2e/", "tests/integration/")) else file
 
 
-def _room_of(test: Path) -> str:
-    if test.parts[:2] == ("e2e", "page"):
-        return "page"  # one browser a session
-    # Servers and faults are timed: two such tests side by side would be each other's noise.
-    return "servers" if test.parts[0] in ("e2e", "integration") else str(test)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Rooms:
+    """See pytest-xdist. Marks of groups would do, but pytest 9.2 does not show them to it."""
+    return Rooms(config, log)
 
 
 def require_tool(name: str, hint: str) -> str:

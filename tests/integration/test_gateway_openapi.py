@@ -19,13 +19,28 @@ schema = schemathesis.openapi.from_asgi(f"{API}/openapi.json", app)
 UNSAYABLE = [schemathesis.checks.negative_data_rejection, schemathesis.checks.positive_data_acceptance]
 
 
-@schema.parametrize()
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_as_described(case: schemathesis.Case[Any]) -> None:
-    """Status, content type, headers and body of each operation; never a 500; other methods refused with Allow."""
-    case.call_and_validate(excluded_checks=UNSAYABLE)
+def _as_described(path: str) -> Any:
+    """Status, content type, headers and body of one operation; never a 500; other methods refused with Allow."""
+
+    # A test of its own for each: under one name they could not be told apart, and runners keep one a name.
+    @schema.include(path=path).parametrize()
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    def check(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(excluded_checks=UNSAYABLE)
+
+    return check
 
 
-def test_every_operation_is_generated_for() -> None:
-    """No operation was left out for a fault of the description."""
+test_matrix_answers_as_described = _as_described(f"{API}/keyviz/matrix")
+test_cell_answers_as_described = _as_described(f"{API}/keyviz/cell")
+test_hot_keys_answer_as_described = _as_described(f"{API}/keyviz/hotkeys")
+test_cluster_answers_as_described = _as_described(f"{API}/cluster")
+test_login_answers_as_described = _as_described(f"{API}/auth/login")
+test_logout_answers_as_described = _as_described(f"{API}/auth/logout")
+test_healthz_answers_as_described = _as_described("/admin/healthz")
+test_readyz_answers_as_described = _as_described("/admin/readyz")
+
+
+def test_every_operation_has_a_test() -> None:
+    """And none was left out for a fault of the description."""
     assert [type(result).__name__ for result in schema.get_all_operations()] == ["Ok"] * 8
