@@ -20,6 +20,7 @@ _IS_WIDTH: Final = np.isin(np.arange(256), (0, *WIDTHS))
 KEPT_BYTES: Final = 32 << 20
 KEPT_CELLS: Final = 1 << 21
 MAX_KEPT_IDENTITIES: Final = 1 << 16
+FEW_CELLS: Final = 1 << 16
 
 # Catalogues and leaders change rarely: one side keeps the bytes, the other what they meant, found by all of them.
 _encoded: KeptByIdentity[bytes] = KeptByIdentity(16)
@@ -209,13 +210,38 @@ def _decode_codes(message: pb.KeyVizColumnar, values: NDArray[np.uint64], identi
         return None
     run_codes = np.array(message.run_codes, np.uint32)
     run_lengths = np.array(message.run_lengths, np.int64)
-    hot = np.flatnonzero(values.ravel() != 0)
-    if len(run_codes) != len(run_lengths) or int(run_lengths.sum()) != len(hot):
+    busy = values != 0
+    row_ends = busy.view(np.uint8).sum(axis=1, dtype=np.uint32).astype(np.int64).cumsum()
+    if len(run_codes) != len(run_lengths) or int(run_lengths.sum()) != (int(row_ends[-1]) if len(row_ends) else 0):
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
     if int(run_codes.max()) >= identities:
         raise MalformedAnswer(f"columnar: run_codes names identity {int(run_codes.max())} of {identities}")
+    if values.size > FEW_CELLS:
+        return spread_by_rows(busy, row_ends, run_codes, run_lengths.cumsum())
     codes = np.zeros(values.shape, np.uint32)
-    codes.ravel()[hot] = np.repeat(run_codes, run_lengths)
+    codes[busy] = run_codes.repeat(run_lengths)
+    return codes
+
+
+def spread_by_rows(
+    busy: NDArray[np.bool_], row_ends: NDArray[np.int64], run_codes: NDArray[np.uint32], run_ends: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    """The code of every cell. row_ends, run_ends: how many cells with traffic there are up to the end of each."""
+    row_starts = np.concatenate([np.zeros(1, np.int64), row_ends[:-1]])
+    # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
+    first = np.searchsorted(run_ends, row_starts, side="right")
+    last = np.searchsorted(run_ends, row_ends - 1, side="right")
+    # One leader throughout is the rule, and multiplying is faster than finding each cell.
+    of_row = run_codes.take(np.minimum(first, len(run_codes) - 1))
+    codes: NDArray[np.uint32] = busy * of_row[:, np.newaxis]
+    mixed = np.flatnonzero(first < last)
+    if len(mixed):
+        counts = (row_ends - row_starts)[mixed]
+        before = np.concatenate([np.zeros(1, np.int64), counts.cumsum()[:-1]])
+        cells = np.arange(int(counts.sum())) + (row_starts[mixed] - before).repeat(counts)
+        spread = np.zeros((len(mixed), busy.shape[1]), np.uint32)
+        spread[busy[mixed]] = run_codes.take(np.searchsorted(run_ends, cells, side="right"))
+        codes[mixed] = spread
     return codes
 
 

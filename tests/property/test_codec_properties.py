@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.codec import decode_answer, encode_answer
+from keyviz_grpc.codec.columnar import spread_by_rows
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series
@@ -162,3 +164,21 @@ def test_a_packed_sample_keeps_its_bytes() -> None:
     assert list(packed.run_codes) == FROZEN["run_codes"]
     assert list(packed.run_lengths) == FROZEN["run_lengths"]
     assert list(packed.share_cell_deltas) == FROZEN["share_cell_deltas"]
+
+
+@given(st.data())
+def test_identities_are_spread_by_rows_as_cell_by_cell(data: st.DataObject) -> None:
+    """Whatever the runs: across rows, within them, of no cell at all, and past rows without traffic."""
+    rows, width = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 7))
+    busy = np.array(data.draw(st.lists(st.booleans(), min_size=rows * width, max_size=rows * width)))
+    lengths: list[int] = []
+    while sum(lengths) < busy.sum():
+        lengths.append(data.draw(st.integers(0, int(busy.sum()) - sum(lengths))))
+    lengths = lengths or [0]
+    codes = np.array(data.draw(st.lists(st.integers(0, 9), min_size=len(lengths), max_size=len(lengths))), np.uint32)
+    expected = np.zeros(rows * width, np.uint32)
+    expected[busy] = codes.repeat(lengths)
+    shaped = busy.reshape(rows, width)
+    spread = spread_by_rows(shaped, shaped.sum(axis=1).cumsum(), codes, np.cumsum(lengths))
+    assert spread.dtype == np.uint32
+    assert spread.tolist() == expected.reshape(rows, width).tolist()
