@@ -126,7 +126,8 @@ async def refused_everywhere(address: str, metadata: tuple[tuple[str, str], ...]
         told = await asyncio.gather(*(call(b"", metadata=metadata) for call in calls), return_exceptions=True)
         stream: Any = channel.stream_stream(REFLECTION, response_deserializer=None)
         with pytest.raises(grpc.aio.AioRpcError) as of_stream:
-            await stream(iter([b""]), metadata=metadata).read()
+            # Nothing is written: gRPC makes an error of its own of a message that the refusal overtakes.
+            await stream(metadata=metadata).read()
     for error in (*told, of_stream.value):
         assert isinstance(error, grpc.aio.AioRpcError), error
         assert (error.code(), error.details()) == (grpc.StatusCode.UNAUTHENTICATED, REFUSAL)
