@@ -90,6 +90,7 @@ def render_hot_keys(answer: HotKeysAnswer, query: HotKeysQuery) -> bytes:
         "skipped_long_keys": _number(answer.skipped_long_keys),
         "degraded": answer.degraded,
         "error_bound": _number(answer.error_bound),
+        "unlisted_bound": _number(answer.unlisted_bound),
         "confidence": answer.confidence,
         "snapshot_at": rfc3339(answer.snapshot_at_unix_ms),
         "oldest_unix_ms": answer.oldest_unix_ms,

@@ -29,6 +29,8 @@ _INCOMPLETE: Final = (WarningCode.SHORT_HISTORY, WarningCode.CATALOG_DIVERGENCE)
 class HotKey:
     """One key. All counts are scaled to true frequency (sampled ones times n).
 
+    count: what was seen of it for certain; by it keys are ranked, see `unlisted_bound` of an answer.
+
     sketch_lower and sketch_upper bound what was sampled for certain: they add up over nodes. one_in: the answer's
     `sample_rate`. lower <= sketch_lower <= count <= sketch_upper <= upper.
     """
@@ -61,7 +63,8 @@ class HotKeysAnswer:
 
     sample_rate: n of "1 in n", the coarsest of the nodes; 0 = nobody said. sampled_n: sampled operations in the
     sketches; dropped_samples and skipped_long_keys: sampled ones that are not. sketch_error: what a key that is not
-    listed may have been sampled at most, scaled; error_bound: what it may really have. snapshot_at_unix_ms: stamp of
+    a candidate may have been sampled at most, scaled; error_bound: what it may really have; unlisted_bound: what a key
+    that is not in `keys` may really have, which is more where candidates were cut off. snapshot_at_unix_ms: stamp of
     the newest window in it, 0 = none. oldest_unix_ms, newest_unix_ms: stamps of the windows held, 0 = none.
     observed: whether any window held has operations of the bucket. slices: of the route, 0 = nobody knows the route.
     outcomes: one a leaf in configured order.
@@ -75,6 +78,7 @@ class HotKeysAnswer:
     skipped_long_keys: int = 0
     sketch_error: int = 0
     error_bound: int = 0
+    unlisted_bound: int = 0
     snapshot_at_unix_ms: int = 0
     oldest_unix_ms: int = 0
     newest_unix_ms: int = 0
@@ -118,7 +122,7 @@ def finished(
         del ordered[most:]
     keys = tuple(HotKey(key, count, lower, upper, answer.sample_rate) for key, (count, lower, upper) in ordered)
     _, bound = interval(0, error, answer.sample_rate)
-    return replace(answer, keys=keys, sketch_error=error, error_bound=bound)
+    return replace(answer, keys=keys, sketch_error=error, error_bound=bound, unlisted_bound=bound)
 
 
 def of_any_slice(answer: HotKeysAnswer) -> HotKeysAnswer:
@@ -128,8 +132,16 @@ def of_any_slice(answer: HotKeysAnswer) -> HotKeysAnswer:
 
 
 def top_of(answer: HotKeysAnswer, top: int) -> HotKeysAnswer:
-    """Its `top` hottest keys, 0 = all; counts above 64 bits read as the largest number."""
-    return replace(answer, keys=answer.keys[:top]) if top else answer
+    """Its `top` hottest keys, 0 = all; `unlisted_bound` then covers the others.
+
+    Keys are ranked by certain counts, so a key that is cut has at most sampled / (top + 1) operations and the error:
+    `top` others have for certain as many as it has.
+    """
+    cut = answer.keys[top:] if top else ()
+    if not cut:
+        return answer
+    most = max(answer.sketch_error, *(item.sketch_upper for item in cut))
+    return replace(answer, keys=answer.keys[:top], unlisted_bound=interval(0, most, answer.sample_rate)[1])
 
 
 def check_asked(answer: HotKeysAnswer, query: HotKeysQuery) -> None:

@@ -235,9 +235,12 @@ class HotKeyRecorder:
         scale = self.settings.sample_one_in
         total = Sum.of(window.buckets[bucket] for _, window in inside if bucket in window.buckets)
         # Operations of buckets that were not told apart may have been this one's.
-        error = total.error + sum(window.lost for _, window in inside if bucket not in window.buckets)
+        lost = sum(window.lost for _, window in inside if bucket not in window.buckets)
+        error = total.error + lost
+        # Ranked by what is certain of each: whoever is not among the first has at most so much more than those as the
+        # error is, which no other estimate between the bounds can promise.
         found = {
-            key: (scale * (lower + total.spare[key]), scale * lower, scale * (lower + error))
+            key: (scale * lower, scale * lower, scale * (lower + error))
             for key, lower in total.lowers.items()
             if key_range is None or _inside(key, *key_range)
         }
@@ -246,13 +249,13 @@ class HotKeyRecorder:
             (),
             sample_rate=scale,
             sampled_n=total.taken,
-            dropped_samples=total.missed,
+            dropped_samples=total.missed + lost,
             skipped_long_keys=total.skipped,
             sketch_error=scale * error,
             snapshot_at_unix_ms=inside[-1][0] if inside else 0,
             oldest_unix_ms=every[0][0] if every else 0,
             newest_unix_ms=every[-1][0] if every else 0,
-            observed=any(bucket in window.buckets for _, window in every),
+            observed=any(bucket in window.buckets or window.lost for _, window in every),
         )
         return finished(whole, found, most=MAX_CANDIDATES)
 

@@ -65,7 +65,6 @@ class Sum:
     """Summaries added up: of different windows, or of one window at different times."""
 
     lowers: Counter[bytes]
-    spare: Counter[bytes]
     error: int = 0
     taken: int = 0
     missed: int = 0
@@ -73,18 +72,16 @@ class Sum:
 
     @classmethod
     def of(cls, summaries: Iterable[Summary]) -> Self:
-        """spare[key]: what the sketches that list the key may have missed of it; only where that is not 0."""
-        total = cls(Counter(), Counter())
+        """Of any number of them, none included."""
+        total = cls(Counter())
         for summary in summaries:
             total._add(summary)
         return total
 
     def _add(self, summary: Summary) -> None:
-        lowers, spare, own = self.lowers, self.spare, summary.error - summary.missed
+        lowers = self.lowers
         for key, lower in summary.items():
             lowers[key] += lower
-            if own:
-                spare[key] += own
         self.error += summary.error
         self.taken += summary.taken
         self.missed += summary.missed

@@ -117,7 +117,9 @@ class OpenSketches:
         """Counts operations whose keys are too long."""
         self._totals.skipped += times
         entry = self._entry(bucket)
-        if entry is not None:
+        if entry is None:
+            self.lost += times
+        else:
             entry.skipped += times
 
     def close(self) -> dict[Bucket, Summary]:

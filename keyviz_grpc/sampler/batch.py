@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -88,6 +88,14 @@ class Batch:
         at = None if self.at_unix_ms is None else self.at_unix_ms[kept]
         columns = (self.route_ids[kept], self.writes[kept], self.sizes[kept], labels, at)
         return Batch(*columns, self.keys, self.key_lengths, kept)
+
+    def relabelled(self, counts_as: Callable[[int, str], str]) -> Batch:
+        """With the labels under which the operations count: counts_as(route id, label)."""
+        if self.labels is None:
+            return self
+        pairs = list(zip(self.route_ids.tolist(), self.labels, strict=True))
+        found = {pair: counts_as(*pair) for pair in dict.fromkeys(pairs)}
+        return replace(self, labels=[found[pair] for pair in pairs])
 
     @property
     def key_bytes(self) -> KeyBytes:

@@ -148,6 +148,10 @@ class Buckets:
         self._labelled += size
         return self._own_place(route, label, plain.division)
 
+    def counts_as(self, route_id: int, label: str) -> str:
+        """The label under which such operations count now: its own, or none where it has no place; see `place_of`."""
+        return label if (route_id, label) in self._place_of else ""
+
     @property
     def places(self) -> int:
         """How many routes and labels have a place that `place_of` does not have to find anew."""

@@ -56,7 +56,7 @@ class HotKeys:
             return _signed(HotKeysAnswer((), ()), outcome, generated_at_unix_ms)
         number = query.sub_bucket
         inside = number is not None and number < len(slices)
-        own = self.recorder.answer(query, slices[number] if number is not None and inside else None)
+        own = self.recorder.answer(query, _keys_of(slices, number) if number is not None and inside else None)
         outcome = replace(outcome, oldest_unix_ms=own.oldest_unix_ms)
         if number is not None and not inside:
             own = of_any_slice(own)
@@ -66,6 +66,12 @@ class HotKeys:
     def close(self) -> None:
         """Ends the thread; what was noted can still be asked for."""
         self._drainer.stop()
+
+
+def _keys_of(slices: Sequence[KeyRange], number: int) -> KeyRange:
+    """What a slice counts: the first one also keys below the route's range, the last one those from its end on."""
+    start, end = slices[number]
+    return start if number else b"", end if number < len(slices) - 1 else b""
 
 
 def _signed(answer: HotKeysAnswer, outcome: Outcome, generated_at_unix_ms: int) -> HotKeysAnswer:

@@ -12,8 +12,12 @@ from keyviz_grpc.sampler.types import Op
 SPARE: Final = 1024
 """How many labels that have no place of their own are remembered, about."""
 
-Where: TypeAlias = int | tuple[tuple[bytes, ...], list[int]]
-"""What an operation's size is added to: a bucket and a kind; or the cuts of slices, and that of each."""
+Where: TypeAlias = int | tuple[tuple[bytes, ...], list[int], str]
+"""What an operation's size is added to, a bucket and a kind.
+
+Or the cuts of slices, that of each slice, and the label under which the operation counts: the empty one instead of its
+own where that has no place.
+"""
 
 Wheres: TypeAlias = dict[int | tuple[int, str], Where]
 """By route id, and by route id and label where there is one."""
@@ -52,14 +56,15 @@ class HotPath:
         """For the window of [from_s, until_s)."""
         return self._clock, from_s, until_s, self._reads, self._writes, self._append, *self._rates
 
-    def learn(self, route_id: int, op: Op, label: str, place: Place, *, places: int) -> Where:
+    def learn(self, route_id: int, op: Op, label: str, place: Place, *, counts_as: str, places: int) -> Where:
         """Remembers where these operations count, until `forget`.
 
-        places: how many routes and labels have a place of their own. Any number of labels past the limit may come
-        besides: when there are too many all is forgotten, and what still comes is learnt again.
+        counts_as: their label, or none where it has no place. places: how many routes and labels have a place of their
+        own. Any number of labels past the limit may come besides: when there are too many all is forgotten, and what
+        still comes is learnt again.
         """
         bases = [(2 * slot + op.value) << SIZE_BITS for slot in place.slots]
-        where: Where = (place.cuts, bases) if place.cuts else bases[0]
+        where: Where = (place.cuts, bases, counts_as) if place.cuts or counts_as != label else bases[0]
         wheres = self._writes if op is Op.WRITE else self._reads
         if len(wheres) >= places + SPARE:
             wheres.clear()

@@ -148,7 +148,7 @@ class Sampler:
         except KeyError:
             base = self._base(route_id, op, label)
         if base.__class__ is not int:
-            cuts, bases = base  # type: ignore[misc]
+            cuts, bases, label = base  # type: ignore[misc]
             base = bases[bisect_right(cuts, key)]
         # Sampling is not cryptography.
         if note is not None and (share == 1.0 or random.random() < share):  # noqa: S311
@@ -184,7 +184,7 @@ class Sampler:
             if self._hot is not None:
                 at = whole.at_unix_ms
                 stamps = self._windows.stamp_now if at is None else self._windows.stamps_of(at)
-                self._hot.note_batch(whole, stamps, wait=at is not None)
+                self._hot.note_batch(whole.relabelled(self._buckets.counts_as), stamps, wait=at is not None)
             if batch.at_unix_ms is None:
                 kinds = slots * 2 + batch.writes
                 self._intake.count(self._windows.current, kinds, batch.sizes, size=len(self._slots))
@@ -199,7 +199,8 @@ class Sampler:
         with self._lock:
             place = self._buckets.place_of(route_id, label)
             self._leadership.grow()
-            return self._hot_path.learn(route_id, op, label, place, places=self._buckets.places)
+            counts_as = self._buckets.counts_as(route_id, label)
+            return self._hot_path.learn(route_id, op, label, place, counts_as=counts_as, places=self._buckets.places)
 
     # --- what changes around it
 

@@ -127,6 +127,31 @@ def test_of_more_than_twenty_keys_above_the_guarantee_those_shown_are_the_first(
                 assert all(order < (-item.count, item.key) for order in orders[:top])
 
 
+@settings(max_examples=120, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(crowds(), st.sampled_from([8, 16, 32, 64]), st.integers(1, 24), st.integers(1, 4), st.booleans())
+def test_the_first_keys_lack_none_that_is_above_what_the_answer_states_of_those_it_does_not_list(
+    parts: list[list[tuple[bytes, int]]], counters: int, top: int, windows: int, is_tree: bool
+) -> None:
+    """However small the sketches: each node, all together, in trees. And what is stated is as little as promised."""
+    made = [answer_of(part, n, counters=counters, max_pending=1 << 16, windows=windows) for n, part in enumerate(parts)]
+    nodes: list[HotKeysAnswer | Outcome] = list(made)
+    whole = merged([merged(nodes[:2], "below"), *nodes[2:]]) if is_tree else merged(nodes)
+    for answer, streams_ in [*zip(made, ([part] for part in parts), strict=True), (whole, parts)]:
+        shown = top_of(answer, top)
+        truth = truth_of(streams_)
+        missing = {key: times for key, times in truth.items() if key not in {item.key for item in shown.keys}}
+        most = max(missing.values(), default=0)
+        least = sum(sorted(truth.values(), reverse=True)[top - 1 : top])
+        assert most <= shown.unlisted_bound
+        assert most <= least + answer.error_bound
+        assert most <= answer.sampled_n / (top + 1) + answer.error_bound
+        assert shown.error_bound == answer.error_bound
+        if len(answer.keys) > top:
+            assert shown.unlisted_bound <= shown.keys[-1].count + answer.error_bound
+        else:
+            assert shown.unlisted_bound == answer.error_bound
+
+
 @given(st.lists(streams, min_size=2, max_size=5), st.randoms(use_true_random=False))
 def test_merging_is_independent_of_order_and_of_trees(parts: list[list[tuple[bytes, int]]], rng: random.Random) -> None:
     """Any order, any tree over the wire: the same keys, bounds and numbers."""

@@ -56,7 +56,8 @@ CONTRACT = {
     "KeyVizCatalogue": "rows=1 repeated KeyVizRow",
     "GetHotKeysRequest": """
         series=1 KeyVizSeries; from_unix_ms=2 int64; to_unix_ms=3 int64; route_id=4 uint64; label=5 string;
-        sub_bucket=6 uint32; top=7 uint32; via=16 repeated string; node_id=20 string; exclude=21 repeated LeafKey""",
+        sub_bucket=6 uint32; top=7 uint32; via=16 repeated string; node_id=20 string; exclude=21 repeated LeafKey;
+        max_bytes=22 uint64""",
     "HotKey": """
         key=1 bytes; count=2 uint64; lower=3 uint64; upper=4 uint64; sketch_lower=5 uint64; sketch_upper=6 uint64""",
     "GetHotKeysResponse": """
@@ -64,7 +65,8 @@ CONTRACT = {
         skipped_long_keys=5 uint64; error_bound=6 uint64; snapshot_at_unix_ms=7 int64; confidence=8 double;
         degraded=9 bool; node_id=16 string; incarnation=17 int64; step_ms=18 int64; generated_at_unix_ms=19 int64;
         oldest_unix_ms=20 int64; newest_unix_ms=21 int64; observed=22 bool; outcomes=23 repeated KeyVizOutcome;
-        slices=24 uint32; sketch_error=25 uint64""",
+        slices=24 uint32; sketch_error=25 uint64; unlisted_bound=26 uint64; left_out_keys=27 uint64;
+        slice_start=28 bytes; slice_end=29 bytes; slices_differ=30 bool""",
     "GetClusterOverviewRequest": "via=16 repeated string",
     "GetClusterOverviewResponse": """
         self=1 NodeIdentity; members=2 repeated NodeIdentity; group_leaders=3 repeated GroupLeader;

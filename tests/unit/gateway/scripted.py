@@ -62,7 +62,15 @@ def hot_answer_of(**changes: Any) -> HotKeysAnswer:
         "oldest_unix_ms": 60_000,
         "newest_unix_ms": 120_000,
     }
-    told = {"sample_rate": 4, "sampled_n": 150, "sketch_error": 8, "error_bound": 40, "observed": True, "slices": 2}
+    told = {
+        "sample_rate": 4,
+        "sampled_n": 150,
+        "sketch_error": 8,
+        "error_bound": 40,
+        "unlisted_bound": 40,
+        "observed": True,
+        "slices": 2,
+    }
     return HotKeysAnswer(merged=True, **{**held, **told, **changes})
 
 

@@ -40,6 +40,7 @@ async def test_the_body_has_every_field_of_the_wire_format() -> None:
     ]
     assert (body["keys"][0]["lower"], body["keys"][0]["upper"], body["confidence"]) == (308, 502, 0.95)
     assert (body["approximate"], body["sample_rate"], body["sampled_n"], body["error_bound"]) == (True, 4, 150, 40)
+    assert body["unlisted_bound"] == 40
     assert (body["dropped_samples"], body["skipped_long_keys"], body["degraded"]) == (0, 0, False)
     assert body["snapshot_at"] == "1970-01-01T00:02:00.000Z"
     assert body["fanout"]["responded"] == 1
@@ -54,6 +55,7 @@ async def test_what_was_asked_for_is_repeated_and_reaches_the_cluster() -> None:
     assert status == 200
     check(body, "HotKeys")
     assert (body["label"], body["sub_bucket"], body["series"], len(body["keys"])) == ("hot", 0, "reads", 1)
+    assert body["unlisted_bound"] > body["error_bound"], "it covers those that `top` cut off"
     [query] = cluster.hot_queries
     assert (query.route_id, query.label, query.sub_bucket, query.series) == (7, "hot", 0, "reads")
     assert (query.window.from_unix_ms, query.window.to_unix_ms, query.node_id) == (5, 130_000, "n1")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from keyviz_grpc.errors import InvalidRequest, NoSnapshot, OutOfSnapshotWindow, SettingError
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, check_asked, top_of
+from keyviz_grpc.hotkeys.confidence import interval
 from keyviz_grpc.hotkeys.operations import Noted
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
 from keyviz_grpc.model import Series, Window
@@ -170,6 +172,26 @@ def test_the_guarantee_of_the_sketch_holds_for_more_keys_than_counters() -> None
     assert all(item.lower <= item.count <= item.upper for item in answer.keys)
 
 
+def test_a_key_is_not_before_others_for_what_sketches_may_have_missed_of_it() -> None:
+    """One that came 26 times, of which sketches forgot 16, is before one that came 4 times, each time as the last."""
+    made = recorder(counters=8)
+    fill(made, W1, {b"often": 10})
+    for number in range(2, 6):
+        fill(made, number * 1000, {b"often": 4} | {b"%d-%d" % (number, n): 4 for n in range(20)} | {b"late": 1})
+    assert [(item.key, item.lower, item.upper) for item in ask(made).keys] == [(b"often", 10, 58), (b"late", 4, 52)]
+
+
+def test_what_is_cut_off_is_in_the_bound_on_unlisted_keys() -> None:
+    """Not in the sketch's own error, which stays what it was; sampled answers widen it like any other bound."""
+    made = recorder()
+    fill(made, W1, {b"a": 9, b"b": 7, b"c": 5})
+    whole = ask(made)
+    bounds = [(top_of(whole, top).error_bound, top_of(whole, top).unlisted_bound) for top in (0, 1, 2, 3, 4)]
+    assert bounds == [(0, 0), (0, 7), (0, 5), (0, 0), (0, 0)]
+    sampled = replace(whole, sample_rate=16)
+    assert top_of(sampled, 1).unlisted_bound == interval(0, 7, 16)[1] > 7
+
+
 def test_an_answer_has_so_many_candidates_and_its_bound_covers_the_rest() -> None:
     """The node's message is bounded."""
     made = recorder(counters=1 << 15)
@@ -236,7 +258,9 @@ def test_a_route_that_becomes_hot_after_others_took_all_memory_counts_what_it_mi
 
 
 def test_operations_that_no_bucket_had_room_for_may_be_of_any_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the buckets told apart in a window, they widen the error of those that are not there; of no other."""
+    """Past the buckets told apart in a window, they widen the error of those that are not there, and are told; of no
+    other. Keys that are too long as well.
+    """
     monkeypatch.setattr("keyviz_grpc.hotkeys.window.MAX_BUCKETS", 2)
     made = recorder()
     for route, times in ((1, 5), (2, 4), (3, 7)):
@@ -248,6 +272,15 @@ def test_operations_that_no_bucket_had_room_for_may_be_of_any_key(monkeypatch: p
     fill(made, W2, {b"k": 2}, route=3)
     assert [(item.lower, item.upper) for item in ask(made, 3).keys] == [(2, 9)]
     assert [ask(made, route).error_bound for route in (1, 2, 3, 4)] == [0, 0, 7, 7]
+    assert [ask(made, route).dropped_samples for route in (1, 2, 3, 4)] == [0, 0, 7, 7]
+    unknown = ask(made, 4, window=Window(W1, W2))
+    check_asked(unknown, HotKeysQuery(4, window=Window(W1, W2)))
+    assert (unknown.keys, unknown.degraded) == ((), True)
+    made.skip_many(W3, {(route, "", True): route for route in (1, 2, 3)})
+    made.close_window(W3)
+    last = Window(W3, 0)
+    told = [ask(made, route, window=last) for route in (1, 3)]
+    assert [(a.skipped_long_keys, a.dropped_samples) for a in told] == [(1, 0), (0, 3)]
 
 
 def test_windows_are_held_while_they_fit() -> None:
