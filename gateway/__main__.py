@@ -28,6 +28,7 @@ from keyviz_grpc.cli.options import (
     ADDRESSES,
     FILE,
     FOLDER,
+    MEMORY,
     PEER_ADDRESS,
     SIZE,
     Duration,
@@ -115,14 +116,20 @@ class _Secrets:
 @option("--max-message", type=SIZE, default="64MiB", help="Cap on one node's answer; one byte more is not used.")
 @option(
     "--max-total",
-    type=SIZE,
-    default="512MiB",
-    help="All answers of one request together; a cell counts as a byte at least.",
+    type=MEMORY,
+    default="2GiB",
+    help="Memory for all answers of one request and their merging; a cell takes 16 bytes, merged 24.",
 )
+@option("--max-held", type=MEMORY, default="2GiB", help="The same of all requests that are under way together.")
 @option("--remember", type=Size(at_least=0), default="128MiB", help="Memory for columns that are closed; 0 = off.")
 @option("--max-peers", type=click.IntRange(1), default=256, help="How many nodes are asked at the same moment.")
 @option("--max-fanouts", type=click.IntRange(1), default=32, help="Different questions to the nodes at once.")
 @option("--max-requests", type=click.IntRange(1), default=256, help="HTTP requests to the API at once; more get 503.")
+@option("--max-calls", type=click.IntRange(1), default=64, help="Of --grpc: calls at once; health checks are apart.")
+@option("--max-answer-rows", type=click.IntRange(1), default=100_000, help="Of --grpc: a larger answer is refused.")
+@option(
+    "--max-answer-columns", type=click.IntRange(1), default=20_000, help="The same; aggregators then ask in slices."
+)
 @option("--node-id", type=str, default=None, show_default="random", help="What this aggregator is called in trees.")
 @option("--page", type=FOLDER, default=None, show_default="built in", help="A built page to serve instead.")
 @option("--session-key-file", type=FILE, default=None, help="Key (64 bytes, base64) of sessions: looking needs one.")
@@ -139,6 +146,12 @@ class _Secrets:
 @option("--tls-certificate", type=FILE, default=None, help="PEM that both listeners show.")
 @option("--tls-key", type=FILE, default=None, help="PEM of the key that goes with --tls-certificate.")
 @option("--client-ca", type=FILE, default=None, help="PEM of the authority of gRPC callers' certificates (mTLS).")
+@option(
+    "--expose-metrics",
+    is_flag=True,
+    default=False,
+    help="Let --metrics, and nothing else, be beyond loopback without TLS and credentials.",
+)
 @option("--otlp", type=str, default=None, show_default="no traces", help="Collector, http://HOST:4317 (extra `otel`).")
 @option("--insecure", is_flag=True, default=False, help="Listen beyond loopback without TLS or credentials.")
 @option("--drain", type=Duration(at_most_s=600), default="5s", help="How long requests under way may take to end.")
@@ -157,10 +170,14 @@ def command(  # noqa: PLR0913 - one parameter an option
     timeout: float,
     max_message: int,
     max_total: int,
+    max_held: int,
     remember: int,
     max_peers: int,
     max_fanouts: int,
     max_requests: int,
+    max_calls: int,
+    max_answer_rows: int,
+    max_answer_columns: int,
     node_id: str | None,
     page: Path | None,
     session_key_file: Path | None,
@@ -177,6 +194,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     tls_certificate: Path | None,
     tls_key: Path | None,
     client_ca: Path | None,
+    expose_metrics: bool,
     otlp: str | None,
     insecure: bool,
     drain: float,
@@ -194,7 +212,23 @@ def command(  # noqa: PLR0913 - one parameter an option
     configure_logging(log_format)
     name = node_id or f"gateway-{secrets.token_hex(4)}"
     with as_usage_error():
-        server = ServerSettings(certificate=tls_certificate, key=tls_key, client_ca=client_ca, insecure=insecure)
+        fanout = FanoutSettings(
+            timeout_s=timeout,
+            max_message_bytes=max_message,
+            max_total_bytes=min(max_total, max_held),
+            max_held_bytes=max_held,
+            max_in_flight_peers=max_peers,
+            max_requests=max_fanouts,
+        )
+        server = ServerSettings(
+            max_concurrent=max_calls,
+            max_rows=max_answer_rows,
+            max_columns=max_answer_columns,
+            certificate=tls_certificate,
+            key=tls_key,
+            client_ca=client_ca,
+            insecure=insecure,
+        )
     credentials, verifier = given.of_nodes(name)
     sessions, users = given.of_people()
     run_gateway(
@@ -202,15 +236,10 @@ def command(  # noqa: PLR0913 - one parameter an option
             http=http,
             grpc=grpc,
             metrics=metrics,
+            expose_metrics=expose_metrics,
             node_id=name,
             choice=choice,
-            fanout=FanoutSettings(
-                timeout_s=timeout,
-                max_message_bytes=max_message,
-                max_total_bytes=max_total,
-                max_in_flight_peers=max_peers,
-                max_requests=max_fanouts,
-            ),
+            fanout=fanout,
             shared=ClientShared(
                 node_id=name,
                 max_message_bytes=max_message,

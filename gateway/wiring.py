@@ -40,7 +40,7 @@ from keyviz_grpc.peers import (
     StaticPeers,
     resolve,
 )
-from keyviz_grpc.server import ServerSettings, check_exposure, serve_cluster
+from keyviz_grpc.server import ServerSettings, check_exposure, check_metrics_exposure, serve_cluster
 from keyviz_grpc.tracing import start_tracing
 from keyviz_grpc.version import VERSION
 
@@ -88,12 +88,13 @@ class PeersChoice:
 class GatewayPlan:
     """All that a gateway process needs, checked. grpc, metrics: HOST:PORT or None = not served.
 
-    otlp: where traces go, `http://HOST:4317`, or None.
+    expose_metrics: also where others can reach it. otlp: where traces go, `http://HOST:4317`, or None.
     """
 
     http: str
     grpc: str | None
     metrics: str | None
+    expose_metrics: bool
     node_id: str
     choice: PeersChoice
     fanout: FanoutSettings
@@ -126,7 +127,7 @@ async def _serve(plan: GatewayPlan) -> None:
     secured, insecure = plan.tls is not None, plan.server.insecure
     check_exposure(plan.http, tls=secured, guarded=plan.sessions.required, insecure=insecure)
     if plan.metrics is not None:
-        check_exposure(plan.metrics, tls=False, guarded=False, insecure=insecure)
+        check_metrics_exposure(plan.metrics, exposed=plan.expose_metrics, insecure=insecure)
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_requested(until_stdin_closes=plan.until_stdin_closes))

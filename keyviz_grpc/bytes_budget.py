@@ -1,51 +1,61 @@
-"""The bound on all answers of one request together."""
+"""Bounds on what answers hold in memory: of one peer, of one request, and of all requests together."""
 
 from __future__ import annotations
 
+import threading
+from typing import Final
+
+HELD_CELL_BYTES: Final = 16
+"""What a cell of an answer takes at most until it is merged: value and identity, or the value twice."""
+
+MERGED_CELL_BYTES: Final = 24
+"""What a cell of the merged picture takes at most while it is made: value, identity, marks, and a copy on the way."""
+
 
 class BytesBudget:
-    """What all answers of one request may hold together; not thread-safe, for one event loop."""
+    """What may be held. Thread-safe.
 
-    def __init__(self, total_bytes: int) -> None:
+    within: a wider budget from which everything here is taken as well. shared: it is for many requests at once.
+    lock: of this one and all within it. others_hold_it: whether what was refused last failed for a shared one.
+    """
+
+    def __init__(self, total_bytes: int, within: BytesBudget | None = None, *, shared: bool = False) -> None:
         self.total_bytes = total_bytes
-        self._left = total_bytes
+        self.others_hold_it = False
+        self.lock: threading.RLock = threading.RLock() if within is None else within.lock
+        self._left, self._within, self._shared = total_bytes, within, shared
 
     def take(self, size: int) -> bool:
         """Whether `size` bytes still fit; if so they are taken."""
-        if size > self._left:
-            return False
-        self._left -= size
-        return True
+        with self.lock:
+            if size > self._left:
+                self.others_hold_it = self._shared
+                return False
+            if self._within is not None and not self._within.take(size):
+                self.others_hold_it = self._within.others_hold_it
+                return False
+            self._left -= size
+            return True
 
-    def account(self) -> Account:
-        """For one peer, whose answer may have to be asked for anew."""
-        return Account(self)
+    def fits(self, size: int) -> bool:
+        """Whether `size` bytes could be taken."""
+        with self.lock:
+            return size <= self._left and (self._within is None or self._within.fits(size))
 
-    def give_back(self, size: int) -> None:
-        """What is no longer held."""
-        self._left += size
-
-
-class Account:
-    """What one peer has taken of a budget."""
-
-    def __init__(self, budget: BytesBudget) -> None:
-        self._budget = budget
-        self._taken = 0
-
-    @property
-    def total_bytes(self) -> int:
-        """Of the whole budget."""
-        return self._budget.total_bytes
-
-    def take(self, size: int) -> bool:
-        """See `BytesBudget`."""
-        if not self._budget.take(size):
-            return False
-        self._taken += size
-        return True
+    def part(self) -> BytesBudget:
+        """For one peer, or one answer, which may be thrown away before the rest is."""
+        return BytesBudget(self.total_bytes, self)
 
     def give_back(self) -> None:
-        """All of it: what was held is thrown away."""
-        self._budget.give_back(self._taken)
-        self._taken = 0
+        """All that was taken here: it is no longer held."""
+        with self.lock:
+            taken, self._left = self.total_bytes - self._left, self.total_bytes
+            if self._within is not None:
+                self._within.put_back(taken)
+
+    def put_back(self, size: int) -> None:
+        """So much of what was taken here."""
+        with self.lock:
+            self._left += size
+            if self._within is not None:
+                self._within.put_back(size)

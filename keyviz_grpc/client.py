@@ -14,11 +14,12 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from keyviz_grpc.auth import Credentials
-from keyviz_grpc.bytes_budget import Account, BytesBudget
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
 from keyviz_grpc.codec import (
     decode_answer,
     decode_hot_keys,
     decode_overview,
+    decoded_bytes,
     encode_hot_keys_query,
     encode_overview_request,
     encode_query,
@@ -92,7 +93,7 @@ class PeerClient:
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
         """See `Peer`."""
-        began, account = time.perf_counter(), budget.account()
+        began, account = time.perf_counter(), budget.part()
 
         async def once(part: MatrixQuery) -> Reply:
             return await self._ask_once(self._columns.recall(part), deadline, account, began)
@@ -100,7 +101,7 @@ class PeerClient:
         known_below = self._columns.known_below_unix_ms(query)
         return await self._guarded(self._slicer.ask(query, once, account.give_back, known_below))
 
-    async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: Account, began: float) -> Reply:
+    async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
         request = encode_query(recalled.query, accept=ACCEPT)
         raw = await self._call("GetKeyVizMatrix", request, deadline)
         latency_ms = (time.perf_counter() - began) * 1000
@@ -109,36 +110,43 @@ class PeerClient:
             return Reply(replace(raw, latency_ms=latency_ms), over_cap=over_cap)
         if self._shared.received is not None:
             self._shared.received(self.address, len(raw))
-        if not budget.take(len(raw)):
-            return Reply(self._over_budget(len(raw), budget.total_bytes, latency_ms))
         node_id, incarnation = self._told or ("", 0)
         known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
         try:
-            answer, left_out_bytes = await self._decoded(raw, recalled, known)
+            _pay(budget, len(raw))
+            message = _parse(pb.GetKeyVizMatrixResponse, raw)
+            _pay(budget, size := decoded_bytes(message))
+            answer, left_out_bytes = await self._decoded(message, recalled, known, len(raw))
+            # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
+            _pay(budget, HELD_CELL_BYTES * _cells_of(answer) - size)
+        except _Unpaid as unpaid:
+            return Reply(self._over_budget(unpaid.size_bytes, budget, latency_ms))
         except MalformedAnswer as error:
             return Reply(self._failed(FailureKind.MALFORMED, str(error), latency_ms))
         except TooLarge as error:
             return Reply(self._failed(FailureKind.MESSAGE_TOO_LARGE, str(error), latency_ms), over_cap=True)
-        # Cells without traffic come in no bytes and yet take memory when answers are merged: each counts as one byte.
-        unpaid = max(left_out_bytes, _cells_of(answer) - len(raw))
-        if not budget.take(unpaid):
-            return Reply(self._over_budget(unpaid, budget.total_bytes, latency_ms))
         if not answer.node_id and self._told is None:
             answer = await self._ask_who(answer, deadline)
         return Reply(answer, 0 if left_out_bytes else len(raw))
 
-    def _over_budget(self, size_bytes: int, total_bytes: int, latency_ms: float) -> Outcome:
-        detail = f"{size_bytes} bytes more than the {total_bytes} that all answers together may hold"
+    def _over_budget(self, size_bytes: int, budget: BytesBudget, latency_ms: float) -> Outcome:
+        if budget.others_hold_it:
+            detail = f"no memory for {size_bytes} bytes of its answer: the answers of other requests hold it, try again"
+            return self._failed(FailureKind.OVERLOADED, detail, latency_ms)
+        detail = f"{size_bytes} bytes more than the {budget.total_bytes} that all answers together may hold"
         return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
 
-    async def _decoded(self, raw: bytes, recalled: Recalled, known: Outcome) -> tuple[Answer, int]:
-        message = _parse(pb.GetKeyVizMatrixResponse, raw)
+    async def _decoded(
+        self, message: pb.GetKeyVizMatrixResponse, recalled: Recalled, known: Outcome, wire_bytes: int
+    ) -> tuple[Answer, int]:
         left_out = message.history.left_out_below_unix_ms > 0
-        if len(raw) <= DECODED_AT_ONCE_BYTES and (left_out or (message.HasField("columnar") and recalled.held is None)):
+        if wire_bytes <= DECODED_AT_ONCE_BYTES and (
+            left_out or (message.HasField("columnar") and recalled.held is None)
+        ):
             # A third of a millisecond: less than what handing it to a thread and waking up again costs.
-            return _decode(message, recalled, known, len(raw))
+            return _decode(message, recalled, known, wire_bytes)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._shared.threads, _decode, message, recalled, known, len(raw))
+        return await loop.run_in_executor(self._shared.threads, _decode, message, recalled, known, wire_bytes)
 
     async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
         # An older node does not say who it is with every answer; it is asked once a connection.
@@ -182,7 +190,7 @@ class PeerClient:
         if isinstance(raw, Outcome):
             return replace(raw, latency_ms=latency_ms)
         if not budget.take(len(raw)):
-            return self._over_budget(len(raw), budget.total_bytes, latency_ms)
+            return self._over_budget(len(raw), budget, latency_ms)
         known, loop = Outcome(self.address, latency_ms=latency_ms), asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._shared.threads, _decode_hot_keys, raw, known)
@@ -327,6 +335,19 @@ class PeerClient:
 
     def _failed(self, kind: FailureKind, detail: str, latency_ms: float = 0.0) -> Outcome:
         return Outcome(self.address, kind=kind, detail=_clean(detail), latency_ms=latency_ms)
+
+
+class _Unpaid(Exception):
+    """A budget has less left than is needed."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self.size_bytes = size_bytes
+
+
+def _pay(budget: BytesBudget, size_bytes: int) -> None:
+    if size_bytes > 0 and not budget.take(size_bytes):
+        raise _Unpaid(size_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class ServerSettings:
     RESOURCE_EXHAUSTED; health checks do not count. max_connection_age_s: a caller is then asked to connect anew, which
     clients do by themselves; calls that have not ended connection_grace_s later are cut off. message_s: within which
     the message of a call must come; stream_s: how long a reflection stream lasts at most.
-    max_rows, max_columns: of one answer of a node; a larger one is refused and not sent. certificate, key: PEM files;
+    max_rows, max_columns: of one answer; a larger one is refused and not sent. certificate, key: PEM files;
     client_ca: PEM of whom client certificates must come from (mTLS). insecure: allow plain text or no credentials
     on addresses that others can reach.
     """
@@ -174,7 +174,8 @@ async def serve_cluster(
     settings = settings or ServerSettings()
     threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
     metrics = None if registry is None else ServerMetrics(registry, METHODS)
-    servicer = ClusterServicer(cluster, threads, metrics)
+    bounds = AnswerBounds(settings.max_rows, settings.max_columns)
+    servicer = ClusterServicer(cluster, threads, metrics, bounds=bounds)
     return await _serve(
         servicer,
         threads,
@@ -237,10 +238,10 @@ async def _serve(
     return RunningServer(server, address, health, threads, metrics)
 
 
-def check_exposure(listen: str, *, tls: bool, guarded: bool, insecure: bool) -> None:
+def check_exposure(listen: str, *, tls: bool, guarded: bool, insecure: bool, allow: str = "--insecure") -> None:
     """Refuses an address that others can reach without TLS and credentials; with `insecure` it only warns.
 
-    Raises SettingError naming the address and what to do.
+    Raises SettingError naming the address and what to do, allow: what allows it.
     """
     if is_loopback(listen):
         return
@@ -249,9 +250,14 @@ def check_exposure(listen: str, *, tls: bool, guarded: bool, insecure: bool) -> 
         return
     if not insecure:
         raise SettingError(
-            f"listening on {listen} without {' and '.join(missing)}: configure them, use 127.0.0.1, or --insecure"
+            f"listening on {listen} without {' and '.join(missing)}: configure them, use 127.0.0.1, or {allow}"
         )
     log.warning("listening without protection", extra={"address": listen, "missing": ", ".join(missing)})
+
+
+def check_metrics_exposure(address: str, *, exposed: bool, insecure: bool) -> None:
+    """The same for a listener that shows metrics, which has neither TLS nor credentials. exposed: that is wanted."""
+    check_exposure(address, tls=False, guarded=False, insecure=insecure or exposed, allow="--expose-metrics")
 
 
 def is_loopback(address: str) -> bool:

@@ -75,7 +75,7 @@ async def _in_thread(threads: ThreadPoolExecutor, work: Callable[[], _Result]) -
 
 @dataclass(frozen=True, slots=True)
 class AnswerBounds:
-    """The largest matrix that a node sends."""
+    """The largest matrix that is sent."""
 
     max_rows: int
     max_columns: int
@@ -85,7 +85,12 @@ class AnswerBounds:
         for count, what, limit in zip(shape, ("rows", "columns"), (self.max_rows, self.max_columns), strict=True):
             if count > limit:
                 hint = "ask for a row budget" if what == "rows" else "ask for a shorter window"
-                raise TooLarge(f"an answer of {count} {what} is larger than max_{what}={limit} of this node: {hint}")
+                raise TooLarge(f"an answer of {count} {what} is larger than max_{what}={limit} of this server: {hint}")
+
+    def check_all(self, answer: Answer) -> None:
+        """The same for an answer, and for those of its leaves that it carries."""
+        for matrix in (answer.matrix, *(leaf.matrix for _, leaf in answer.leaf_answers)):
+            self.check(matrix.shape)
 
 
 def _read(source: Source, query: MatrixQuery, bounds: AnswerBounds | None) -> Answer:
@@ -164,8 +169,15 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
 class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
     """Answers for a whole cluster, so that aggregators stack into trees."""
 
-    def __init__(self, cluster: Cluster, threads: ThreadPoolExecutor, metrics: ServerMetrics | None = None) -> None:
-        self._cluster, self._threads, self._metrics = cluster, threads, metrics
+    def __init__(
+        self,
+        cluster: Cluster,
+        threads: ThreadPoolExecutor,
+        metrics: ServerMetrics | None = None,
+        *,
+        bounds: AnswerBounds | None = None,
+    ) -> None:
+        self._cluster, self._threads, self._metrics, self._bounds = cluster, threads, metrics, bounds
 
     async def GetKeyVizMatrix(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetKeyVizMatrixRequest, context: Context
@@ -174,6 +186,8 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
         async with _errors_on_the_wire(context):
             query = replace(decode_query(request), known=None)  # a merged answer is always told in full
             answer = await self._cluster.matrix(query, _deadline(context))
+            if self._bounds is not None:
+                self._bounds.check_all(answer)
             accept = tuple(request.accept)
             return await _in_thread(self._threads, lambda: _encoded(answer, accept, self._metrics))
         raise _Unreachable

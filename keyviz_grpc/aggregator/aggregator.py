@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from keyviz_grpc.aggregator.extent import within
+from keyviz_grpc.aggregator.extent import Holdings, within
 from keyviz_grpc.aggregator.flights import Questions
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.left_out import LeftOut
@@ -82,6 +83,7 @@ class Aggregator:
         self._cells: Questions[tuple[str, int, Series], Cell] = self._questions()
         self._overviews: Questions[tuple[str, ...], Overview] = self._questions()
         self._turns = Turns(settings.max_in_flight_peers)
+        self._held = BytesBudget(settings.max_held_bytes, shared=True)
         self._hot_keys = HotKeysFanout(
             Surroundings(
                 node_id=node_id,
@@ -108,11 +110,24 @@ class Aggregator:
 
     async def _matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
         self._fan_outs_begun += 1
+        with self._budget() as budget:
+            return await self._merged_answer(query, deadline, Holdings(budget))
+
+    @contextlib.contextmanager
+    def _budget(self) -> Iterator[BytesBudget]:
+        """What one request may hold, until its end."""
+        budget = BytesBudget(self._settings.max_total_bytes, self._held)
+        try:
+            yield budget
+        finally:
+            budget.give_back()
+
+    async def _merged_answer(self, query: MatrixQuery, deadline: Deadline, holdings: Holdings) -> Answer:
         with span("keyviz.fan_out", series=query.series.value):
-            told = await self._ask_all(query, deadline)
+            told = await self._ask_all(query, deadline, holdings)
 
         def build() -> Answer:
-            results = told if query.unmerged else within(told, self._settings.max_total_bytes)
+            results = told if query.unmerged else within(told, holdings)
             if (known := self._from_memory(results, query)) is not None:
                 return known
             merged = self._merge(results, query)
@@ -163,7 +178,8 @@ class Aggregator:
         reach = 4 * (self._step_ms or FIRST_GUESS_STEP_MS)
         window = Window(max(1, column_unix_ms - reach), min(column_unix_ms + reach, LAST_MS))
         query = MatrixQuery(series, window, bucket_ids=(bucket_id,), unmerged=True)
-        results = await self._ask_all(query, deadline)
+        with self._budget() as budget:
+            results = await self._ask_all(query, deadline, Holdings(budget))
         _check_usable([o for r in results for o in (r.outcomes if isinstance(r, Answer) else (r,))])
         now = int(self._wall_clock() * 1000)
         return await self._in_thread(
@@ -242,9 +258,9 @@ class Aggregator:
         if isinstance(reply, Outcome) and reply.kind is FailureKind.INCOMPATIBLE and not on_a_ring(reply):
             # An older node may lack that method alone: the newest columns tell.
             query = MatrixQuery(Series.READS, Window(int(self._wall_clock() * 1000)), via=via)
-            budget = BytesBudget(self._settings.max_total_bytes)
             async with self._turns.of(peer.address, peers):
-                return isinstance(await peer.matrix(query, deadline, budget), Answer)
+                with self._budget() as budget:
+                    return isinstance(await peer.matrix(query, deadline, budget), Answer)
         return isinstance(reply, Overview)
 
     @property
@@ -265,20 +281,21 @@ class Aggregator:
         self._local_calls.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask_all(self, query: MatrixQuery, deadline: Deadline) -> list[Answer | Outcome]:
+    async def _ask_all(self, query: MatrixQuery, deadline: Deadline, holdings: Holdings) -> list[Answer | Outcome]:
         """Every peer's answer or failure in configured order, the local node first."""
         below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
         via = (*query.via, self.node_id)
         window = self._widened(query.window)
         asked = replace(query, rows=0, keys=ALL_KEYS, window=window, via=via, known=None, for_display=False)
-        budget = BytesBudget(self._settings.max_total_bytes)
         peers = await self._membership.peers(below)
 
         async def ask(peer: Peer | Outcome, due: Deadline) -> Answer | Outcome:
             if isinstance(peer, Outcome):
                 self._observer.asked(peer.address, peer, 0.0)
                 return peer
-            return await self._ask_peer(peer, len(peers), asked, due, budget=budget)
+            part = holdings.part()
+            result = await self._ask_peer(peer, len(peers), asked, due, budget=part)
+            return holdings.kept(peer.address, part, result)
 
         own = [] if self._local is None else [self._ask_local(self._local, asked, below)]
         results = await self._left_out.ask_all(peers, below, ask, own)

@@ -6,14 +6,52 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge.columns import union_of
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer, Outcome, as_failures
 
 
-def within(results: Sequence[Answer | Outcome], total_bytes: int) -> list[Answer | Outcome]:
-    """The results, those aside that would make more cells of the merged picture than the total allows: a byte each.
+class Holdings:
+    """What the answers of one request hold, by peer, and the picture that is to be made of them.
+
+    The picture has at least the cells of the largest answer: room for those is kept free from the start, so that
+    answers that fit alone are not all refused in the end.
+    """
+
+    def __init__(self, budget: BytesBudget) -> None:
+        self._budget = budget
+        self._parts: dict[str, BytesBudget] = {}
+        self._cells = 0
+
+    def part(self) -> BytesBudget:
+        """For one answer."""
+        return self._budget.part()
+
+    def kept(self, address: str, part: BytesBudget, result: Answer | Outcome) -> Answer | Outcome:
+        """The result as it counts from now on, in place of what the same peer may have said before."""
+        if isinstance(result, Answer) and not result.leaf_answers and not self.has_room(cells_of(result.matrix)):
+            result = Outcome(address, kind=FailureKind.MESSAGE_TOO_LARGE, detail=_too_many(cells_of(result.matrix)))
+        if isinstance(result, Outcome):
+            part.give_back()
+        elif (before := self._parts.get(address)) is not None:
+            before.give_back()
+        if isinstance(result, Answer):
+            self._parts[address] = part
+        return result
+
+    def has_room(self, cells: int) -> bool:
+        """Whether a picture of so many cells can be made; if so that is taken."""
+        more = max(0, cells - self._cells)
+        if not self._budget.take(more * MERGED_CELL_BYTES):
+            return False
+        self._cells += more
+        return True
+
+
+def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answer | Outcome]:
+    """The results, those aside that would make more of the merged picture than there is room for.
 
     A result is counted with those before it, in configured order: rows and columns of all of them, before alignment.
     One that does not fit any more becomes failures, `message_too_large`, and later ones may still fit.
@@ -21,7 +59,8 @@ def within(results: Sequence[Answer | Outcome], total_bytes: int) -> list[Answer
     answers = [result for result in results if isinstance(result, Answer)]
     parts = [matrix for answer in answers for matrix in _matrices(answer)]
     # Rows counted twice make no difference as long as they fit all the same; names are looked at only where not.
-    if sum(len(part.catalogue) for part in parts) * len(union_of([part.columns for part in parts])) <= total_bytes:
+    most_rows = sum(len(part.catalogue) for part in parts)
+    if holdings.has_room(most_rows * len(union_of([part.columns for part in parts]))):
         return list(results)
     rows: set[str] = set()
     columns = np.empty(0, np.int64)
@@ -34,18 +73,22 @@ def within(results: Sequence[Answer | Outcome], total_bytes: int) -> list[Answer
         more_rows = rows.union(*(part.catalogue.index for part in own))
         more_columns = union_of([columns, *(part.columns for part in own)])
         cells = len(more_rows) * len(more_columns)
-        if cells <= total_bytes:
+        if holdings.has_room(cells):
             rows, columns = more_rows, more_columns
             kept.append(result)
         else:
-            kept.extend(_too_many(result, cells, total_bytes))
+            kept.extend(as_failures(result.outcomes, FailureKind.MESSAGE_TOO_LARGE, _too_many(cells)))
     return kept
+
+
+def cells_of(matrix: Matrix) -> int:
+    """Rows times columns."""
+    return matrix.shape[0] * matrix.shape[1]
 
 
 def _matrices(answer: Answer) -> list[Matrix]:
     return [answer.matrix, *(leaf.matrix for _, leaf in answer.leaf_answers)]
 
 
-def _too_many(answer: Answer, cells: int, most: int) -> tuple[Outcome, ...]:
-    detail = f"its rows and columns with those of the peers before it make {cells} cells, at most {most} are merged"
-    return as_failures(answer.outcomes, FailureKind.MESSAGE_TOO_LARGE, detail)
+def _too_many(cells: int) -> str:
+    return f"its rows and columns with those of the peers before it make {cells} cells, more than memory is left for"

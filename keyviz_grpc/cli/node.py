@@ -31,7 +31,7 @@ from keyviz_grpc.cli.running import announce_ready, run, stop_requested
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.sampler import MAX_SLICES
-from keyviz_grpc.server import ServerSettings, check_exposure, serve_node
+from keyviz_grpc.server import ServerSettings, check_metrics_exposure, serve_node
 from keyviz_grpc.tracing import start_tracing
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,12 @@ log = logging.getLogger(__name__)
 @option("--max-answer-rows", type=click.IntRange(1), default=100_000, help="A larger answer is refused, not sent.")
 @option("--max-answer-columns", type=click.IntRange(1), default=20_000, help="The same; gateways then ask in slices.")
 @option("--metrics", type=ADDRESS, default=None, show_default="not served", help="Where /metrics (Prometheus) is.")
+@option(
+    "--expose-metrics",
+    is_flag=True,
+    default=False,
+    help="Let --metrics, and nothing else, be beyond loopback without TLS and credentials.",
+)
 @option("--otlp", type=str, default=None, show_default="no traces", help="Collector, http://HOST:4317 (extra `otel`).")
 @option("--insecure", is_flag=True, default=False, help="Listen beyond loopback without TLS or credentials.")
 @until_stdin_closes_option
@@ -129,6 +135,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     max_answer_rows: int,
     max_answer_columns: int,
     metrics: str | None,
+    expose_metrics: bool,
     otlp: str | None,
     insecure: bool,
     until_stdin_closes: bool,
@@ -177,6 +184,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         insecure=insecure,
     )
     verifier = _verifier(key_file, previous_key_file, token_file)
+    if metrics is not None:
+        check_metrics_exposure(metrics, exposed=expose_metrics, insecure=insecure)
     plan = _Plan(listen, server, verifier, metrics, otlp, until_stdin_closes=until_stdin_closes)
     asyncio.run(_serve(feeder, plan))
 
@@ -214,8 +223,6 @@ async def _serve(feeder: Feeder | None, plan: _Plan) -> None:
     """Takes in the past, then counts and serves until asked to stop."""
     source = None if feeder is None else feeder.sampler
     registry = process_registry()
-    if plan.metrics is not None:
-        check_exposure(plan.metrics, tls=False, guarded=False, insecure=plan.server.insecure)
     async with contextlib.AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_requested(until_stdin_closes=plan.until_stdin_closes))
         if plan.otlp is not None:

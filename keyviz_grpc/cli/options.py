@@ -134,6 +134,7 @@ class Speed(click.ParamType[float]):
 
 DURATION: Final = Duration()
 SIZE: Final = Size()
+MEMORY: Final = Size(at_most=1 << 40)
 ADDRESS: Final = Address()
 PEER_ADDRESS: Final = Address(port_zero=False)
 ADDRESSES: Final = Addresses()

@@ -14,6 +14,7 @@ from keyviz_grpc.codec.overviews import (
     encode_overview_request,
 )
 from keyviz_grpc.codec.queries import decode_query, encode_query
+from keyviz_grpc.codec.weight import decoded_bytes
 
 __all__ = [
     "decode_answer",
@@ -22,6 +23,7 @@ __all__ = [
     "decode_overview",
     "decode_overview_via",
     "decode_query",
+    "decoded_bytes",
     "encode_answer",
     "encode_hot_keys",
     "encode_hot_keys_query",

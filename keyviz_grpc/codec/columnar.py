@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec.rows import decode_catalogue, encode_row
+from keyviz_grpc.codec.weight import ROW_BYTES
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.kept import Kept, KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Busy, Catalogue, Matrix, Series, Shares
@@ -17,7 +18,7 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 VERSION: Final = 1
 WIDTHS: Final = (1, 2, 4, 8)
 _IS_WIDTH: Final = np.isin(np.arange(256), (0, *WIDTHS))
-KEPT_BYTES: Final = 32 << 20
+KEPT_BYTES: Final = 64 << 20
 KEPT_CELLS: Final = 1 << 21
 MAX_KEPT_IDENTITIES: Final = 1 << 16
 FEW_CELLS: Final = 1 << 16
@@ -110,7 +111,7 @@ def decode_columnar(
         raise MalformedAnswer(f"columnar: version {message.version} is not known, only {VERSION}")
     if rows is not None and message.catalogue:
         raise MalformedAnswer("columnar: a catalogue where rows are left out")
-    catalogue = decode_packed_catalogue(message.catalogue) if rows is None else rows
+    catalogue = decode_packed_catalogue(message.catalogue, len(message.widths)) if rows is None else rows
     shape = (len(catalogue), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
@@ -133,8 +134,11 @@ def decode_columnar(
     )
 
 
-def decode_packed_catalogue(packed: bytes) -> Catalogue:
-    """Of a serialized KeyVizCatalogue; the same object for the same bytes, while it is remembered."""
+def decode_packed_catalogue(packed: bytes, expected: int | None = None) -> Catalogue:
+    """Of a serialized KeyVizCatalogue; the same object for the same bytes, while it is remembered.
+
+    expected: how many rows it must have, or MalformedAnswer before anything is made of them.
+    """
     kept = _catalogues.get(packed)
     if kept is not None:
         return kept
@@ -143,8 +147,10 @@ def decode_packed_catalogue(packed: bytes) -> Catalogue:
         message.ParseFromString(packed)
     except DecodeError as error:
         raise MalformedAnswer("columnar: the catalogue is not a KeyVizCatalogue") from error
+    if expected is not None and len(message.rows) != expected:
+        raise MalformedAnswer(f"columnar: {expected} widths for {len(message.rows)} rows")
     catalogue = decode_catalogue(message.rows)
-    _catalogues.put(packed, catalogue, len(packed))
+    _catalogues.put(packed, catalogue, len(packed) + ROW_BYTES * len(catalogue))
     return catalogue
 
 

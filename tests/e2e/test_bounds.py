@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 import grpc
 import httpx
@@ -47,6 +48,24 @@ async def test_an_answer_beyond_a_bound_is_told_with_it(
     assert (answer.status_code, answer.json()["error"]) == (502, "no_peers")
     [told] = answer.json()["fanout"]["nodes"]
     assert (told["kind"], words in told["error"]) == ("message_too_large", True), told
+
+
+async def test_the_clusters_own_grpc_face_is_bounded_as_a_nodes_is(processes: Processes) -> None:
+    """Rows and columns of an answer, and calls of those who do not read; each in the words of a node."""
+    node = await processes.node(*PAST)
+    bounds = ("--max-answer-rows", "3", "--max-answer-columns", "5", "--max-calls", "1")
+    gateway = await processes.gateway([node.ready["grpc"]], "--grpc", "127.0.0.1:0", *bounds)
+    path, request = "/keyviz.v1.KeyViz/GetKeyVizMatrix", pb.GetKeyVizMatrixRequest
+    where = gateway.ready["grpc"]
+    async with grpc.aio.insecure_channel(where) as channel, Unread.connected(where) as caller:
+        ask = rpc.KeyVizStub(channel).GetKeyVizMatrix
+        assert "max_rows=3 of this server" in str(await ask(request(), timeout=30).details())
+        assert "max_columns=5 of this server" in str(await ask(request(rows=3), timeout=30).details())
+        now_ms = int(time.time() * 1000)
+        assert len((await ask(request(rows=3, from_unix_ms=now_ms - 4000), timeout=30)).rows) == 3
+        async with asyncio.timeout(30):
+            while "callers that do not read" not in str(await ask(request(), timeout=30).details()):
+                caller.call(where, path, request(rows=3, from_unix_ms=now_ms - 4000))
 
 
 async def test_a_nodes_columns_are_bounded_and_asked_for_in_slices(processes: Processes) -> None:

@@ -21,7 +21,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from gateway.settings import GatewaySettings
 from keyviz_grpc.cli.children import Child
+from keyviz_grpc.cli.options import parse_size
 from tests.conftest import require_tool
 from tests.e2e.conftest import Processes, finished
 from tests.e2e.nginx import Nginx
@@ -50,6 +52,12 @@ def container(kind: str) -> dict[str, Any]:
     [only] = resource["spec"]["template"]["spec"]["containers"]
     found: dict[str, Any] = only
     return found
+
+
+def container_replicas(kind: str) -> int:
+    """How many pods of it there are."""
+    [resource] = [one for one in manifest() if one["kind"] == kind]
+    return int(resource["spec"]["replicas"])
 
 
 def unit_command() -> list[str]:
@@ -85,6 +93,21 @@ def test_every_option_is_one_of_its_command() -> None:
         flags = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
         assert flags
         assert flags <= known[Path(command).name], command
+
+
+def test_the_gateways_memory_limit_fits_its_bounds() -> None:
+    """What docs/production.md adds up: a gateway at all of its bounds is not killed for them."""
+    only = container("Deployment")
+    [command] = [one for one in commands() if one.name == only["command"][0]]
+    context = command.make_context(
+        "gateway", [f for f in only["args"] if f.startswith("--max")], resilient_parsing=True
+    )
+    given = {name: value for name, value in context.params.items() if value is not None}
+    limit = parse_size(only["resources"]["limits"]["memory"] + "B")
+    bodies, itself = GatewaySettings().max_unsent_bytes, 100 << 20
+    answering = container_replicas("StatefulSet") * 3 * given["max_message"]
+    assert given["max_held"] == 1 << 30
+    assert given["max_held"] + given["remember"] + bodies + answering + itself <= limit
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
@@ -127,14 +150,14 @@ class Secrets:
                 value = changed[flag.removeprefix("--")]
             if value.startswith(("/tls/", "/keys/")):
                 value = f"{self.folder}{value}"
-            there.append(f"{flag}={value}")
+            there.append(f"{flag}={value}" if value else flag)
         return there
 
 
 async def test_the_manifests_command_lines_and_probes_work(processes: Processes, tmp_path: Path) -> None:
     """Node and gateway as they are started there: TLS, keys, names; the probes say what the kubelet has to know."""
     mounted, node_of, gateway_of = Secrets(tmp_path), container("StatefulSet"), container("Deployment")
-    local = {"listen": "127.0.0.1:0", "http": "127.0.0.1:0", "metrics": "127.0.0.1:0", "node-id": "n1"}
+    local = {"listen": "127.0.0.1:0", "http": "127.0.0.1:0", "metrics": "0.0.0.0:0", "node-id": "n1"}
     node = await processes.start(MODULES[node_of["command"][0]], *mounted.arguments(node_of["args"], **local))
     await node.wait_ready()
     for probe in ("livenessProbe", "readinessProbe"):
@@ -152,6 +175,12 @@ async def test_the_manifests_command_lines_and_probes_work(processes: Processes,
         assert (await client.get(MATRIX)).status_code == 401
         await client.post("/admin/api/v1/auth/login", json=mounted.pair)
         answer = (await client.get(MATRIX)).json()
+    exposed = [json.loads(line.split("] ", 1)[1]) for line in processes.log if "serving metrics" in line]
+    assert len(exposed) == 2
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        for one in exposed:  # in plain text, as Prometheus asks, beyond loopback
+            where = one["address"].replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+            assert "process_resident_memory_bytes" in (await client.get(f"http://{where}/metrics")).text
     # localhost may have two addresses, of which the node listens on one.
     assert [one["node_id"] for one in answer["fanout"]["nodes"] if one["ok"]] == ["n1"]
 

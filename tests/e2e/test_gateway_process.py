@@ -85,7 +85,7 @@ def test_a_wrong_command_line_is_status_2(arguments: list[str], named: list[str]
     ("arguments", "named"),
     [
         (["--http", "0.0.0.0:0"], ["0.0.0.0:0", "TLS", "credentials", "--insecure"]),
-        (["--http", "127.0.0.1:0", "--metrics", "0.0.0.0:0"], ["0.0.0.0:0", "--insecure"]),
+        (["--http", "127.0.0.1:0", "--metrics", "0.0.0.0:0"], ["0.0.0.0:0", "--expose-metrics"]),
         (["--http", "127.0.0.1:0", "--session-key-file", __file__], ["test_gateway_process.py"]),
     ],
 )
@@ -257,9 +257,9 @@ async def exposed(processes: Processes, name: str) -> str:
 
 
 async def test_nodes_and_gateway_show_metrics(processes: Processes) -> None:
-    """Of one request, on both sides; a node beyond loopback only with --insecure."""
+    """Of one request, on both sides; a node beyond loopback only with --expose-metrics."""
     status, _, complaint = finished("keyviz_grpc.cli.node", "--listen", "127.0.0.1:0", "--metrics", "0.0.0.0:0")
-    assert (status, "0.0.0.0:0" in complaint, "--insecure" in complaint) == (1, True, True)
+    assert (status, "0.0.0.0:0" in complaint, "--expose-metrics" in complaint) == (1, True, True)
     node = await processes.node("--workload", "demo", "--step", "1s", "--history", "10s", "--metrics", "127.0.0.1:0")
     gateway = await processes.gateway([node.ready["grpc"], "127.0.0.1:1"], "--metrics", "127.0.0.1:0")
     await ask(gateway)

@@ -16,8 +16,9 @@ import pytest_asyncio
 
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.auth import KeyFile, TokenCredentials, TokenVerifier
+from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES
 from keyviz_grpc.client import ACCEPT, ClientShared
-from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.codec import decoded_bytes, encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import LoopRefused, SamplerDisabled
@@ -185,14 +186,18 @@ async def test_cells_without_traffic_count_against_what_all_answers_may_hold(hou
     columns = np.arange(1, 1001) * 60_000
     rows = tuple(Row(f"route:{n}", b"%06d" % n, b"%06d" % (n + 1)) for n in range(1000))
     matrix = Matrix(Series.READS, columns, Catalogue(rows), np.zeros((1000, 1000), np.uint64))
-    nodes = []
+    nodes, needed = [], 0
     for name in ("n1", "n2"):
         empty = Answer(matrix, (Outcome("", node_id=name),), node_id=name, incarnation=1, step_ms=60_000)
-        assert encode_answer(empty, accept=ACCEPT).ByteSize() < 100_000
+        message = encode_answer(empty, accept=ACCEPT)
+        assert message.ByteSize() < 100_000
+        needed += message.ByteSize() + decoded_bytes(message)
         node = await serve_node(Prepared(empty), listen="127.0.0.1:0")
         house.open.append(node.drain)
         nodes.append(node.address)
-    for total, kinds in ((1_999_999, [None, "message_too_large"]), (2_000_000, [None, None])):
+    assert needed > 2 * 16 * matrix.values.size
+    needed += MERGED_CELL_BYTES * matrix.values.size  # the rows of both are the same
+    for total, kinds in ((needed - 1, [None, "message_too_large"]), (needed, [None, None])):
         settings = FanoutSettings(timeout_s=TIMEOUT_S, max_total_bytes=total, max_in_flight_peers=1)
         made = Aggregator(StaticPeers(nodes, ClientShared()), settings=settings, node_id="agg")
         house.open.append(made.close)

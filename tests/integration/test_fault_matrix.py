@@ -76,7 +76,7 @@ PLAIN: list[Fault] = [
     malformed("step of nonsense", "step_ms", step_ms=-1),
     # too much
     Fault("one byte over the cap", faults.sized(CAP + 1), "message_too_large", str(CAP), {"max_message_bytes": CAP}),
-    Fault("over what all may hold", faults.sized(CAP), "message_too_large", "all answers", {"max_total_bytes": 9999}),
+    Fault("over what all may hold", faults.sized(CAP), "message_too_large", "all answers", {"max_total_bytes": CAP}),
     Fault("full", faults.full, "overloaded", "under way already", at_once=True),
     # refusals
     Fault("another key", faults.with_another_key, "unauthenticated", "compare the key or token files"),

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
@@ -133,7 +134,9 @@ async def test_a_restart_between_slices_starts_them_over() -> None:
     """Half of one life and half of another is no answer; what was thrown away does not count against the total."""
     answers = cluster(SHAPE, now_unix_ms=NOW_MS)
     source = Windowed(answers[0], change=lambda number, answer: living(answer, 9) if number >= 5 else answer)
-    total = int(1.5 * size_of(answers[0])) + 2 * answers[0].matrix.values.size
+    cells = answers[0].matrix.values.size
+    # Both answers, the picture, and what rows and bytes take in each slice: less than with the slices thrown away.
+    total = (4 * HELD_CELL_BYTES + MERGED_CELL_BYTES) * cells
     for settings in (FanoutSettings(timeout_s=20), FanoutSettings(timeout_s=20, max_total_bytes=total)):
         source.asked.clear()
         async with asking([source, Windowed(answers[1])], size_of(answers[0]) // 5, settings) as aggregator:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from keyviz_grpc.aggregator.extent import within
+from keyviz_grpc.aggregator.extent import Holdings, within
+from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series
@@ -22,6 +23,11 @@ def node(name: str, rows: range, columns: range) -> Answer:
     """Rows and columns by number."""
     ranges = {f"route:{number}": (b"%04d" % number, b"%04d" % (number + 1)) for number in rows}
     return answer_of(Node(name, ranges, [1000 * (number + 1) for number in columns]), Series.READS)
+
+
+def room(cells: int) -> Holdings:
+    """With memory left for so many cells of the merged picture."""
+    return Holdings(BytesBudget(cells * MERGED_CELL_BYTES))
 
 
 def kinds(results: list[Answer | Outcome]) -> list[str]:
@@ -50,23 +56,23 @@ HIGH, WIDE, SMALL = (
 )
 def test_whoever_makes_the_picture_too_large_is_left_out(cells: int, told: list[str]) -> None:
     """Rows of one times columns of another; later ones that fit are kept. Neither of the two is large by itself."""
-    found = within([HIGH, WIDE, LOST, SMALL], cells)
+    found = within([HIGH, WIDE, LOST, SMALL], room(cells))
     assert kinds(found) == told
 
 
 def test_the_same_rows_count_once() -> None:
     """However many nodes have them; nothing is copied where all fit."""
     nodes = [node(f"n{number}", range(50), range(10)) for number in range(8)]
-    found = within([*nodes, LOST], 50 * 10)
+    found = within([*nodes, LOST], room(50 * 10))
     assert found == [*nodes, LOST]
-    assert kinds(within(nodes, 50 * 10 - 1))[0] == "message_too_large"
+    assert kinds(within(nodes, room(50 * 10 - 1)))[0] == "message_too_large"
 
 
 def test_the_words_say_how_many_cells_there_would_be() -> None:
-    """And how many there may be."""
-    refused = within([HIGH, WIDE], 9999)[1]
+    """And that memory is what they lack."""
+    refused = within([HIGH, WIDE], room(9999))[1]
     assert isinstance(refused, Outcome)
-    assert "make 10000 cells, at most 9999 are merged" in refused.detail
+    assert "make 10000 cells, more than memory is left for" in refused.detail
 
 
 def test_an_aggregators_leaves_are_refused_together() -> None:
@@ -74,12 +80,46 @@ def test_an_aggregators_leaves_are_refused_together() -> None:
     for unmerged in (False, True):
         query = MatrixQuery(Series.READS, unmerged=unmerged)
         below = merge([WIDE, LOST, replace(SMALL)], query=query, now_unix_ms=1, node_id="agg")
-        found = within([HIGH, below], 9999)
+        found = within([HIGH, below], room(9999))
         assert kinds(found) == ["ok", "message_too_large", "unreachable", "message_too_large"]
-        assert kinds(within([HIGH, below], 10_000)) == ["ok", "ok", "unreachable", "ok"]
+        assert kinds(within([HIGH, below], room(10_000))) == ["ok", "ok", "unreachable", "ok"]
 
 
 def test_nobody_is_no_picture() -> None:
     """Failures alone pass through."""
-    assert within([], 0) == []
-    assert within([LOST], 0) == [LOST]
+    assert within([], room(0)) == []
+    assert within([LOST], room(0)) == [LOST]
+
+
+def test_what_a_peer_said_first_is_given_back_once_it_was_asked_anew() -> None:
+    """Of a failure nothing is held; of two answers of one peer the later one."""
+    budget = BytesBudget(10_000 + SMALL.matrix.values.size * MERGED_CELL_BYTES)
+    holdings = Holdings(budget)
+    for _ in range(5):
+        part = holdings.part()
+        assert part.take(5000)
+        assert holdings.kept("a:1", part, SMALL) is SMALL
+        lost = holdings.part()
+        assert lost.take(5000)
+        assert holdings.kept("b:1", lost, LOST) is LOST
+    assert budget.fits(5000)
+    assert not budget.fits(5001)
+
+
+def test_an_answer_whose_picture_does_not_fit_is_refused_when_it_comes() -> None:
+    """So that what others said is not refused with it in the end."""
+    found = room(100 * 2 - 1).kept("a:1", BytesBudget(1), HIGH)
+    assert isinstance(found, Outcome)
+    assert (found.address, found.kind) == ("a:1", "message_too_large")
+
+
+def test_what_other_requests_hold_is_told_from_what_is_too_much() -> None:
+    """And what one request gives back is there for the next."""
+    all_together = BytesBudget(1000, shared=True)
+    one, other = BytesBudget(800, all_together), BytesBudget(800, all_together)
+    assert one.part().take(700)
+    part = other.part()
+    assert (part.take(801), part.others_hold_it) == (False, False)
+    assert (part.take(400), part.others_hold_it) == (False, True)
+    one.give_back()
+    assert part.take(800)

@@ -1,0 +1,23 @@
+"""What an answer will take in memory, told from its message before anything is made of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+ROW_BYTES: Final = 512
+"""A row apart from its traffic: names, range, and where it stands."""
+
+SHARE_BYTES: Final = 64
+
+
+def decoded_bytes(response: pb.GetKeyVizMatrixResponse) -> int:
+    """At most, that of its leaves included; columns that it leaves out as known, and their rows, aside."""
+    if response.HasField("columnar"):
+        rows, shares = len(response.columnar.widths), len(response.columnar.share_values)
+    else:
+        rows, shares = len(response.rows), len(response.shares)
+    own = rows * (ROW_BYTES + HELD_CELL_BYTES * len(response.column_unix_ms)) + SHARE_BYTES * shares
+    return own + sum(decoded_bytes(leaf.answer) for leaf in response.leaf_answers)
