@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-
+from keyviz_grpc.hotkeys.closed import ClosedWindow, fitted
 from keyviz_grpc.hotkeys.summary import Sum, Summary
 from keyviz_grpc.hotkeys.window import Bucket
 from keyviz_grpc.timeline import Timeline
-
-_WINDOW_BYTES: Final = 512
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedWindow:
-    """buckets: what is known of each that had operations. lost: operations of buckets past those told apart."""
-
-    buckets: dict[Bucket, Summary]
-    lost: int
-
-    @property
-    def own_bytes(self) -> int:
-        """What it takes in memory, about."""
-        return _WINDOW_BYTES + sum(summary.own_bytes for summary in self.buckets.values())
 
 
 class HeldWindows(Timeline[ClosedWindow]):
@@ -39,6 +22,7 @@ class HeldWindows(Timeline[ClosedWindow]):
         if held is not None:
             self.taken_bytes -= held.own_bytes
             window = _added(held, window)
+        window = fitted(window, self._limit_bytes)
         self.set(stamp, window)
         self.taken_bytes += window.own_bytes
         while len(self) > self._limit or (self.taken_bytes > self._limit_bytes and len(self) > 1):
@@ -46,8 +30,18 @@ class HeldWindows(Timeline[ClosedWindow]):
 
 
 def _added(left: ClosedWindow, right: ClosedWindow) -> ClosedWindow:
-    buckets = dict(left.buckets)
-    for bucket, summary in right.buckets.items():
-        own = buckets.get(bucket)
-        buckets[bucket] = summary if own is None else Sum.of([own, summary]).summary()
-    return ClosedWindow(buckets, left.lost + right.lost)
+    def whole(bucket: Bucket) -> Summary:
+        return Sum.of(part for part in (_of(left, bucket), _of(right, bucket)) if part is not None).summary()
+
+    buckets = left.buckets | right.buckets
+    if left.lost or right.lost:
+        return ClosedWindow({bucket: whole(bucket) for bucket in buckets}, left.lost + right.lost)
+    return ClosedWindow(buckets | {bucket: whole(bucket) for bucket in left.buckets.keys() & right.buckets}, 0)
+
+
+def _of(window: ClosedWindow, bucket: Bucket) -> Summary | None:
+    """What a window says of a bucket: operations that it lost may have been of one that it does not have."""
+    own = window.buckets.get(bucket)
+    if own is None and window.lost:
+        return Summary.of({}, error=0, taken=0, missed=window.lost)
+    return own

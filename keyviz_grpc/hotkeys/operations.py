@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,21 @@ Operation: TypeAlias = tuple[int, str, bool, bytes]
 Kind: TypeAlias = tuple[int, str, bool]
 """As an operation, without its key."""
 
+UNIT_BITS: Final = 8
+UNIT_BYTES: Final = 1 << UNIT_BITS
+"""An operation that waits is held with its key, which may be long: see `Operations.units`."""
+
 
 class Operations(Protocol):
     """Operations of one window; never written to again."""
 
-    def __len__(self) -> int: ...
+    @property
+    def units(self) -> int:
+        """What holding them takes: one each, and one for every full UNIT_BYTES of its key."""
+        ...
 
-    def split(self, first: int) -> tuple[Operations, Operations]:
-        """The first so many, and the rest."""
+    def split(self, units: int) -> tuple[Operations, Operations]:
+        """The first ones until they are that many units or, with the last one's key, more; and the rest."""
         ...
 
     def counts(self) -> Counter[Kind]:
@@ -38,26 +45,33 @@ class Operations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """As they came, one by one."""
+    """As they came, one by one; each is followed by a None for every full UNIT_BYTES of its key."""
 
-    operations: list[Operation]
+    operations: Sequence[Operation | None]
 
-    def __len__(self) -> int:
+    @property
+    def units(self) -> int:
+        """See `Operations`."""
         return len(self.operations)
 
-    def split(self, first: int) -> tuple[Noted, Noted]:
+    def split(self, units: int) -> tuple[Noted, Noted]:
         """See `Operations`."""
+        first = max(units, 0)
+        while first < len(self.operations) and self.operations[first] is None:
+            first += 1
         return Noted(self.operations[:first]), Noted(self.operations[first:])
 
     def counts(self) -> Counter[Kind]:
         """See `Operations`."""
-        return Counter(operation[:3] for operation in self.operations)
+        return Counter(operation[:3] for operation in self.operations if operation is not None)
 
     def groups(self) -> dict[Kind, list[bytes]]:
         """See `Operations`."""
         grouped: defaultdict[Kind, list[bytes]] = defaultdict(list)
-        for route_id, label, write, key in self.operations:
-            grouped[route_id, label, write].append(key)
+        for operation in self.operations:
+            if operation is not None:
+                route_id, label, write, key = operation
+                grouped[route_id, label, write].append(key)
         return grouped
 
 
@@ -71,31 +85,44 @@ class KeyRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """n operations side by side: route_ids uint64[n], writes bool[n], labels[n] or None where none has one, n keys."""
+    """n operations side by side: route_ids uint64[n], writes bool[n], labels[n] or None where none has one, n keys.
+
+    full_units: how many full UNIT_BYTES there are in their keys.
+    """
 
     route_ids: NDArray[np.uint64]
     writes: NDArray[np.bool_]
     labels: Sequence[str] | None
     keys: Sequence[bytes] | KeyRun
+    full_units: int
 
-    def __len__(self) -> int:
-        return len(self.route_ids)
-
-    def split(self, first: int) -> tuple[Columns, Columns]:
+    @property
+    def units(self) -> int:
         """See `Operations`."""
-        return self._part(slice(None, first)), self._part(slice(first, None))
+        return len(self.route_ids) + self.full_units
 
-    def _part(self, part: slice) -> Columns:
+    def split(self, units: int) -> tuple[Columns, Columns]:
+        """See `Operations`."""
+        full = self._lengths() >> UNIT_BITS
+        before = np.arange(len(full)) + (np.cumsum(full) - full)
+        first = int(np.searchsorted(before, max(units, 0)))
+        kept = int(full[:first].sum())
+        return self._part(0, first, kept), self._part(first, len(full), self.full_units - kept)
+
+    def _lengths(self) -> NDArray[np.int64]:
         keys = self.keys
+        return np.diff(keys.offsets) if isinstance(keys, KeyRun) else np.fromiter(map(len, keys), np.int64, len(keys))
+
+    def _part(self, start: int, stop: int, full_units: int) -> Columns:
+        keys, part = self.keys, slice(start, stop)
         if isinstance(keys, KeyRun):
-            start, stop, _ = part.indices(len(self))
             offsets = keys.offsets[start : stop + 1]
             # What is left out must not stay in memory because of what is kept.
             own: Sequence[bytes] | KeyRun = KeyRun(keys.data[offsets[0] : offsets[-1]], offsets - offsets[0])
         else:
             own = keys[part]
         labels = None if self.labels is None else self.labels[part]
-        return Columns(self.route_ids[part], self.writes[part], labels, own)
+        return Columns(self.route_ids[part], self.writes[part], labels, own, full_units)
 
     def counts(self) -> Counter[Kind]:
         """See `Operations`."""

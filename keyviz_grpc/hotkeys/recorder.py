@@ -3,58 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, HotKeysAnswer, finished
-from keyviz_grpc.hotkeys.held import ClosedWindow, HeldWindows
+from keyviz_grpc.hotkeys.closed import ClosedWindow
+from keyviz_grpc.hotkeys.held import HeldWindows
 from keyviz_grpc.hotkeys.lives import KeyRange, Lives
-from keyviz_grpc.hotkeys.operations import Kind, Noted, Operation, Operations
+from keyviz_grpc.hotkeys.operations import Kind, Operations
+from keyviz_grpc.hotkeys.pending import Missing, Note, Pending, RoutesChanged, Taken, WindowOver
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.hotkeys.settings import HotKeysSettings
 from keyviz_grpc.hotkeys.stats import HotKeysStats, Totals
 from keyviz_grpc.hotkeys.summary import Sum
 from keyviz_grpc.hotkeys.window import Bucket, OpenSketches, SketchMemory
 from keyviz_grpc.model import Series
-
-Note: TypeAlias = Callable[[int, str, bool, bytes], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Operations of the window of that stamp."""
-
-    stamp: int
-    operations: Operations
-
-
-@dataclass(frozen=True, slots=True)
-class _Missing:
-    """Operations of the window of that stamp of which no key is taken."""
-
-    stamp: int
-    dropped: Mapping[Kind, int]
-    skipped: Mapping[Kind, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Close:
-    """Nothing more comes for this window, unless the clock goes back."""
-
-    stamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Routes:
-    """From here on these routes are gone, and then these have these ranges."""
-
-    removed: tuple[int, ...]
-    added: Mapping[int, KeyRange]
 
 
 class HotKeyRecorder:
@@ -70,40 +36,16 @@ class HotKeyRecorder:
     def __init__(self, settings: HotKeysSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()  # windows, sketches
-        self._counting = threading.Lock()  # what was dropped and skipped, never held for long
-        self._buffer: list[Operation] = []
-        self._queue: deque[_Batch | _Missing | _Close | _Routes] = deque()
-        self._queued = 0
-        self._dropped: Counter[Kind] = Counter()
-        self._skipped: Counter[Kind] = Counter()
+        self._pending = Pending(settings)
         self._totals = Totals()
         self._memory = SketchMemory(settings.memory_bytes // 2)
         self._open: dict[int, OpenSketches] = {}
         self._held = HeldWindows(limit=settings.windows, limit_bytes=settings.memory_bytes // 2)
         self._lives = Lives()
         self._dice = np.random.default_rng()
-        self.note: Note = self._make_note()
+        self.note: Note = self._pending.note
 
     # --- taking operations
-
-    def _make_note(self) -> Note:
-        """One function with everything at hand: attributes looked up at every call would be most of its time."""
-        buffer, most, longest = self._buffer, self.settings.max_pending, self.settings.max_key_bytes
-        append, count = buffer.append, self._count
-
-        def note(route_id: int, label: str, write: bool, key: bytes) -> None:
-            if len(key) > longest:
-                count(self._skipped, route_id, label, write)
-            elif len(buffer) < most:
-                append((route_id, label, write, key if key.__class__ is bytes else bytes(key)))
-            else:
-                count(self._dropped, route_id, label, write)
-
-        return note
-
-    def _count(self, counts: Counter[Kind], route_id: int, label: str, write: bool) -> None:
-        with self._counting:
-            counts[route_id, label, write] += 1
 
     def choose(self, size: int) -> NDArray[np.int64] | None:
         """Which of so many operations are looked at, ascending; None = all. `note_many` takes all that it gets."""
@@ -116,74 +58,48 @@ class HotKeyRecorder:
 
         wait: rather than drop any, take in all here and now.
         """
-        if wait and self._queued + len(operations) > self.settings.max_pending:
+        if wait and not self._pending.has_room(operations):
             self.tick()
             with self._lock:
                 self._take(stamp, operations)
-            return
-        self._enqueue(stamp, operations)
+        else:
+            self._pending.put(stamp, operations)
 
     def skip_many(self, stamp: int, counts: Mapping[Kind, int]) -> None:
         """Chosen operations of the window of that stamp whose keys are too long."""
-        self._queue.append(_Missing(stamp, {}, counts))
+        self._pending.tell(Missing(stamp, {}, counts))
 
     def claim(self, stamp: int) -> None:
         """States that whatever was noted until now belongs to the window of that stamp."""
-        size = len(self._buffer)
-        if size:
-            taken = self._buffer[:size]
-            del self._buffer[:size]
-            self._enqueue(stamp, Noted(taken))
-        self._attribute(stamp)
-
-    def _enqueue(self, stamp: int, operations: Operations) -> None:
-        with self._counting:
-            room = max(0, self.settings.max_pending - self._queued)
-            self._queued += min(room, len(operations))
-        if len(operations) > room:
-            operations, late = operations.split(room)
-            self._queue.append(_Missing(stamp, late.counts(), {}))
-        if len(operations):
-            self._queue.append(_Batch(stamp, operations))
-
-    def _attribute(self, stamp: int) -> None:
-        """Counts of dropped and skipped operations belong to a window too."""
-        if not self._dropped and not self._skipped:
-            return
-        with self._counting:
-            dropped, skipped = dict(self._dropped), dict(self._skipped)
-            self._dropped.clear()
-            self._skipped.clear()
-        self._queue.append(_Missing(stamp, dropped, skipped))
+        self._pending.claim(stamp)
 
     def close_window(self, stamp: int) -> None:
         """The window is over; idle ones too."""
-        self._queue.append(_Close(stamp))
+        self._pending.tell(WindowOver(stamp))
 
     def change_routes(self, removed: Iterable[int], added: Mapping[int, KeyRange]) -> None:
         """From here on these routes are gone, and then these have these ranges.
 
         What was recorded of a route that comes to mean another range is not its own any more.
         """
-        self._queue.append(_Routes(tuple(removed), added))
+        self._pending.tell(RoutesChanged(tuple(removed), added))
 
     # --- taking them in
 
     def tick(self) -> None:
         """Takes in what is queued; from any thread."""
         with self._lock:
-            while self._queue:
-                event = self._queue.popleft()
-                if isinstance(event, _Batch):
-                    self._take(event.stamp, event.operations)
-                    with self._counting:
-                        self._queued -= len(event.operations)
-                elif isinstance(event, _Missing):
-                    self._miss(event)
-                elif isinstance(event, _Close):
-                    self._close(event.stamp)
-                else:
-                    self._change(event)
+            while (event := self._pending.next()) is not None:
+                match event:
+                    case Taken(stamp, operations):
+                        self._take(stamp, operations)
+                        self._pending.done(operations)
+                    case Missing():
+                        self._miss(event)
+                    case WindowOver(stamp):
+                        self._close(stamp)
+                    case RoutesChanged():
+                        self._change(event)
 
     def _window(self, stamp: int) -> OpenSketches:
         window = self._open.get(stamp)
@@ -195,7 +111,7 @@ class HotKeyRecorder:
         groups = operations.groups()
         self._window(stamp).take({self._bucket(kind, stamp): keys for kind, keys in groups.items()})
 
-    def _miss(self, event: _Missing) -> None:
+    def _miss(self, event: Missing) -> None:
         window = self._window(event.stamp)
         for kind, times in event.dropped.items():
             window.miss(self._bucket(kind, event.stamp), times)
@@ -205,7 +121,7 @@ class HotKeyRecorder:
     def _bucket(self, kind: Kind, stamp: int) -> Bucket:
         return Bucket(*kind, self._lives.seen(kind[0], stamp))
 
-    def _change(self, event: _Routes) -> None:
+    def _change(self, event: RoutesChanged) -> None:
         newest = max(self._open, default=0)
         newest = max(newest, self._held.newest_unix_ms)
         for route_id in event.removed:
@@ -264,7 +180,7 @@ class HotKeyRecorder:
         half = self.settings.memory_bytes // 2
         return HotKeysStats(
             **asdict(self._totals),
-            pending=len(self._buffer) + self._queued,
+            pending=self._pending.units,
             pending_limit=self.settings.max_pending,
             buckets=self._memory.buckets,
             sketches=self._memory.sketches,

@@ -39,7 +39,8 @@ class HotKeysSettings:
     sample_one_in: each operation is looked at with probability 1 / n. max_key_bytes: longer keys are counted as
     skipped. counters: size of a sketch's map, a power of two; a sketch of N operations is off by at most
     3.5 / counters * N. memory_bytes: half for the sketches of open windows, half for closed windows. windows: how many
-    closed ones are held at most. max_pending: operations that may wait for being taken in; more are dropped.
+    closed ones are held at most. max_pending: operations that may wait for being taken in, one with a long key
+    counting as one more for every 256 bytes of it; more are dropped.
     """
 
     sample_one_in: int = 1
@@ -47,7 +48,7 @@ class HotKeysSettings:
     counters: int = 1024
     memory_bytes: int = 128 << 20
     windows: int = 1440
-    max_pending: int = 1 << 16
+    max_pending: int = 1 << 17
 
     def __post_init__(self) -> None:
         for name, least, most in (

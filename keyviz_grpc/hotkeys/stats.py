@@ -24,9 +24,10 @@ class Totals:
 class HotKeysStats:
     """One moment of a recorder; taken to evicted as in `Totals`, the rest is how it stands now.
 
-    pending: operations that wait, of at most pending_limit. buckets: routes, labels and directions told apart in open
-    windows; sketches: those that have one. open_bytes, closed_bytes: memory of open windows' sketches and of closed
-    windows, of at most half_bytes each. windows: closed ones that are held, of at most windows_limit.
+    pending: operations that wait, as `max_pending` counts them, of at most pending_limit. buckets: routes, labels and
+    directions told apart in open windows; sketches: those that have one. open_bytes, closed_bytes: memory of open
+    windows' sketches and of closed windows, of at most half_bytes each. windows: closed ones that are held, of at most
+    windows_limit.
     """
 
     taken: int

@@ -52,6 +52,25 @@ class Summary:
         """What it takes in memory, about."""
         return (OWN_BYTES if self.data else OWN_BYTES // 2) + len(self.data) + 12 * len(self.lengths)
 
+    @property
+    def operations(self) -> int:
+        """All that it is about."""
+        return self.taken + self.missed + self.skipped
+
+    def trimmed(self, most: int) -> Self:
+        """With so many keys at most, the hottest; what the hottest of the others has becomes part of the error.
+
+        It is taken off from the keys that stay, as sketches are merged by Agarwal, Cormode, Huang, Phillips, Wei and
+        Yi, "Mergeable summaries" (PODS 2012): the error stays in proportion however often this is done.
+        """
+        if len(self.lowers) <= most:
+            return self
+        ordered = sorted(self.items(), key=lambda item: -item[1])
+        off = ordered[most][1]
+        kept = {key: lower - off for key, lower in ordered[:most] if lower > off}
+        own = self.error - self.missed + off
+        return type(self).of(kept, error=own, taken=self.taken, missed=self.missed, skipped=self.skipped)
+
     def items(self) -> Iterator[tuple[bytes, int]]:
         """(key, lower)."""
         start = 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.hotkeys.answer import UNKNOWN_SLICES, of_any_slice
 from keyviz_grpc.hotkeys.lives import KeyRange
-from keyviz_grpc.hotkeys.operations import Columns, KeyRun
+from keyviz_grpc.hotkeys.operations import UNIT_BITS, Columns, KeyRun
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.sampler.batch import Batch
@@ -91,7 +91,7 @@ def _taken(batch: Batch, chosen: NDArray[np.int64] | None) -> Columns:
     if chosen is None:
         run = KeyRun(keys.data.tobytes(), keys.offsets.copy()) if isinstance(keys, PackedKeys) else list(keys)
         labels = None if batch.labels is None else list(batch.labels)
-        return Columns(batch.route_ids.copy(), batch.writes == 1, labels, run)
+        return Columns(batch.route_ids.copy(), batch.writes == 1, labels, run, _full_units(batch.key_lengths))
     if not isinstance(keys, PackedKeys):
         return _columns(batch, chosen, [keys[number] for number in chosen.tolist()])
     lengths, data = batch.key_lengths[chosen], np.ascontiguousarray(keys.data).data
@@ -102,4 +102,9 @@ def _taken(batch: Batch, chosen: NDArray[np.int64] | None) -> Columns:
 
 def _columns(batch: Batch, chosen: NDArray[np.int64], keys: list[bytes] | KeyRun) -> Columns:
     labels = None if batch.labels is None else [batch.labels[number] for number in chosen.tolist()]
-    return Columns(batch.route_ids[chosen], batch.writes[chosen] == 1, labels, keys)
+    full = _full_units(batch.key_lengths[chosen])
+    return Columns(batch.route_ids[chosen], batch.writes[chosen] == 1, labels, keys, full)
+
+
+def _full_units(lengths: NDArray[np.int64]) -> int:
+    return int((lengths >> UNIT_BITS).sum())

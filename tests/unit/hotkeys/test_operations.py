@@ -31,7 +31,16 @@ def columns_of(operations: list[Operation], *, run: bool) -> Columns:
         np.array([write for _, _, write, _ in operations], np.bool_),
         labels if any(labels) else None,
         piece if run else keys,
+        sum(len(key) // 256 for key in keys),
     )
+
+
+def noted(operations: list[Operation]) -> Noted:
+    """As the hot path notes them."""
+    places: list[Operation | None] = []
+    for operation in operations:
+        places += [operation, *[None] * (len(operation[3]) // 256)]
+    return Noted(places)
 
 
 def sorted_groups(groups: dict[Kind, list[bytes]]) -> dict[Kind, list[bytes]]:
@@ -45,10 +54,12 @@ def sorted_groups(groups: dict[Kind, list[bytes]]) -> dict[Kind, list[bytes]]:
 def test_arrays_have_the_same_groups_and_counts_as_a_list(ids: list[int], *, labelled: bool, run: bool) -> None:
     """Whole, and each part of one that was split."""
     operations = random_operations(ids, labelled=labelled)
-    for first in (0, 1, 123, len(operations)):
-        lists, arrays = Noted(operations).split(first), columns_of(operations, run=run).split(first)
+    operations[100:120] = [(ids[0], "", True, bytes(100 * number)) for number in range(20)]
+    for units in (-5, 0, 1, 123, 150, 10_000):
+        lists, arrays = noted(operations).split(units), columns_of(operations, run=run).split(units)
+        assert lists[0].units - max(units, 0) < 1900 // 256
         for one, other in zip(lists, arrays, strict=True):
-            assert len(one) == len(other)
+            assert one.units == other.units
             assert one.counts() == other.counts()
             assert sorted_groups(one.groups()) == sorted_groups(other.groups())
 
@@ -56,6 +67,6 @@ def test_arrays_have_the_same_groups_and_counts_as_a_list(ids: list[int], *, lab
 def test_a_part_does_not_keep_the_keys_of_the_whole() -> None:
     """What is dropped is free at once."""
     whole = columns_of([(1, "", True, b"x" * 1000)] * 100, run=True)
-    first, _ = whole.split(3)
+    first, _ = whole.split(9)
     assert isinstance(first.keys, KeyRun)
     assert len(first.keys.data) == 3000
