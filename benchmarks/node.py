@@ -34,9 +34,9 @@ class _Empty:
         """The same arguments and nothing done."""
 
 
-def node_parts(samples: int) -> list[Result]:
+def node_parts(samples: int, *, quick: bool) -> list[Result]:
     """observe, observe_many, and answers to a poll."""
-    return [*_observe(samples), *_observe_many(samples), *_answers(samples)]
+    return [*_observe(samples, quick=quick), *_observe_many(samples), *_answers(samples)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,16 @@ def _seconds(observe: Callable[..., None], label: str, threads: int) -> float:
     return process_time() - began
 
 
-def _observe(samples: int) -> list[Result]:
-    """The kinds of a group and the empty call in turn, so that a disturbance meets them alike; drainers run as ever."""
+def _observe(samples: int, *, quick: bool) -> list[Result]:
+    """The kinds of a group and the empty call in turn, so that a disturbance meets them alike; drainers run as ever.
+
+    quick: hot keys with one thread alone.
+    """
     rows: list[Result] = []
     for threads in (1, 8):
         for label in ("", "cache"):
             case = f"observe, {threads} thread(s){', labelled' if label else ''}"
-            for group in GROUPS:
+            for group in GROUPS[:1] if quick and threads > 1 else GROUPS:
                 times = _times(group, label, threads, samples)
                 rows += [_row(f"{case}, {kind.name}", times[kind.name], times[""], threads, kind) for kind in group]
                 if group[0] is WHOLE:

@@ -10,7 +10,7 @@ from benchmarks.synthetic import Shape, cluster
 from gateway import encodings
 from keyviz_grpc.codec import decode_answer, encode_answer
 from keyviz_grpc.merge import merge
-from keyviz_grpc.outcome import Outcome
+from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 
@@ -18,14 +18,15 @@ from keyviz_grpc.query import MatrixQuery
 def single_parts(*, quick: bool) -> list[Result]:
     """What a node does, merge, and both encodings."""
     samples = 25 if quick else 60
-    return [*node_parts(samples), *_merge(samples), *_codec()]
+    return [*node_parts(samples, quick=quick), *_merge(samples), *_codec()]
 
 
 def _merge(samples: int) -> list[Result]:
     rows: list[Result] = []
     for trouble in (False, True):
         shape = Shape(3, 1024, 60, flips=trouble, divergent=trouble, conflict_share=0.02 if trouble else 0.0)
-        parts = cluster(shape)
+        # As they come from decoding, in which the rows that have traffic are known.
+        parts = [_sent(answer) for answer in cluster(shape)]
         # With catalogues that differ the arrays do too; the floor adds three of the union's size.
         arrays = [answer.matrix.values for answer in cluster(Shape(3, 1024, 60, divergent=False))]
 
@@ -39,6 +40,12 @@ def _merge(samples: int) -> list[Result]:
         pair = in_turn_cpu(lambda: merge(parts, query=MatrixQuery(), now_unix_ms=1), floor, samples=samples)  # noqa: B023
         rows += compare(name, *pair, target="<= 6")
     return rows
+
+
+def _sent(answer: Answer) -> Answer:
+    """What the aggregator holds of a node's answer."""
+    message = encode_answer(answer, accept=(pb.MATRIX_ENCODING_COLUMNAR,))
+    return decode_answer(message, series=answer.matrix.series, outcome=answer.outcomes[0])
 
 
 def _codec() -> list[Result]:
