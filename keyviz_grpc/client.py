@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,9 @@ from keyviz_grpc.tracing import outgoing
 
 log = logging.getLogger(__name__)
 
+_READY: Final = grpc.ChannelConnectivity.READY
+_FAILED: Final = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+
 _Reply = TypeVar("_Reply", bound=Message)
 _Result = TypeVar("_Result")
 
@@ -48,6 +52,10 @@ DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
 RETIRE_S: Final = 60.0
 LEAST_S: Final = 0.005
 """With less time than this nobody is asked: gRPC ends a call that much early, and then it is another peer's turn."""
+QUICK_S: Final = 0.5
+"""A connection that fails sooner was refused or cut: whoever asks next tries anew at once."""
+AGAIN_S: Final = 1.0
+"""A connection that fails later got no answer: who asks within this time is not made to wait for the next try."""
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 
@@ -86,6 +94,7 @@ class PeerClient:
         self._told: tuple[str, int] | None = None
         self._closed = False
         self._was_connected = False
+        self._renew_at = math.inf
         self._retiring: set[asyncio.Task[None]] = set()
         self.calls = 0
         self._slicer = Slicer(shared.max_message_bytes, lambda: int(time.time() * 1000))
@@ -229,6 +238,10 @@ class PeerClient:
 
     async def _call_either_path(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
         result = await self._call_path(self._path, method, request, deadline)
+        if isinstance(result, _Status) and result.was_cut and not self._is_connected:
+            # The connection was from before a restart, and that was seen by asking: questions may be asked again.
+            self._path, self._told = SERVICE_PATHS[0], None
+            result = await self._call_path(self._path, method, request, deadline)
         if not isinstance(result, _Status):
             return result
         if result.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
@@ -245,7 +258,15 @@ class PeerClient:
 
     @property
     def _is_connected(self) -> bool:
-        return self._channel is not None and self._channel.get_state() is grpc.ChannelConnectivity.READY
+        return self._channel is not None and self._channel.get_state() is _READY
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether the channel waits before it tries again, although the peer may be back. Nobody else waits for it."""
+        if self._channel is None or time.monotonic() < self._renew_at:
+            return False
+        state = self._channel.get_state()
+        return state is _FAILED or (state is grpc.ChannelConnectivity.CONNECTING and self.calls <= 1)
 
     def _forget(self) -> None:
         # Whatever listens there next may be another version or another node.
@@ -270,10 +291,15 @@ class PeerClient:
         if request_id := REQUEST_ID.get():
             metadata = (*metadata, (HEADER, request_id))
         metadata = (*metadata, *outgoing())
+        state, began = channel.get_state(), time.monotonic()
         try:
             raw: bytes = await call(request, timeout=left_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
-            return _Status(error.code().name, _clean(error.details() or ""))
+            status = _Status(error.code().name, _clean(error.details() or ""), state is _READY)
+            if channel is self._channel and not self._is_connected and state is not _FAILED:
+                waited_s = time.monotonic() - began
+                self._renew_at = began + waited_s + (0.0 if waited_s < QUICK_S else AGAIN_S)
+            return status
         except asyncio.CancelledError:
             if self._cancelled_by_closing():
                 return self._failed(FailureKind.UNREACHABLE, "the connection was closed during the call")
@@ -287,7 +313,7 @@ class PeerClient:
 
     def _connected(self) -> grpc.aio.Channel:
         marks = None if self._shared.tls is None else self._shared.tls.marks()
-        if self._channel is not None and marks == self._marks:
+        if self._channel is not None and marks == self._marks and not self._is_stuck:
             return self._channel
         old, options = self._channel, _channel_options(self._shared.max_message_bytes)
         if self._shared.tls is None:
@@ -304,7 +330,7 @@ class PeerClient:
             self._channel = grpc.aio.secure_channel(
                 self.address, credentials, options=[*options, *self._shared.tls.options()]
             )
-        self._marks = marks
+        self._marks, self._renew_at = marks, math.inf
         if old is not None:
             self._retire(old)
         return self._channel
@@ -356,6 +382,12 @@ class _Status:
 
     code: str
     details: str
+    connected: bool = False
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether that may be the end of a connection, and not of whoever is asked."""
+        return self.connected and self.code == "UNAVAILABLE"
 
 
 def _channel_options(max_message_bytes: int) -> list[tuple[str, int]]:

@@ -81,10 +81,10 @@ async def test_a_node_that_restarts_between_two_calls_is_not_missed(house: Guard
     for _ in range(5):
         await node.drain(0)
         node = await house.node(2, node.address)
-        assert picture(await gateway.whole_within(3)) == before
+        assert picture(await gateway.ask()) == before
     await node.drain(0)
     await house.node(1, node.address)
-    body = await gateway.whole_within(3)
+    body = await gateway.ask()
     assert "duplicate_node" in [warning["code"] for warning in body["fanout"]["nodes"][2]["warnings"]]
 
 
