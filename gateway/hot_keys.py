@@ -88,6 +88,7 @@ def render_hot_keys(answer: HotKeysAnswer, query: HotKeysQuery) -> bytes:
         "sampled_n": _number(answer.sampled_n),
         "dropped_samples": _number(answer.dropped_samples),
         "skipped_long_keys": _number(answer.skipped_long_keys),
+        "left_out_keys": _number(answer.left_out_keys),
         "degraded": answer.degraded,
         "error_bound": _number(answer.error_bound),
         "unlisted_bound": _number(answer.unlisted_bound),

@@ -27,7 +27,7 @@ from keyviz_grpc.codec import (
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import ON_THE_WIRE, HotKeysDisabled, InvalidRequest, KeyVizError, SamplerDisabled, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
-from keyviz_grpc.hotkeys.answer import check_asked, top_of
+from keyviz_grpc.hotkeys.answer import MAX_KEYS_BYTES, check_asked, top_of, within_bytes
 from keyviz_grpc.hotkeys.protocols import HotKeysSource
 from keyviz_grpc.interceptors import MAX_DETAILS_CHARS
 from keyviz_grpc.metrics import ServerMetrics
@@ -217,7 +217,8 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
 def _hot_keys_message(answer: HotKeysAnswer, query: HotKeysQuery) -> pb.GetHotKeysResponse:
     if not query.via:
         check_asked(answer, query)
-    return encode_hot_keys(top_of(answer, query.top), bounds=not query.via)
+    most_bytes = min(query.max_bytes or MAX_KEYS_BYTES, MAX_KEYS_BYTES)
+    return encode_hot_keys(within_bytes(top_of(answer, query.top), most_bytes), bounds=not query.via)
 
 
 def _note_hot_keys(query: HotKeysQuery, context: Context) -> None:

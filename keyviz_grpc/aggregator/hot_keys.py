@@ -58,7 +58,7 @@ class HotKeysFanout:
     async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
         """See `Cluster`. Identical queries in flight share one fan-out, whatever their `top`."""
         check_way(self._here.node_id, query.via)
-        every = replace(query, top=0)
+        every = replace(query, top=0, max_bytes=0)  # whoever answers cuts
         answer = await self._here.questions.join(every, deadline, lambda: self._ask_and_merge(every, deadline))
         _check_usable(answer.outcomes)
         return answer
@@ -86,6 +86,7 @@ class HotKeysFanout:
         asked = replace(query, via=(*query.via, self._here.node_id))
         budget = BytesBudget(self._here.settings.max_total_bytes)
         peers = await self._here.membership.peers(below)
+        asked = replace(asked, max_bytes=_fitting_bytes(self._here.settings, len(peers)))
 
         async def ask(peer: Peer | Outcome, due: Deadline) -> _Part:
             if isinstance(peer, Outcome):
@@ -125,6 +126,11 @@ class HotKeysFanout:
         part = await self._here.local_calls.ask(named, deadline)
         self._here.observer.asked_for_hot_keys(SELF, part, time.perf_counter() - began)
         return part
+
+
+def _fitting_bytes(settings: FanoutSettings, peers: int) -> int:
+    """Bytes of keys that each of so many peers may send: half a message, and all of them a quarter of the total."""
+    return max(1, min(settings.max_message_bytes // 2, settings.max_total_bytes // (4 * max(peers, 1))))
 
 
 def _check_usable(outcomes: Sequence[Outcome]) -> None:

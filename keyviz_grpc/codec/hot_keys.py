@@ -39,6 +39,7 @@ def decode_hot_keys_query(request: pb.GetHotKeysRequest) -> HotKeysQuery:
         window=Window(request.from_unix_ms, request.to_unix_ms),
         sub_bucket=request.sub_bucket if request.HasField("sub_bucket") else None,
         top=request.top,
+        max_bytes=request.max_bytes,
         via=tuple(request.via),
         node_id=request.node_id,
         exclude=tuple((leaf.node_id, leaf.incarnation) for leaf in request.exclude),
@@ -55,6 +56,7 @@ def encode_hot_keys_query(query: HotKeysQuery) -> pb.GetHotKeysRequest:
         label=query.label,
         sub_bucket=query.sub_bucket,
         top=query.top,
+        max_bytes=query.max_bytes,
         via=query.via,
         node_id=query.node_id,
         exclude=[pb.LeafKey(node_id=node_id, incarnation=life) for node_id, life in query.exclude],
@@ -66,6 +68,7 @@ def encode_hot_keys(answer: HotKeysAnswer, *, bounds: bool = True) -> pb.GetHotK
 
     bounds False: without lower and upper of each key, which whoever merges finds anew.
     """
+    start, end = answer.slice_range or (b"", b"")
     return pb.GetHotKeysResponse(
         keys=[
             pb.HotKey(
@@ -97,6 +100,10 @@ def encode_hot_keys(answer: HotKeysAnswer, *, bounds: bool = True) -> pb.GetHotK
         outcomes=[encode_outcome(outcome) for outcome in answer.outcomes] if answer.merged else [],
         slices=answer.slices,
         sketch_error=min(answer.sketch_error, LARGEST),
+        left_out_keys=min(answer.left_out_keys, LARGEST),
+        slice_start=start,
+        slice_end=end,
+        slices_differ=answer.slices_differ,
     )
 
 
@@ -133,6 +140,10 @@ def decode_hot_keys(message: pb.GetHotKeysResponse, *, outcome: Outcome) -> HotK
         newest_unix_ms=message.newest_unix_ms,
         observed=message.observed,
         slices=message.slices,
+        left_out_keys=message.left_out_keys,
+        # Unbounded at both ends is one slice alone, and what older nodes say: there is nothing to compare.
+        slice_range=(message.slice_start, message.slice_end) if message.slice_start or message.slice_end else None,
+        slices_differ=message.slices_differ,
         step_ms=message.step_ms,
         generated_at_unix_ms=message.generated_at_unix_ms,
         node_id=message.node_id,
@@ -160,6 +171,8 @@ def _check_numbers(message: pb.GetHotKeysResponse) -> None:
         raise MalformedAnswer(f"sample_rate={message.sample_rate} is not from 1 to {LARGEST_RATE}")
     if message.slices > MAX_SLICES:
         raise MalformedAnswer(f"slices={message.slices}, at most {MAX_SLICES} are believed")
+    if message.slice_end and message.slice_start >= message.slice_end:
+        raise MalformedAnswer("slice_start is not below slice_end")
     step_ms("step_ms", message.step_ms)
     for field in ("snapshot_at_unix_ms", "oldest_unix_ms", "newest_unix_ms", "generated_at_unix_ms"):
         moment_ms(field, getattr(message, field))

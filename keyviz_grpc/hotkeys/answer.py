@@ -7,6 +7,7 @@ from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest, NoSnapshot, OutOfSnapshotWindow
 from keyviz_grpc.hotkeys.confidence import CONFIDENCE, interval
+from keyviz_grpc.hotkeys.lives import KeyRange
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.outcome import Outcome, PeerWarning, WarningCode
 
@@ -14,6 +15,12 @@ LARGEST: Final = 2**64 - 1
 
 MAX_CANDIDATES: Final = 1 << 14
 """How many keys one node's answer has at most; its error covers those left out."""
+
+MAX_KEYS_BYTES: Final = 32 << 20
+"""How many bytes of keys any answer has at most: half of what callers take by default."""
+
+KEY_BYTES: Final = 64
+"""What a key takes in an answer besides its own bytes, at most."""
 
 UNKNOWN_SLICES: Final = PeerWarning(
     WarningCode.CATALOG_DIVERGENCE,
@@ -67,7 +74,8 @@ class HotKeysAnswer:
     that is not in `keys` may really have, which is more where candidates were cut off. snapshot_at_unix_ms: stamp of
     the newest window in it, 0 = none. oldest_unix_ms, newest_unix_ms: stamps of the windows held, 0 = none.
     observed: whether any window held has operations of the bucket. slices: of the route, 0 = nobody knows the route.
-    outcomes: one a leaf in configured order.
+    left_out_keys: candidates cut off for want of room, here or below. slice_range: [start, end) of the slice asked for,
+    None = nobody says; slices_differ: not all nodes have the same. outcomes: one a leaf in configured order.
     """
 
     keys: tuple[HotKey, ...]
@@ -84,6 +92,9 @@ class HotKeysAnswer:
     newest_unix_ms: int = 0
     observed: bool = False
     slices: int = 0
+    left_out_keys: int = 0
+    slice_range: KeyRange | None = None
+    slices_differ: bool = False
     step_ms: int = 0
     generated_at_unix_ms: int = 0
     node_id: str = ""
@@ -99,10 +110,10 @@ class HotKeysAnswer:
     def degraded(self) -> bool:
         """Whether operations are missing.
 
-        Those that were dropped or skipped, of a node that failed, of windows that a node does not hold, or of a slice
-        whose range it does not know.
+        Those that were dropped or skipped, of a node that failed, of windows that a node does not hold, of a slice
+        whose range it does not know or has elsewhere, or of keys that were left out for want of room.
         """
-        return bool(self.dropped_samples or self.skipped_long_keys) or any(
+        return bool(self.dropped_samples or self.skipped_long_keys or self.left_out_keys) or any(
             not outcome.ok or any(warning.code in _INCOMPLETE for warning in outcome.warnings)
             for outcome in self.outcomes
         )
@@ -142,6 +153,32 @@ def top_of(answer: HotKeysAnswer, top: int) -> HotKeysAnswer:
         return answer
     most = max(answer.sketch_error, *(item.sketch_upper for item in cut))
     return replace(answer, keys=answer.keys[:top], unlisted_bound=interval(0, most, answer.sample_rate)[1])
+
+
+def within_bytes(answer: HotKeysAnswer, most_bytes: int) -> HotKeysAnswer:
+    """Its hottest keys that take so many bytes at most in a message; the bounds cover those left out, which are told.
+
+    Sound at any place of a tree: whoever merges the answer finds the coldest keys' counts in the error.
+    """
+    room, kept = most_bytes, 0
+    for item in answer.keys:
+        room -= len(item.key) + KEY_BYTES
+        if room < 0:
+            break
+        kept += 1
+    cut = answer.keys[kept:]
+    if not cut:
+        return answer
+    error = max(answer.sketch_error, *(item.sketch_upper for item in cut))
+    bound = interval(0, error, answer.sample_rate)[1]
+    return replace(
+        answer,
+        keys=answer.keys[:kept],
+        sketch_error=error,
+        error_bound=bound,
+        unlisted_bound=max(bound, answer.unlisted_bound),
+        left_out_keys=answer.left_out_keys + len(cut),
+    )
 
 
 def check_asked(answer: HotKeysAnswer, query: HotKeysQuery) -> None:

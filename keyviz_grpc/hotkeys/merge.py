@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from keyviz_grpc.hotkeys.agreement import Counted, of_one_division, slices_of, up_to_date
+from keyviz_grpc.hotkeys.agreement import Counted, of_one_division, ranges_of, slices_of, up_to_date
 from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.merge.parts import inseparable
@@ -43,6 +43,7 @@ def merge_hot_keys(
     live = [answer for answer, _ in counted if answer is not None]
     outcomes = [outcome for _, own in counted for outcome in own]
     found, error = added_up(live)
+    ranges, differ = ranges_of(live)
     marked = tuple(with_warnings(o, short_history(o, query.window, o.step_ms)) for o in outcomes)
     held = [answer for answer in live if answer.newest_unix_ms]
     whole = HotKeysAnswer(
@@ -58,6 +59,9 @@ def merge_hot_keys(
         newest_unix_ms=max((answer.newest_unix_ms for answer in held), default=0),
         observed=any(answer.observed for answer in live),
         slices=slices_of(live),
+        left_out_keys=sum(answer.left_out_keys for answer in live),
+        slice_range=min(ranges) if ranges and not differ else None,
+        slices_differ=differ,
         step_ms=max((answer.step_ms for answer in live), default=0),
         generated_at_unix_ms=now_unix_ms,
         node_id=node_id,

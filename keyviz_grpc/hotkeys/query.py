@@ -13,7 +13,8 @@ class HotKeysQuery:
     """One request for the hot keys of a route, or of one of its labels; hashable, so that equal ones share a fan-out.
 
     series: READS or WRITES. window: stamps of windows, as for a matrix. sub_bucket: only keys of this slice of the
-    route, None = all. top: how many keys at most, 0 = every candidate. via, node_id, exclude: as in `MatrixQuery`.
+    route, None = all. top: how many keys at most, 0 = every candidate. max_bytes: how many bytes of keys, see
+    `within_bytes`, 0 = as many as the server likes. via, node_id, exclude: as in `MatrixQuery`.
     Raises InvalidRequest naming field and value.
     """
 
@@ -23,6 +24,7 @@ class HotKeysQuery:
     window: Window = EVERYTHING
     sub_bucket: int | None = None
     top: int = 0
+    max_bytes: int = 0
     via: tuple[str, ...] = ()
     node_id: str = ""
     exclude: tuple[tuple[str, int], ...] = ()

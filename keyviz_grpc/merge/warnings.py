@@ -85,12 +85,13 @@ def divergences(ranges: Sequence[LeafRange], catalogue: Catalogue) -> dict[int, 
     found: dict[int, list[PeerWarning]] = {}
     for item in ranges:
         row = catalogue.rows[item.row]
-        detail = f"its range is {_range(item.start, item.end)}, shown is {_range(row.start, row.end)}"
+        detail = f"its range is {range_text(item.start, item.end)}, shown is {range_text(row.start, row.end)}"
         found.setdefault(item.leaf, []).append(PeerWarning(WarningCode.CATALOG_DIVERGENCE, row.bucket_id, detail))
     return found
 
 
-def _range(start: bytes, end: bytes) -> str:
+def range_text(start: bytes, end: bytes) -> str:
+    """For people: hex, long keys cut; an empty end is unbounded."""
     return f"[0x{_hex(start)}, {'unbounded' if not end else '0x' + _hex(end)})"
 
 

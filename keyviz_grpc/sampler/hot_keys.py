@@ -61,7 +61,8 @@ class HotKeys:
         if number is not None and not inside:
             own = of_any_slice(own)
             outcome = replace(outcome, warnings=(UNKNOWN_SLICES,)) if own.observed and not slices else outcome
-        return _signed(replace(own, slices=len(slices)), outcome, generated_at_unix_ms)
+        cut = slices[number] if number is not None and inside else None
+        return _signed(replace(own, slices=len(slices), slice_range=cut), outcome, generated_at_unix_ms)
 
     def close(self) -> None:
         """Ends the thread; what was noted can still be asked for."""

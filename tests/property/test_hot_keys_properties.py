@@ -14,7 +14,7 @@ from keyviz_grpc.clock import SteppedClock
 from keyviz_grpc.codec import decode_hot_keys, encode_hot_keys
 from keyviz_grpc.errors import FailureKind, MalformedAnswer
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
-from keyviz_grpc.hotkeys.answer import top_of
+from keyviz_grpc.hotkeys.answer import KEY_BYTES, top_of, within_bytes
 from keyviz_grpc.hotkeys.confidence import CONFIDENCE, interval
 from keyviz_grpc.hotkeys.merge import merge_hot_keys
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
@@ -76,6 +76,23 @@ def test_every_interval_holds_the_truth(parts: list[list[tuple[bytes, int]]]) ->
     for stream, answer in zip(parts, answers, strict=True):
         check_sound(answer, truth_of([stream]))
     check_sound(merged(answers), truth_of(parts))
+
+
+@given(st.lists(streams, min_size=2, max_size=4), st.lists(st.integers(0, 900), min_size=3, max_size=3))
+def test_answers_cut_to_any_size_anywhere_in_a_tree_stay_sound(
+    parts: list[list[tuple[bytes, int]]], rooms: list[int]
+) -> None:
+    """Nodes and aggregators leave the coldest keys out; what they leave out is counted, and in the bounds."""
+    nodes = [answer_of(stream, number) for number, stream in enumerate(parts)]
+    cut = [within_bytes(answer, rooms[0]) for answer in nodes]
+    below = within_bytes(merged(cut[:2], "below"), rooms[1])
+    whole = within_bytes(merged([below, *cut[2:]]), rooms[2])
+    check_sound(whole, truth_of(parts))
+    assert sum(len(item.key) + KEY_BYTES for item in whole.keys) <= rooms[2]
+    assert whole.left_out_keys == sum(len(a.keys) for a in nodes) - sum(len(a.keys) for a in cut) + (
+        len(merged(cut[:2]).keys) - len(below.keys) + len(merged([below, *cut[2:]]).keys) - len(whole.keys)
+    )
+    assert within_bytes(nodes[0], 10**6) == nodes[0]
 
 
 @st.composite

@@ -82,12 +82,18 @@ class House:
         return address
 
     def aggregator(
-        self, peers: Sequence[str], name: str = "gw", *, local: Sampler | None = None, **shared: Any
+        self,
+        peers: Sequence[str],
+        name: str = "gw",
+        *,
+        local: Sampler | None = None,
+        max_message_bytes: int = 64 << 20,
+        **shared: Any,
     ) -> Aggregator:
         """One that is asked in this process."""
         made = Aggregator(
-            StaticPeers(peers, ClientShared(**shared)),
-            settings=FanoutSettings(timeout_s=5),
+            StaticPeers(peers, ClientShared(max_message_bytes=max_message_bytes, **shared)),
+            settings=FanoutSettings(timeout_s=5, max_message_bytes=max_message_bytes),
             node_id=name,
             local=local,
             wall_clock=lambda: STAMP_MS / 1000,

@@ -69,6 +69,32 @@ async def test_trees_say_what_a_flat_aggregator_says(house: House) -> None:
     assert [(o.node_id, o.kind) for o in tree.outcomes] == [(o.node_id, o.kind) for o in flat.outcomes]
 
 
+@pytest.mark.parametrize("is_tree", [True, False])
+async def test_candidates_that_do_not_fit_a_message_are_left_out_the_coldest_first(
+    house: House, *, is_tree: bool
+) -> None:
+    """Of four nodes with long keys, below an aggregator or not: the hottest come, bounds cover the rest, degraded."""
+    truth: Counter[bytes] = Counter()
+    peers = []
+    for number in range(4):
+        own = {b"%d-%03d" % (number, key) + bytes(1000): 1 + key % 3 for key in range(120)} | {b"hot" + bytes(1000): 9}
+        truth.update(own)
+        peers.append(await house.node(own))
+    cap = 300 << 10 if is_tree else 100 << 10
+    below = [await house.above(peers, "x")] if is_tree else peers
+    answer = await ask(house.aggregator(below, max_message_bytes=cap))
+    assert 20 < len(answer.keys) < len(truth)
+    assert answer.left_out_keys > 100
+    assert answer.degraded
+    assert all(outcome.ok and not outcome.warnings for outcome in answer.outcomes)
+    assert answer.keys[0].key.startswith(b"hot")
+    told = {item.key: item for item in answer.keys}
+    assert all(item.lower <= truth[key] <= item.upper for key, item in told.items())
+    assert all(times <= answer.error_bound for key, times in truth.items() if key not in told)
+    whole = await ask(house.aggregator(below))
+    assert (len(whole.keys), whole.left_out_keys, whole.degraded) == (len(truth), 0, False)
+
+
 async def test_nodes_that_cannot_answer_are_reported_and_do_not_fail_the_request(house: House) -> None:
     """An older node is incompatible, one on which hot keys are off is disabled, a dead one unreachable; degraded."""
     good = await house.node({b"a": 2})

@@ -124,6 +124,28 @@ async def test_a_slice_has_the_hot_keys_of_its_range_and_no_other_exists(house: 
             await call(address, pb.GetHotKeysRequest(route_id=7, sub_bucket=4))
 
 
+async def test_as_many_slices_at_other_cuts_are_told(house: House) -> None:
+    """Each node with its own range, over HTTP; its keys are its row's; of the whole route all is well."""
+    addresses: list[str] = []
+    for cut in (b"g", b"h", b"g"):
+        made, clock = house.sampler(f"n{len(addresses)}", ON)
+        made.register_routes([Route(7, b"a", b"z", cuts=(cut,))])
+        for key in (b"b", b"gg", b"hh"):
+            made.observe(7, key, Op.WRITE, 1)
+        clock.move_to(STAMP_MS)
+        made.advance_to(STAMP_MS)
+        addresses.append(await house.serve(made))
+    body = await over_http(house.aggregator(addresses), route_id=7, sub_bucket=1)
+    assert {item["key_b64"]: item["count"] for item in body["keys"]} == {"aGg=": 3, "Z2c=": 2}
+    assert body["degraded"]
+    told = [[(w["code"], w["detail"]) for w in node["warnings"]] for node in body["fanout"]["nodes"]]
+    assert [[code for code, _ in own] for own in told] == [["catalog_divergence"]] * 3
+    assert "slice 1 of route 7 is [0x68, 0x7a) there" in told[1][0][1]
+    alike = await over_http(house.aggregator([addresses[0], addresses[2]]), route_id=7, sub_bucket=1)
+    whole = await over_http(house.aggregator(addresses), route_id=7)
+    assert (alike["degraded"], whole["degraded"], whole["keys"][0]["count"]) == (False, False, 3)
+
+
 async def test_history_that_some_node_does_not_hold_is_said(house: House) -> None:
     """Asked for a time before a node's oldest window: the answer is degraded and the node warned of."""
     made, clock = house.sampler("n0", HotKeysSettings(windows=1))

@@ -88,6 +88,24 @@ def test_a_node_without_operations_of_the_route_may_have_any_slices() -> None:
         assert ([item.count for item in answer.keys], answer.slices, answer.degraded) == ([20], 4, False)
 
 
+@pytest.mark.parametrize("ends", [(b"g", b"h", b"g"), (b"g", b"g", b"h"), (b"h", b"g", b"g"), (b"g", b"g", b"g")])
+def test_as_many_slices_at_other_cuts_are_warned_of_in_every_tree(ends: tuple[bytes, ...]) -> None:
+    """They count, as they do in their row; every node is told with its own range, and the answer is degraded."""
+    nodes = [node(f"n{n}", 10) for n in range(3)]
+    nodes = [replace(own, slice_range=(b"a", end)) for own, end in zip(nodes, ends, strict=True)]
+    differ = len(set(ends)) > 1
+    ways = every_way(nodes, SLICE)
+    for answer in ways:
+        assert says(answer) == says(ways[0])
+        assert ([item.count for item in answer.keys], answer.degraded, answer.slices_differ) == ([30], differ, differ)
+        for outcome, end in zip(answer.outcomes, ends, strict=True):
+            told = [warning.detail for warning in outcome.warnings]
+            own = f"slice 1 of route 7 is [0x61, 0x{end.hex()}) there, and not the same on all nodes"
+            assert told == ([own] if differ else [])
+    other = replace(nodes[0], slices=2, slice_range=(b"a", b"x"))
+    assert not any(warning for outcome in merged([other, *nodes[1:2]], SLICE).outcomes for warning in outcome.warnings)
+
+
 @pytest.mark.parametrize("unknown", [0, 1, 2])
 def test_a_node_that_does_not_know_the_slices_is_warned_of_in_every_tree(unknown: int) -> None:
     """Alone as well; its wide error is in the sum."""
