@@ -32,6 +32,7 @@ from keyviz_grpc.aggregator.flights import Flights
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.hotkeys.answer import check_asked, top_of
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.remembered import Shelf
@@ -139,16 +140,22 @@ class Api:
         try:
             with self._in_flight.slot():
                 answer = await while_connected(request, self._cluster.hot_keys(query, self._deadline()))
-            _check_known(answer.outcomes, query.node_id)
-            check_asked(answer, query)
+                _check_known(answer.outcomes, query.node_id)
+                check_asked(answer, query)
+                loop, wanted = asyncio.get_running_loop(), encodings.choose(request.headers.get("accept-encoding", ""))
+                body = await loop.run_in_executor(self._threads, self._hot_keys_body, answer, query, wanted)
         except NOTHING_TO_TELL as error:
             if not wants_absence:
                 raise
             return self._small(request, render_no_hot_keys(error, query))
-        shown = top_of(answer, query.top)
-        told = {"route_id": query.route_id, "label": query.label, "series": query.series.value, "keys": len(shown.keys)}
+        keys = min(len(answer.keys), query.top)
+        told = {"route_id": query.route_id, "label": query.label, "series": query.series.value, "keys": keys}
         self._gate.note_look(request, session, "hot keys", told)
-        return self._small(request, render_hot_keys(shown, query))
+        return _response(body)
+
+    def _hot_keys_body(self, answer: HotKeysAnswer, query: HotKeysQuery, encoding: str) -> _Body:
+        # Intervals of 1024 sampled keys take 18 ms to find: not on the loop.
+        return self._packed(_Body((render_hot_keys(top_of(answer, query.top), query),), ""), encoding)
 
     async def cluster(self, request: Request) -> Response:
         """GET …/cluster."""
