@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ from playwright.async_api import Browser, expect
 from gateway.session import EphemeralKey, Role, Sessions
 from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.sampler import Op
-from tests.e2e.page.acting import pin
+from tests.e2e.page.acting import clipboard, pin
 from tests.e2e.page.conftest import ROUTES
 from tests.e2e.page_fixtures import Counted, counting, last_minute, opened, page_cluster
 
@@ -38,6 +39,33 @@ async def test_the_keys_behind_a_row_with_share_and_bounds(browser: Browser, clu
         await expect(keys.nth(0)).to_contain_text("30 · 45.5%")
         widths = [await key.locator(".whisker-bar").evaluate("bar => bar.style.width") for key in await keys.all()]
         assert widths == ["100%", "40%", "40%", "40%"]
+
+
+async def test_a_hot_key_is_copied_in_each_of_its_forms(browser: Browser) -> None:
+    """Text where it is text, hexadecimal and base64 always; the bytes that were counted come back, and it is said."""
+    counted = counting("n1", ROUTES, columns=1, end_ms=last_minute(), hot_keys=HotKeysSettings())
+    keys = {b"user/42": 9, b"\xff\x00a": 5, b"line \xe2\x80\xaetxt": 3}
+    with counted.sampler:
+        counted.window([(2, key, Op.WRITE, times) for key, times in keys.items()])
+        async with page_cluster([counted.sampler]) as cluster, opened(browser, cluster.url) as page:
+            await page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+            await pin(page, 1, 0)
+            items = page.get("hot-keys").get_by_role("listitem")
+            await expect(items).to_have_count(3)
+            for number, key in enumerate(keys):
+                forms = {"hex": key.hex(), "base64": base64.b64encode(key).decode()} | (
+                    {"text": key.decode()} if number == 0 else {}
+                )
+                buttons = items.nth(number).get_by_role("button")
+                await expect(buttons).to_have_count(len(forms))
+                shown = "user/42" if number == 0 else f"0x{key.hex()}"
+                await expect(items.nth(number).locator(".key-text")).to_have_text(shown)
+                for form, text in forms.items():
+                    button = buttons.and_(page.page.get_by_label(f"Copy key as {form}"))
+                    await button.click()
+                    await expect(button).to_contain_text("copied")
+                    assert await clipboard(page.page) == text
+            assert page.complaints == []
 
 
 async def test_where_there_are_no_keys_a_sentence_says_why(browser: Browser) -> None:

@@ -14,6 +14,9 @@ export interface WireHotKeys {
   readonly skipped_long_keys: number;
   readonly degraded: boolean;
   readonly error_bound: number;
+  /** Of a key that is not in the list; not told by older gateways. */
+  readonly unlisted_bound?: number;
+  readonly left_out_keys?: number;
   readonly snapshot_at: string;
   readonly confidence?: number;
 }
@@ -80,10 +83,13 @@ function sampledTotal(answer: WireHotKeys): number {
 export function caveats(answer: WireHotKeys): readonly string[] {
   const said: string[] = [];
   if (answer.sample_rate > 1) said.push(`Estimated: one operation in ${answer.sample_rate} was looked at${confidenceOf(answer)}.`);
-  if (answer.error_bound > 0) said.push(`A key that is not listed may have up to ${several(answer.error_bound, "operation")}.`);
+  const unlisted = answer.unlisted_bound ?? answer.error_bound;
+  if (unlisted > 0) said.push(`A key that is not listed may have up to ${several(unlisted, "operation")}.`);
   if (answer.skipped_long_keys > 0) said.push(`Left out for keys longer than the limit: ${several(answer.skipped_long_keys, "sampled operation")}.`);
   if (answer.dropped_samples > 0) said.push(`Left out for want of memory or time: ${several(answer.dropped_samples, "sampled operation")}.`);
-  if (answer.degraded && answer.skipped_long_keys === 0 && answer.dropped_samples === 0) said.push("Not complete: some node did not contribute.");
+  const leftOut = answer.left_out_keys ?? 0;
+  if (leftOut > 0) said.push(`Left out on the way, for answers have room for so much: ${several(leftOut, "colder key")}.`);
+  if (answer.degraded && answer.skipped_long_keys === 0 && answer.dropped_samples === 0 && leftOut === 0) said.push("Not complete: some node did not contribute.");
   return said;
 }
 

@@ -1,4 +1,4 @@
-import { bytesOf, hexOf } from "../scale/keys";
+import { bytesOf, hexOf, textOf } from "../scale/keys";
 
 /** One key in the three forms that operators paste into other tools; text only where it is safe to read. */
 export interface KeyForms {
@@ -9,22 +9,15 @@ export interface KeyForms {
   readonly bytes: number;
 }
 
-// Marks that turn, join or hide text would make one key look like another.
-const TREACHEROUS = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0]|\p{Variation_Selector}/u;
-
 export function keyForms(base64: string): KeyForms {
   const bytes = bytesOf(base64);
-  return { text: textOf(bytes), hex: hexOf(bytes), base64, bytes: bytes.length };
+  return { text: wholeText(bytes), hex: hexOf(bytes), base64, bytes: bytes.length };
 }
 
-function textOf(bytes: Uint8Array): string | undefined {
-  if (bytes.length === 0) return undefined;
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return TREACHEROUS.test(text) || text.trim() !== text ? undefined : text;
-  } catch {
-    return undefined;
-  }
+/** A whole key besides must have something to see, also at its ends: a space there is lost where it is pasted. */
+function wholeText(bytes: Uint8Array): string | undefined {
+  const text = textOf(bytes);
+  return text === "" || text?.trim() !== text ? undefined : text;
 }
 
 /** What a person reads: the text where there is one, hexadecimal otherwise; the middle of a long key is left out. */

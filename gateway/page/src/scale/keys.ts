@@ -15,13 +15,14 @@ export function readable(key: Uint8Array): string {
 
 export const shortened = (text: string): string => (text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text);
 
-/** undefined where the bytes are no text, or text that would look like another key. */
-export function textOf(key: Uint8Array): string | undefined {
-  for (const byte of key) if (byte < 0x20 || byte === 0x7f) return undefined;
+// Marks that turn, join or hide text would make one key look like another.
+const TREACHEROUS = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0]|\p{Variation_Selector}/u;
+
+/** undefined where the bytes are no text, or text that would look like another key. May be a part of a key: "" and spaces at its ends are text. */
+export function textOf(bytes: Uint8Array): string | undefined {
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(key);
-    // Marks that turn or hide text would make one key look like another.
-    return /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u.test(text) ? undefined : text;
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return TREACHEROUS.test(text) ? undefined : text;
   } catch {
     return undefined;
   }

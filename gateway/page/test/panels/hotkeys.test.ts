@@ -66,6 +66,8 @@ describe("how far it can be believed", () => {
     expect(all[0]).toContain("one operation in 16");
     expect(all[0]).toContain("99.9 %");
     expect(all[1]).toContain("1,200");
+    expect(caveats(answer({ error_bound: 3, unlisted_bound: 40 }))).toEqual(["A key that is not listed may have up to 40 operations."]);
+    expect(caveats(answer({ degraded: true, left_out_keys: 1 }))).toEqual(["Left out on the way, for answers have room for so much: 1 colder key."]);
     expect(caveats(answer({ degraded: true }))).toEqual(["Not complete: some node did not contribute."]);
   });
   test("freshness names the window and its age", () => {

@@ -11,6 +11,9 @@ describe("keys", () => {
   test("marks that turn text around are never shown as text", () => {
     expect(readable(bytes("a\u202eb"))).toMatch(/^0x/);
   });
+  test("nor are marks that are not seen, or that decoding would take away", () => {
+    for (const mark of ["\ufeff", "\u3164", "\u034f", "\ufe0f"]) expect(readable(bytes(`${mark}a`))).toMatch(/^0x/);
+  });
   test("a long label keeps its beginning and its end", () => {
     const characters = (text: string) => text.length;
     expect(elided("0x0069647800003fffee00", 12, characters)).toBe("0x0069…fee00");
