@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import Final
 
 import orjson
@@ -14,10 +16,15 @@ from gateway.responses import JSON
 MAX_HEAD_BYTES: Final = 64 << 10
 HEAD_S: Final = 30.0
 STALLED_S: Final = 60.0
+LEAST_TAKEN_BYTES: Final = 240 << 10
+"""In STALLED_S seconds, of what waits for a reader: 4 KiB a second. Whoever takes less is let go."""
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """As uvicorn's, but what is not HTTP gets the error envelope, a head has limits, and a stalled reader is let go."""
+    """As uvicorn's, but what is not HTTP gets the error envelope, a head has limits, and a reader must take something.
+
+    One that takes nothing, or a byte now and then, is let go with all that waits for it.
+    """
 
     _head_bytes = 0
     _in_head = True
@@ -92,14 +99,33 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head = True
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(HEAD_S, self.transport.close)
+        self._timer = self.loop.call_later(HEAD_S, self._end)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """As uvicorn's, and for good where the last answer was not taken."""
+        super().timeout_keep_alive_handler()
+        self._end()
+
+    def _end(self) -> None:
+        # A connection that is only closed lasts until its reader has taken everything.
+        if self.transport.get_write_buffer_size():
+            self._cut()
+        else:
+            self.transport.close()
 
     def _watch_reader(self, left: int) -> None:
         self._stalled = self.loop.call_later(STALLED_S, self._let_go_if_stalled, left)
 
     def _let_go_if_stalled(self, left: int) -> None:
         now = self.transport.get_write_buffer_size()
-        if now >= left:
-            self.transport.abort()
+        if left - now < LEAST_TAKEN_BYTES:
+            self._cut()
         else:
             self._watch_reader(now)
+
+    def _cut(self) -> None:
+        # With a reset: else the system would go on offering what it has taken over already.
+        plain = self.transport.get_extra_info("socket")
+        if plain is not None:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()

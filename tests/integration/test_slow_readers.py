@@ -70,6 +70,40 @@ async def test_bodies_that_nobody_takes_are_bounded() -> None:
             await asyncio.sleep(0.05)
 
 
+async def received(address: str, sip_bytes: int, pause_s: float, **options: int) -> tuple[int, bool]:
+    """How much of one body came to a reader with such habits, and whether it was cut off."""
+    host, _, port = address.rpartition(":")
+    loop, came = asyncio.get_running_loop(), 0
+    with socket.socket() as reader:
+        for name, value in options.items():
+            reader.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
+        reader.setblocking(False)
+        await loop.sock_connect(reader, (host, int(port)))
+        await loop.sock_sendall(reader, f"GET {MATRIX} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        try:
+            while data := await loop.sock_recv(reader, sip_bytes):
+                came += len(data)
+                await asyncio.sleep(pause_s)
+                if reader.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):  # told before what is still to be read
+                    return came, True
+        except ConnectionResetError:
+            return came, True
+    return came, False
+
+
+async def test_a_reader_must_take_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then, or too little of what waits: it is let go; one that reads steadily has it all."""
+    monkeypatch.setattr(connection, "STALLED_S", 0.3)
+    async with served(GatewaySettings(timeout_s=30)) as address, asyncio.timeout(30):
+        sippers = (received(address, sip_bytes, 0.05, SO_RCVBUF=4096) for sip_bytes in (1, 2000))
+        for came, cut in await asyncio.gather(*sippers):
+            assert cut
+            assert came < 1 << 20
+        came, cut = await received(address, 1 << 20, 0.0)
+        assert not cut
+        assert came > 4 << 20
+
+
 OK = b"GET /admin/healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /admin/healthz HTTP/1.1\r\nHost: x\r\n"
 

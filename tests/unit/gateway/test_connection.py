@@ -1,0 +1,70 @@
+"""How much a reader must take of what waits for it, with a transport whose buffer is told."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.server import ServerState
+
+from gateway import connection
+from gateway.connection import LEAST_TAKEN_BYTES, BoundedConnection
+
+
+class Told(asyncio.Transport):
+    """Holds what it is told, one figure a look; the last one stays."""
+
+    def __init__(self, *held: int) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2), "socket": socket.socket()})
+        self._held, self.looks = list(held), 0
+        self.cut = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        """The next figure."""
+        self.looks += 1
+        return self._held.pop(0) if len(self._held) > 1 else self._held[0]
+
+    def abort(self) -> None:
+        """Ends it."""
+        self.get_extra_info("socket").close()
+        self.cut.set()
+
+    def is_closing(self) -> bool:
+        """Only once it is cut."""
+        return self.cut.is_set()
+
+    def close(self) -> None:
+        """It is cut already."""
+
+    def pause_reading(self) -> None:
+        """Nothing is read here."""
+
+    def resume_reading(self) -> None:
+        """Nothing is read here."""
+
+
+@pytest.mark.parametrize(
+    ("held", "looks"),
+    [
+        ([1 << 20, 1 << 20], 1),
+        ([1 << 20, (1 << 20) - 1], 1),
+        ([1 << 20, (1 << 20) - LEAST_TAKEN_BYTES + 1], 1),
+        ([2 << 20, (2 << 20) - LEAST_TAKEN_BYTES, (2 << 20) - 2 * LEAST_TAKEN_BYTES, 1 << 20], 4),
+    ],
+    ids=["nothing", "a byte", "a byte too little", "enough, twice"],
+)
+async def test_who_takes_too_little_is_cut_at_the_next_look(
+    monkeypatch: pytest.MonkeyPatch, held: list[int], looks: int
+) -> None:
+    """However steadily it takes that little."""
+    monkeypatch.setattr(connection, "STALLED_S", 0.01)
+    transport = Told(*held)
+    made = BoundedConnection(uvicorn.Config(Starlette(), log_config=None), ServerState(), {})
+    made.connection_made(transport)
+    made.pause_writing()
+    await asyncio.wait_for(transport.cut.wait(), 30)
+    assert transport.looks == 1 + looks
+    made.connection_lost(None)
