@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-import grpc
 from google.protobuf.message import DecodeError, Message
 
 from keyviz_grpc.auth import Credentials
@@ -25,22 +23,18 @@ from keyviz_grpc.codec import (
     encode_overview_request,
     encode_query,
 )
+from keyviz_grpc.connection import Connection, NoConnection, Status
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
-from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, SettingError, TooLarge
+from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import NodeColumns, Recalled, Shelf
-from keyviz_grpc.request_id import HEADER, REQUEST_ID
 from keyviz_grpc.slicing import Reply, Slicer
 from keyviz_grpc.tls import TlsFiles
-from keyviz_grpc.tracing import outgoing
 
 log = logging.getLogger(__name__)
-
-_READY: Final = grpc.ChannelConnectivity.READY
-_FAILED: Final = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
 _Reply = TypeVar("_Reply", bound=Message)
 _Result = TypeVar("_Result")
@@ -49,13 +43,8 @@ SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
 MAX_DETAIL_CHARS: Final = 300
 DECODED_AT_ONCE_BYTES: Final = 128 << 10
 DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
-RETIRE_S: Final = 60.0
 LEAST_S: Final = 0.005
 """With less time than this nobody is asked: gRPC ends a call that much early, and then it is another peer's turn."""
-QUICK_S: Final = 0.5
-"""A connection that fails sooner was refused or cut: whoever asks next tries anew at once."""
-AGAIN_S: Final = 1.0
-"""A connection that fails later got no answer: who asks within this time is not made to wait for the next try."""
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 
@@ -80,23 +69,24 @@ class ClientShared:
 
 
 class PeerClient:
-    """A peer over gRPC: owns one channel, anew when certificates change. Implements `Peer`.
+    """A peer over gRPC. Implements `Peer`.
 
-    calls: how many are under way.
+    questions: how many are under way, each of one call or of several.
     """
 
     def __init__(self, address: str, shared: ClientShared) -> None:
         self.address = address
         self._shared = shared
-        self._channel: grpc.aio.Channel | None = None
-        self._marks: object = None
+        self._connection = Connection(
+            address,
+            max_message_bytes=shared.max_message_bytes,
+            credentials=shared.credentials,
+            tls=shared.tls,
+        )
         self._path = SERVICE_PATHS[0]
         self._told: tuple[str, int] | None = None
-        self._closed = False
         self._was_connected = False
-        self._renew_at = math.inf
-        self._retiring: set[asyncio.Task[None]] = set()
-        self.calls = 0
+        self.questions = 0
         self._slicer = Slicer(shared.max_message_bytes, lambda: int(time.time() * 1000))
         self._columns = NodeColumns(shared.remembered)
 
@@ -189,10 +179,10 @@ class PeerClient:
         began = time.perf_counter()
         request = encode_hot_keys_query(query)
         raw = await self._call_path(self._path, "GetHotKeys", request, deadline)
-        if isinstance(raw, _Status) and raw.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
+        if isinstance(raw, Status) and raw.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
             raw = await self._call_path(SERVICE_PATHS[1], "GetHotKeys", request, deadline)
         latency_ms = (time.perf_counter() - began) * 1000
-        if isinstance(raw, _Status):
+        if isinstance(raw, Status):
             without = raw.code == "UNIMPLEMENTED"
             failed = replace(raw, details="an older node: it has no GetHotKeys") if without else raw
             return replace(self._outcome_of(failed), latency_ms=latency_ms)
@@ -207,46 +197,42 @@ class PeerClient:
             return self._failed(FailureKind.MALFORMED, str(error), latency_ms)
 
     async def _guarded(self, work: Awaitable[_Result | Outcome]) -> _Result | Outcome:
+        self.questions += 1
         try:
             return await work
         except Exception:
             # Whatever one peer's answer brings about here, the others' answers still count.
             log.exception("asking a peer failed", extra={"peer": self.address})
             return self._failed(FailureKind.INTERNAL, "its answer could not be handled: see the log here")
+        finally:
+            self.questions -= 1
 
     async def close(self) -> None:
         """Lets go of the connection; calls under way fail as `unreachable`."""
-        self._closed = True
         self._columns.forget()
-        for task in self._retiring:
-            task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
-        if self._channel is not None:
-            await self._channel.close()
+        await self._connection.close()
 
     async def _call(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
-        self.calls += 1
         try:
-            if self._was_connected and not self._is_connected:
+            if self._was_connected and not self._connection.is_ready:
                 # A peer that went away between two calls leaves no failed call behind. What is remembered of a node's
                 # columns holds for that node alone, whoever listens there now.
                 self._path, self._told = SERVICE_PATHS[0], None
             return await self._call_either_path(method, request, deadline)
         finally:
-            self.calls -= 1
-            self._was_connected = self._is_connected
+            self._was_connected = self._connection.is_ready
 
     async def _call_either_path(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
         result = await self._call_path(self._path, method, request, deadline)
-        if isinstance(result, _Status) and result.was_cut and not self._is_connected:
+        if isinstance(result, Status) and result.was_cut and not self._connection.is_ready:
             # The connection was from before a restart, and that was seen by asking: questions may be asked again.
             self._path, self._told = SERVICE_PATHS[0], None
             result = await self._call_path(self._path, method, request, deadline)
-        if not isinstance(result, _Status):
+        if not isinstance(result, Status):
             return result
         if result.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
             older = await self._call_path(SERVICE_PATHS[1], method, request, deadline)
-            if not isinstance(older, _Status):
+            if not isinstance(older, Status):
                 self._path = SERVICE_PATHS[1]
                 return older
             if older.code != "UNIMPLEMENTED":
@@ -256,18 +242,6 @@ class PeerClient:
             self._forget()
         return self._outcome_of(result)
 
-    @property
-    def _is_connected(self) -> bool:
-        return self._channel is not None and self._channel.get_state() is _READY
-
-    @property
-    def _is_stuck(self) -> bool:
-        """Whether the channel waits before it tries again, although the peer may be back. Nobody else waits for it."""
-        if self._channel is None or time.monotonic() < self._renew_at:
-            return False
-        state = self._channel.get_state()
-        return state is _FAILED or (state is grpc.ChannelConnectivity.CONNECTING and self.calls <= 1)
-
     def _forget(self) -> None:
         # Whatever listens there next may be another version or another node.
         self._path, self._told = SERVICE_PATHS[0], None
@@ -276,72 +250,16 @@ class PeerClient:
 
     async def _call_path(
         self, path: str, method: str, request: Message, deadline: Deadline
-    ) -> bytes | Outcome | _Status:
-        if self._closed:
-            return self._failed(FailureKind.UNREACHABLE, "the connection was closed: the peer left the cluster")
+    ) -> bytes | Outcome | Status:
         left_s = deadline.left_s()
         if left_s < LEAST_S:
             return self._failed(FailureKind.DEADLINE_EXCEEDED, NOT_IN_TIME)
         try:
-            channel = self._connected()
-        except SettingError as error:
+            return await self._connection.call(path + method, request, left_s)
+        except NoConnection as error:
             return self._failed(FailureKind.UNREACHABLE, str(error))
-        call: Any = channel.unary_unary(path + method, request_serializer=_serialize, response_deserializer=None)
-        metadata = self._shared.credentials.metadata() if self._shared.credentials is not None else ()
-        if request_id := REQUEST_ID.get():
-            metadata = (*metadata, (HEADER, request_id))
-        metadata = (*metadata, *outgoing())
-        state, began = channel.get_state(), time.monotonic()
-        try:
-            raw: bytes = await call(request, timeout=left_s, metadata=metadata)
-        except grpc.aio.AioRpcError as error:
-            status = _Status(error.code().name, _clean(error.details() or ""), state is _READY)
-            if channel is self._channel and not self._is_connected and state is not _FAILED:
-                waited_s = time.monotonic() - began
-                self._renew_at = began + waited_s + (0.0 if waited_s < QUICK_S else AGAIN_S)
-            return status
-        except asyncio.CancelledError:
-            if self._cancelled_by_closing():
-                return self._failed(FailureKind.UNREACHABLE, "the connection was closed during the call")
-            raise
-        return raw
 
-    def _cancelled_by_closing(self) -> bool:
-        # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
-        task = asyncio.current_task()
-        return task is None or task.cancelling() == 0
-
-    def _connected(self) -> grpc.aio.Channel:
-        marks = None if self._shared.tls is None else self._shared.tls.marks()
-        if self._channel is not None and marks == self._marks and not self._is_stuck:
-            return self._channel
-        old, options = self._channel, _channel_options(self._shared.max_message_bytes)
-        if self._shared.tls is None:
-            self._channel = grpc.aio.insecure_channel(self.address, options=options)
-        else:
-            try:
-                credentials = self._shared.tls.read()
-            except SettingError as error:
-                if old is None:
-                    raise
-                log.warning("new TLS files are not used yet", extra={"peer": self.address, "reason": str(error)})
-                self._marks = marks
-                return old
-            self._channel = grpc.aio.secure_channel(
-                self.address, credentials, options=[*options, *self._shared.tls.options()]
-            )
-        self._marks, self._renew_at = marks, math.inf
-        if old is not None:
-            self._retire(old)
-        return self._channel
-
-    def _retire(self, channel: grpc.aio.Channel) -> None:
-        # Calls under way end on the old connection; nobody waits for them here.
-        task = asyncio.ensure_future(channel.close(grace=RETIRE_S))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
-
-    def _outcome_of(self, status: _Status) -> Outcome:
+    def _outcome_of(self, status: Status) -> Outcome:
         kind = FAILURE_OF_STATUS[status.code]
         details = status.details
         if status.code == "RESOURCE_EXHAUSTED" and "larger than max" in details:
@@ -374,36 +292,6 @@ class _Unpaid(Exception):
 def _pay(budget: BytesBudget, size_bytes: int) -> None:
     if size_bytes > 0 and not budget.take(size_bytes):
         raise _Unpaid(size_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Status:
-    """All that is kept of a failed call: gRPC's own error objects must not live on."""
-
-    code: str
-    details: str
-    connected: bool = False
-
-    @property
-    def was_cut(self) -> bool:
-        """Whether that may be the end of a connection, and not of whoever is asked."""
-        return self.connected and self.code == "UNAVAILABLE"
-
-
-def _channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 1000),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-        ("grpc.dns_min_time_between_resolutions_ms", 1000),
-    ]
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
 
 
 def _parse(kind: type[_Reply], raw: bytes) -> _Reply:

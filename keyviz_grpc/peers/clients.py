@@ -45,7 +45,7 @@ class Clients:
 async def _close_when_idle(client: PeerClient) -> None:
     try:
         await asyncio.sleep(CLOSE_AFTER_S)
-        while client.calls:  # noqa: ASYNC110 - each call is bounded by its own deadline
+        while client.questions:  # noqa: ASYNC110 - each call is bounded by its own deadline
             await asyncio.sleep(IDLE_LOOK_S)
     finally:
         await client.close()

@@ -1,0 +1,169 @@
+"""One connection to a peer: made when it is needed, anew when certificates change or when gRPC would wait in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import Message
+
+from keyviz_grpc.auth import Credentials
+from keyviz_grpc.errors import SettingError
+from keyviz_grpc.request_id import HEADER, REQUEST_ID
+from keyviz_grpc.tls import TlsFiles
+from keyviz_grpc.tracing import outgoing
+
+log = logging.getLogger(__name__)
+
+_READY: Final = grpc.ChannelConnectivity.READY
+_FAILED: Final = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+_CONNECTING: Final = grpc.ChannelConnectivity.CONNECTING
+
+RETIRE_S: Final = 60.0
+QUICK_S: Final = 0.5
+"""A connection that fails sooner was refused or cut: whoever asks next tries anew at once."""
+AGAIN_S: Final = 1.0
+"""A connection that fails later got no answer: who asks within this time is not made to wait for the next try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that is kept of a failed call: gRPC's own error objects must not live on.
+
+    connected: whether there was a connection when the call began.
+    """
+
+    code: str
+    details: str
+    connected: bool = False
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether that may be the end of a connection, and not of whoever is asked."""
+        return self.connected and self.code == "UNAVAILABLE"
+
+
+class NoConnection(Exception):
+    """A call that could not be made, or that ended with its connection; the text says why."""
+
+
+class Connection:
+    """One gRPC channel at a time to one address."""
+
+    def __init__(
+        self, address: str, *, max_message_bytes: int, credentials: Credentials | None, tls: TlsFiles | None
+    ) -> None:
+        self._calls = 0
+        self._address, self._credentials, self._tls = address, credentials, tls
+        self._options = _options(max_message_bytes)
+        self._channel: grpc.aio.Channel | None = None
+        self._marks: object = None
+        self._closed = False
+        self._renew_at = math.inf
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a connection right now."""
+        return self._channel is not None and self._channel.get_state() is _READY
+
+    async def call(self, path: str, request: Message, left_s: float) -> bytes | Status:
+        """The bytes of the reply to one call of at most `left_s` seconds. Raises NoConnection."""
+        if self._closed:
+            raise NoConnection("the connection was closed: the peer left the cluster")
+        self._calls += 1
+        try:
+            return await self._call(path, request, left_s)
+        except SettingError as error:
+            raise NoConnection(str(error)) from error
+        finally:
+            self._calls -= 1
+
+    async def close(self) -> None:
+        """Lets go of it; calls under way end with NoConnection."""
+        self._closed = True
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def _call(self, path: str, request: Message, left_s: float) -> bytes | Status:
+        channel = self._current()
+        call: Any = channel.unary_unary(path, request_serializer=_serialize, response_deserializer=None)
+        metadata = self._credentials.metadata() if self._credentials is not None else ()
+        if request_id := REQUEST_ID.get():
+            metadata = (*metadata, (HEADER, request_id))
+        metadata = (*metadata, *outgoing())
+        state, began = channel.get_state(), time.monotonic()
+        try:
+            raw: bytes = await call(request, timeout=left_s, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            if channel is self._channel and not self.is_ready and state is not _FAILED:
+                waited_s = time.monotonic() - began
+                self._renew_at = began + waited_s + (0.0 if waited_s < QUICK_S else AGAIN_S)
+            return Status(error.code().name, error.details() or "", state is _READY)
+        except asyncio.CancelledError:
+            # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
+            task = asyncio.current_task()
+            if task is None or task.cancelling() == 0:
+                raise NoConnection("the connection was closed during the call") from None
+            raise
+        return raw
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether the channel waits before it tries again, although the peer may be back. Nobody else waits for it."""
+        if self._channel is None or time.monotonic() < self._renew_at:
+            return False
+        state = self._channel.get_state()
+        return state is _FAILED or (state is _CONNECTING and self._calls <= 1)
+
+    def _current(self) -> grpc.aio.Channel:
+        marks = None if self._tls is None else self._tls.marks()
+        old = self._channel
+        if old is not None and marks == self._marks and not self._is_stuck:
+            return old
+        if self._tls is None:
+            made = grpc.aio.insecure_channel(self._address, options=self._options)
+        else:
+            try:
+                credentials = self._tls.read()
+            except SettingError as error:
+                if old is None:
+                    raise
+                log.warning("new TLS files are not used yet", extra={"peer": self._address, "reason": str(error)})
+                self._marks = marks
+                return old
+            made = grpc.aio.secure_channel(self._address, credentials, options=[*self._options, *self._tls.options()])
+        self._channel, self._marks, self._renew_at = made, marks, math.inf
+        if old is not None:
+            self._retire(old)
+        return made
+
+    def _retire(self, channel: grpc.aio.Channel) -> None:
+        # Calls under way end on the old connection; nobody waits for them here.
+        task = asyncio.ensure_future(channel.close(grace=RETIRE_S))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 1000),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    ]
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
