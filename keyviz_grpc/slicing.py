@@ -15,11 +15,11 @@ from keyviz_grpc.query import MatrixQuery
 Once = Callable[[MatrixQuery], Awaitable["Reply"]]
 StartOver = Callable[[], None]
 
-PROBES_MS = (120_000, 1_200_000, 12_000_000)
-"""How far back to look for a first column of a peer of which nothing is known but that its answer is over the cap."""
+FIRST_LOOK_MS = 120_000
+"""How far back to look first for a column of a peer of which nothing is known but that its answer is over the cap."""
 
-SHORTER_MS = (15_000, 2_000)
-"""How far back when even the first of these is over the cap."""
+MOST_LOOKS = 24
+"""Each ten times further back while there is nothing, eight times less while there is too much, and then in between."""
 
 USUAL_COLUMNS = 1440
 """How many columns a peer is taken to hold that does not say how old its oldest is."""
@@ -95,6 +95,13 @@ class Slicer:
         be sent, 0 = all must be. The first failure of a slice is the peer's failure, for half an answer is none.
         """
         return await self._memory.ask(query, once, start_over, known_below_unix_ms)
+
+
+def _between(empty_ms: int, too_much_ms: int, furthest_ms: int) -> int:
+    """How far back to look next: more than where nothing was, less than where too much was (0: nowhere yet)."""
+    if not too_much_ms:
+        return min(10 * empty_ms, furthest_ms)
+    return too_much_ms // 8 if not empty_ms else (empty_ms + too_much_ms) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,27 +206,27 @@ class _Memory:
             self.whole = (query.window.from_unix_ms, len(answer.matrix.columns), self.now_unix_ms())
 
     async def _probe(self, query: MatrixQuery, once: Once) -> bool:
-        """Learns from the newest columns alone; whether that worked."""
-        too_much = False
-        for back_ms in PROBES_MS:
-            reply = await self._newest(query, once, back_ms)
-            too_much = reply.over_cap
+        """Learns from the newest columns alone, whatever their step and wherever they are; whether that worked."""
+        end = query.window.to_unix_ms or self.now_unix_ms()
+        furthest = end - max(1, query.window.from_unix_ms)
+        back, empty, too_much = min(FIRST_LOOK_MS, furthest), 0, 0
+        for _ in range(MOST_LOOKS):
+            probe = replace(query, window=Window(end - back, query.window.to_unix_ms))
+            reply = await once(probe)
+            self._learn(probe, reply)
             if self._told_columns(reply):
                 return True
-            if isinstance(reply.result, Outcome):
-                break
-        for back_ms in SHORTER_MS if too_much else ():
-            if self._told_columns(await self._newest(query, once, back_ms)):
-                return True
+            if reply.over_cap:
+                too_much = back
+            elif isinstance(reply.result, Outcome):
+                return False
+            else:
+                empty = back
+            closer = _between(empty, too_much, furthest)
+            if closer <= empty or closer == back:
+                return False
+            back = closer
         return False
-
-    async def _newest(self, query: MatrixQuery, once: Once, back_ms: int) -> Reply:
-        end = query.window.to_unix_ms
-        start = max(1, (end or self.now_unix_ms()) - back_ms, query.window.from_unix_ms)
-        probe = replace(query, window=Window(start, end))
-        reply = await once(probe)
-        self._learn(probe, reply)
-        return reply
 
     def _told_columns(self, reply: Reply) -> bool:
         return isinstance(reply.result, Answer) and len(reply.result.matrix.columns) > 0 and self.step_ms > 0

@@ -17,11 +17,11 @@ from tests.integration.guarded import ANSWERS, Guarded
 from tests.reference.without_hot_keys import WithoutHotKeys
 
 
-async def served(house: Guarded, register: Callable[[grpc.aio.Server], object]) -> str:
+async def served(house: Guarded, register: Callable[[grpc.aio.Server], object], listen: str = "127.0.0.1:0") -> str:
     """The address of a plain server with what `register` puts into it; it ends with the house."""
     server = grpc.aio.server()
     register(server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    address = f"{listen.rpartition(':')[0]}:{server.add_insecure_port(listen)}"
     await server.start()
     house.stack.push_async_callback(server.stop, 0)
     return address
@@ -47,10 +47,10 @@ class Holding(Scripted):
         return encode_answer(ANSWERS[0])
 
 
-async def holding(house: Guarded) -> tuple[Holding, str]:
+async def holding(house: Guarded, listen: str = "127.0.0.1:0") -> tuple[Holding, str]:
     """Such a node."""
     servicer = Holding()
-    address = await served(house, lambda server: rpc.add_KeyVizServicer_to_server(servicer, server))
+    address = await served(house, lambda server: rpc.add_KeyVizServicer_to_server(servicer, server), listen)
     house.stack.callback(servicer.go.set)
     return servicer, address
 

@@ -22,7 +22,7 @@ from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
-from keyviz_grpc.server import serve_node
+from keyviz_grpc.server import ServerSettings, serve_node
 
 STEP_MS = 1000
 START_MS = 1_000_000
@@ -81,12 +81,14 @@ class World:
         """Every node's and every aggregator's."""
         return self.now_ms / 1000
 
-    async def start(self, nodes: int = NODES, *, columns: int = COLUMNS) -> None:
+    async def start(
+        self, nodes: int = NODES, *, columns: int = COLUMNS, settings: ServerSettings | None = None
+    ) -> None:
         """Serves every node on a port of its own."""
         self.columns = columns
         for number in range(nodes):
             self.sockets.append(Socket(self._born(f"n{number}")))
-            server = await serve_node(self.sockets[-1], listen="127.0.0.1:0")
+            server = await serve_node(self.sockets[-1], listen="127.0.0.1:0", settings=settings)
             self.addresses.append((await self.stack.enter_async_context(server)).address)
 
     def aggregator(

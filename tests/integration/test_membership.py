@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -21,10 +22,11 @@ from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Answer, Member, Overview
-from keyviz_grpc.peers import DnsPeers, DnsServerResolver, FilePeers, SeedPeers, StaticPeers
+from keyviz_grpc.peers import DnsPeers, DnsServerResolver, FilePeers, SeedPeers, StaticPeers, clients
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import ServerSettings, serve_node
 from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes
+from tests.integration.odd_nodes import holding
 from tests.integration.wire import wire
 
 
@@ -118,6 +120,47 @@ async def test_a_file_takes_effect_when_it_changes(house: Guarded, tmp_path: Pat
     assert outcomes(await gateway.ask()) == [(True, "")] * 2
     path.write_text("not an address\n")
     assert outcomes(await gateway.ask()) == [(True, "")] * 2
+
+
+@pytest.mark.parametrize("by", ["file", "dns"])
+async def test_a_request_under_way_survives_a_change_of_members(
+    house: Guarded, zone: tuple[Zone, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """The node that left answers it all the same, and counts; the next request asks the new one instead."""
+    monkeypatch.setattr(clients, "CLOSE_AFTER_S", 0.0)
+    names, server = zone
+    hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    port = free_port(*hosts)
+    for number, host in ((1, hosts[0]), (2, hosts[2])):
+        await house.node(number, f"{host}:{port}")
+    leaving, _ = await holding(house, f"{hosts[1]}:{port}")
+    now, path = 0.0, tmp_path / "peers"
+
+    def lists(*members: str) -> None:
+        path.write_text("".join(f"{member}:{port}\n" for member in members) + "\n" * int(now))
+        names.addresses = list(members)
+
+    lists(*hosts[:2])
+    peers = (
+        FilePeers(path, house.shared(), parse=parse_address)
+        if by == "file"
+        else DnsPeers(f"nodes.test:{port}", house.shared(), resolver=DnsServerResolver(server), clock=lambda: now)
+    )
+    gateway = await house.gateway_over(peers, timeout_s=20)
+    under_way = asyncio.create_task(gateway.ask())
+    await leaving.entered.wait()
+    now = 10.0
+    lists(hosts[0], hosts[2])
+    body = await gateway.ask(rows=7)
+    assert [(node["node"], node["ok"]) for node in body["fanout"]["nodes"]] == [
+        (f"{host}:{port}", True) for host in (hosts[0], hosts[2])
+    ]
+    await asyncio.sleep(2 * clients.IDLE_LOOK_S)  # the client of the one that left looks whether it may go
+    leaving.go.set()
+    body = await under_way
+    assert [(node["node"], node["ok"]) for node in body["fanout"]["nodes"]] == [
+        (f"{host}:{port}", True) for host in hosts[:2]
+    ]
 
 
 class Knowing(Prepared):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from typing import Any
@@ -22,8 +23,9 @@ from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Recalled, Shelf, merged
 from keyviz_grpc.sampler import Op, Route, Sampler
-from keyviz_grpc.server import serve_cluster, serve_node
-from tests.integration.remembering import STEP_MS, World, answered, seen
+from keyviz_grpc.server import ServerSettings, serve_cluster, serve_node
+from tests.integration.remembering import STEP_MS, TIMEOUT_S, World, answered, seen
+from tests.integration.wire import wire
 from tests.reference.without_hot_keys import WithoutHotKeys
 
 EVENTS = (
@@ -148,6 +150,25 @@ async def test_a_server_that_is_another_after_a_restart_is_asked_for_everything(
         await answered(warm, 2)
         await answered(cold, 2)
         assert await seen(warm, MatrixQuery()) == await seen(cold, MatrixQuery())
+
+
+async def test_a_connection_that_a_node_renews_forgets_nothing() -> None:
+    """GOAWAY by the age of connections, again and again: answers are the same, and known columns stay left out."""
+    world = World()
+    async with world.stack:
+        await world.start(1, settings=ServerSettings(max_connection_age_s=0.2, connection_grace_s=0.1))
+        proxy = await world.stack.enter_async_context(wire(world.addresses[0]))
+        warm, cold = (world.aggregator(shelf, addresses=[proxy.address]) for shelf in (Shelf(AMPLE), None))
+        query = MatrixQuery(Series.WRITES)
+        fill(world, 4)
+        await warm.matrix(query, Deadline.after(TIMEOUT_S))
+        world.sockets[0].asked.clear()
+        async with asyncio.timeout(30):
+            while proxy.connections < 6:
+                assert await seen(warm, query) == await seen(cold, query)
+                await asyncio.sleep(0.02)
+        known = [asked.known for asked in world.sockets[0].asked]
+        assert sum(one is not None for one in known) == len(known) // 2  # the other half are of the one without memory
 
 
 async def test_trees_of_gateways_with_memory_give_what_a_flat_one_without_gives() -> None:

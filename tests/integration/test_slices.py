@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
@@ -19,8 +20,8 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge.columns import select_columns
-from keyviz_grpc.model import Series, Window
-from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Overview
+from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Window
+from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Outcome, Overview
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
@@ -179,6 +180,48 @@ async def test_an_aggregator_below_is_asked_in_slices_too() -> None:
     assert [outcome.node_id for outcome in answer.outcomes] == [outcome.node_id for outcome in whole.outcomes]
     assert answer.column_nodes is not None
     assert set(answer.column_nodes.tolist()) == {2}
+
+
+async def test_a_full_ring_of_ten_thousand_routes_does_not_fail_at_the_cap() -> None:
+    """Every cell of 10 000 x 1440 counted, three times the cap: in slices of time, of which nothing is lost."""
+    rows, columns = 10_000, NOW_MS // 60_000 * 60_000 - 60_000 * np.arange(1440)[::-1]
+    catalogue = Catalogue(tuple(Row(f"route:{n}", b"%06d" % n, b"%06d" % (n + 1)) for n in range(rows)))
+    values = np.random.default_rng(1).integers(1, 256, (rows, 1440), dtype=np.uint64)
+    matrix = Matrix(Series.READS, columns, catalogue, values)
+    outcome = Outcome("", node_id="n1", incarnation=1, step_ms=60_000)
+    full = Answer(matrix, (outcome,), "n1", 1, step_ms=60_000, oldest_unix_ms=int(columns[0]))
+    source, cap = Windowed(full), 5 << 20
+    assert values.size > 2.7 * cap
+    async with asking([source], cap, FanoutSettings(timeout_s=60)) as aggregator:
+        answer = await aggregator.matrix(MatrixQuery(Series.READS, rows=1024), Deadline.after(90))
+    assert answer.matrix.shape == (1024, 1440)
+    assert answer.matrix.columns.tolist() == columns.tolist()
+    assert answer.matrix.values.sum(axis=0).tolist() == values.sum(axis=0).tolist()
+    assert 4 < len(source.asked) < 20
+
+
+def stretched(answer: Answer, times: int) -> Answer:
+    """The same with columns so many times as long and as far apart, the newest about where it was."""
+    columns, step_ms = answer.matrix.columns, answer.step_ms * times
+    apart = columns[-1] // step_ms * step_ms - (columns[-1] - columns) * times
+    matrix = replace(answer.matrix, columns=apart)
+    return replace(answer, matrix=matrix, step_ms=step_ms, oldest_unix_ms=int(apart[0]))
+
+
+@pytest.mark.parametrize("behind_ms", [0, 40 * 86_400_000], ids=["now", "forty days ago"])
+@pytest.mark.parametrize("times", [1, 600], ids=["minutes", "ten hours"])
+async def test_a_first_column_is_found_whatever_the_step_and_wherever_it_is(times: int, behind_ms: int) -> None:
+    """Of a ring of years, and of one that ended long ago; and what is found is what one call would have given."""
+    [answer] = cluster(replace(SHAPE, nodes=1), now_unix_ms=NOW_MS - behind_ms)
+    source = Windowed(stretched(answer, times))
+    async with asking([source], size_of(answer) // 3) as aggregator:
+        found = await ask(aggregator, MatrixQuery())
+        assert found.matrix.columns.tolist() == source.answer.matrix.columns.tolist()
+        assert found.matrix.values.tolist() == source.answer.matrix.values.tolist()
+        calls = len(source.asked)
+        await ask(aggregator, MatrixQuery())
+    assert calls < 40
+    assert len(source.asked) - calls < 20  # planned, without a search
 
 
 async def test_a_long_sleep_costs_few_calls() -> None:
