@@ -85,7 +85,7 @@ async def test_small_answers_that_nobody_reads_are_few_a_connection() -> None:
 
 async def test_reflection_streams_are_few_and_end() -> None:
     """One more is refused, and each has its time, in use or not."""
-    async with node(ServerSettings(stream_s=0.5)) as (_, channel):
+    async with node(ServerSettings(stream_s=1)) as (_, channel):
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
         streams = [stub.ServerReflectionInfo() for _ in range(MOST_STREAMS)]
