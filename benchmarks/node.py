@@ -48,12 +48,12 @@ class _Kind:
     hot_keys_one_in: int = 0
 
     @contextmanager
-    def sampler(self) -> Iterator[Sampler]:
-        """1000 routes of ten groups that have leaders."""
+    def sampler(self, begin: Callable[[int], bytes] = lambda n: b"%05d" % n) -> Iterator[Sampler]:
+        """1000 routes of ten groups that have leaders; begin(n): where route n begins."""
         hot = HotKeysSettings(self.hot_keys_one_in) if self.hot_keys_one_in else None
         limit = ROUTES * self.slices
         with Sampler(node_id="n1", slices=self.slices, max_tracked_routes=limit, hot_keys=hot) as sampler:
-            bounds = [(n, b"%05d" % n, b"%05d" % (n + 1)) for n in range(1, ROUTES + 1)]
+            bounds = [(n, begin(n), begin(n + 1)) for n in range(1, ROUTES + 1)]
             sampler.register_routes([Route(n, start, end, n % 10 + 1) for n, start, end in bounds])
             for group in range(1, 11):
                 sampler.set_leader(group, 7)
@@ -139,12 +139,16 @@ def _observe_many(samples: int) -> list[Result]:
     ids = rng.integers(1, ROUTES + 1, BATCH).astype(np.uint64)
     ops, sizes = np.ones(BATCH, np.uint8), np.full(BATCH, 100)
     rows = []
-    for name, lengths in (("of one length", np.full(BATCH, 11)), ("of any lengths", rng.integers(3, 20, BATCH))):
-        made = [b"%05d" % n + rng.bytes(length) for n, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
+    for name, lengths, begin in (
+        ("of one length", np.full(BATCH, 11), lambda n: b"%05d" % n),
+        ("of one length, routes by binary numbers", np.full(BATCH, 12), lambda n: n.to_bytes(4, "big")),
+        ("of any lengths", rng.integers(3, 20, BATCH), lambda n: b"%05d" % n),
+    ):
+        made = [begin(n) + rng.bytes(length) for n, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
         keys = PackedKeys(np.frombuffer(b"".join(made), np.uint8), np.cumsum([0, *map(len, made)]))
         base: float | None = None
         for kind in (WHOLE, SLICED):
-            with kind.sampler() as sampler:
+            with kind.sampler(begin) as sampler:
                 call = partial(sampler.observe_many, ids, keys, ops, sizes)
                 times = timeit.repeat(call, number=1, repeat=samples, timer=process_time)
             figures = [sample * 1e9 / BATCH for sample in times]

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from math import gcd
 from typing import Final, Protocol
 
 import numpy as np
@@ -35,7 +36,9 @@ class Cells:
     skips: how many bytes, of each place or of all.
 
     The words from a place's first cut to its last are divided into cells of a power of two each, with one cut at most
-    where the cuts lie at all evenly. table[p] = (the first cut's word, the power, the first cell, how many more).
+    where the cuts lie at all evenly. table[p] = (the first word, the power, the first cell, how many more).
+    alike: (the first words, the power of all, the first cells, how many more of all) where these are the same.
+    exact: slots by cell, where no cell has a cut but at its beginning.
     Cell c: cuts[c] is the word of its cut, slots[2 * c] the slot below it, slots[2 * c + 1] the slot from it on;
     firsts[c] to firsts[c + 1] are its cuts among `every`, the words of all cuts, owners[c] is its place.
     open_cells[c]: whether a key of the very word of its cut may be below it; open_cuts: the same for `every`.
@@ -45,6 +48,8 @@ class Cells:
     places: Sequence[Sliced]
     skips: NDArray[np.int64] | int
     table: NDArray[np.uint64]
+    alike: tuple[NDArray[np.uint64], np.uint64, NDArray[np.uint64], np.uint64] | None
+    exact: NDArray[np.int64] | None
     cuts: NDArray[np.uint64]
     slots: NDArray[np.int64]
     firsts: NDArray[np.int64]
@@ -61,11 +66,15 @@ class Cells:
         skips = _skips(places)
         words = [[_word(cut, skip) for cut in place.cuts] for place, skip in zip(places, skips, strict=True)]
         powers = [_power(own) for own in words]
-        sizes = np.array([(own[-1] - own[0] >> power) + 1 for own, power in zip(words, powers, strict=True)], np.int64)
+        is_exact = all(_is_exact(own, power) for own, power in zip(words, powers, strict=True))
+        # A cell more below the first cut: then keys below it are in one whose slot is theirs.
+        lows = [own[0] - (is_exact << power) for own, power in zip(words, powers, strict=True)]
+        last = [own[-1] - low >> power for own, low, power in zip(words, lows, powers, strict=True)]
+        sizes = np.array(last, np.int64) + 1
         starts = np.cumsum(sizes) - sizes
         cut_sizes = [len(own) for own in words]
         every = np.fromiter(chain.from_iterable(words), np.uint64, sum(cut_sizes))
-        table = np.array([[own[0] for own in words], powers, starts, sizes - 1], np.uint64).T.copy()
+        table = np.array([lows, powers, starts, last], np.uint64).T.copy()
         low, power, start, _ = np.repeat(table, cut_sizes, axis=0).T
         cell_of = (start + (every - low >> power)).astype(np.int64)
         inside = np.bincount(cell_of, minlength=int(sizes.sum()))
@@ -82,6 +91,8 @@ class Cells:
             places,
             skips[0] if len(set(skips)) == 1 else np.array(skips, np.int64),
             table,
+            _alike(table),
+            above if is_exact and not open_cells.any() and not crowded.any() else None,
             cuts,
             np.stack([below, above], axis=1).ravel(),
             firsts,
@@ -98,14 +109,9 @@ class Cells:
     ) -> NDArray[np.int64]:
         """numbers[i]: the place of the key whose number in `keys` is chosen[i], or i where that is None."""
         words = keys.words(chosen, self.skips if isinstance(self.skips, int) else self.skips[numbers])
-        rows = self.table.take(numbers, axis=0)
-        low = rows[:, 0]
-        cells = np.maximum(words, low)
-        cells -= low
-        cells >>= rows[:, 1]
-        np.minimum(cells, rows[:, 3], out=cells)
-        cells += rows[:, 2]
-        at = cells.view(np.int64)
+        at = self._cells_of(words, numbers)
+        if self.exact is not None:
+            return self.exact.take(at)
         cuts = self.cuts.take(at)
         slots: NDArray[np.int64] = self.slots.take(2 * at + (words >= cuts))
         undecided = np.empty(0, np.int64)
@@ -120,6 +126,21 @@ class Cells:
             key = keys.key(number if chosen is None else int(chosen[number]))
             slots[number] = place.slots[bisect_right(place.cuts, key)]
         return slots
+
+    def _cells_of(self, words: NDArray[np.uint64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        last: np.uint64 | NDArray[np.uint64]
+        power: np.uint64 | NDArray[np.uint64]
+        if self.alike is not None:
+            lows, power, starts, last = self.alike
+            low, start = lows.take(numbers), starts.take(numbers)
+        else:
+            low, power, start, last = self.table.take(numbers, axis=0).T
+        cells = np.maximum(words, low)
+        cells -= low
+        cells >>= power
+        np.minimum(cells, last, out=cells)
+        cells += start
+        return cells.view(np.int64)
 
     def _searched(
         self, cells: NDArray[np.int64], words: NDArray[np.uint64]
@@ -149,13 +170,30 @@ def _skips(places: Sequence[Sliced]) -> list[int]:
 
 
 def _power(words: Sequence[int]) -> int:
-    """The largest cells that part all cuts, unless these would be too many."""
-    closest = min((after - before for before, after in pairwise(words)), default=1)
-    power = max(closest, 1).bit_length() - 1
-    span = words[-1] - words[0]
-    while span >> power >= _MOST_CELLS * len(words):
+    """The largest cells that begin at all cuts, else that part them, unless these would be too many."""
+    gaps = [after - before for before, after in pairwise(words)]
+    divisor, most, span = gcd(*gaps), _MOST_CELLS * len(words), words[-1] - words[0]
+    power = (divisor & -divisor).bit_length() - 1
+    if not gaps or (power >= 0 and span >> power < most):
+        return max(power, 0)
+    power = max(min(gaps), 1).bit_length() - 1
+    while span >> power >= most:
         power += 1
     return power
+
+
+def _is_exact(words: Sequence[int], power: int) -> bool:
+    """Whether every cut is where a cell begins, and there is room for a cell below the first."""
+    return words[0] >= 1 << power and not any((word - words[0]) % (1 << power) for word in words)
+
+
+def _alike(
+    table: NDArray[np.uint64],
+) -> tuple[NDArray[np.uint64], np.uint64, NDArray[np.uint64], np.uint64] | None:
+    low, power, start, last = (column.copy() for column in table.T)
+    if (power != power[0]).any() or (last != last[0]).any():
+        return None
+    return low, power[0], start, last[0]
 
 
 def _is_open(cut: bytes, skip: int) -> bool:

@@ -55,7 +55,7 @@ class RouteTable:
         if len(self._ids) == 0 or len(route_ids) == 0:
             return np.full(len(route_ids), UNKNOWN, np.int64)
         if self._dense is not None and int(route_ids.max()) < len(self._dense):
-            return self._dense[route_ids]
+            return self._dense.take(route_ids.astype(np.int64))
         at = np.minimum(np.searchsorted(self._ids, route_ids), len(self._ids) - 1)
         return np.where(self._ids[at] == route_ids, self._values[at], UNKNOWN)
 
@@ -85,13 +85,15 @@ class CutTable:
 
     def resolve(self, numbers: NDArray[np.int64], keys: Callable[[], KeyBytes]) -> NDArray[np.int64]:
         """Slots of operations from numbers of places; `keys` is asked for only where places are sliced."""
-        if not self.places or not len(numbers) or int(numbers.min()) >= 0:
+        if not self.places or not len(numbers):
             return numbers
         if self._ready is None:
             self._ready = Cells.of(self.places)
         if int(numbers.max()) < UNKNOWN:
             return self._ready.slots_of(UNKNOWN - 1 - numbers, keys(), None)
         sliced = np.flatnonzero(numbers < UNKNOWN)
+        if not len(sliced):
+            return numbers
         slots = numbers.copy()
         slots[sliced] = self._ready.slots_of(UNKNOWN - 1 - numbers[sliced], keys(), sliced)
         return slots

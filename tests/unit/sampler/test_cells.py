@@ -45,6 +45,9 @@ def told(start: bytes, end: bytes, cuts: Sequence[bytes]) -> Division:
 FAR = b"x" * 30
 CASES = {
     "even cuts of one width": [even(b"%05d" % n, b"%05d" % (n + 1), 16) for n in range(20)],
+    "cells that are slices": [even(n.to_bytes(4, "big"), (n + 1).to_bytes(4, "big"), 16) for n in range(20)],
+    "the whole space alone": [even(b"", b"", 16)],
+    "cells that are slices, of several widths": [even(b"a", b"b", 4), even(b"bc", b"bd", 8), told(b"c", b"d", [b"c@"])],
     "whole space, ends, many slices": [even(b"", b"", 256), even(b"\xff" * 9, b"", 7), even(b"", b"\x00\x01", 3)],
     "one cut each": [told(b"", b"", [b"m"]), told(b"a", b"b", [b"a\x00"]), told(b"", b"", [b"\xff" * 20])],
     "text, cuts crowded behind a long prefix": [told(b"a", b"z", TEXT), told(b"user:", b"user;", TEXT)],
@@ -152,3 +155,18 @@ def test_cells_are_few_however_the_cuts_lie() -> None:
     uneven = told(b"", b"", [b"\x00" * 7 + b"\x01", b"\x00" * 7 + b"\x02", b"\xff"])
     for division in (uneven, even(b"", b"", 4096), even(b"a", b"b", 16), told(b"", b"", TEXT)):
         assert len(Cells.of(places_of(division)).cuts) <= 4 * len(division.cuts)
+
+
+@pytest.mark.parametrize(
+    ("name", "exact", "alike"),
+    [
+        ("cells that are slices", True, True),
+        ("the whole space alone", True, True),
+        ("cells that are slices, of several widths", True, False),
+        ("even cuts of one width", False, False),
+    ],
+)
+def test_where_cuts_begin_cells_nothing_is_compared(name: str, *, exact: bool, alike: bool) -> None:
+    """Of ranges and numbers of slices that are powers of two; and where all are alike less is looked up."""
+    cells = Cells.of(places_of(*CASES[name]))
+    assert (cells.exact is not None, cells.alike is not None) == (exact, alike)
