@@ -25,7 +25,7 @@ from tests.e2e.conftest import Processes, ask
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 SEED = int(os.environ.get("KEYVIZ_SOAK_SEED", "20261124"))
-SOAK_S = float(os.environ.get("KEYVIZ_SOAK_S", "45"))
+SOAK_S = float(os.environ.get("KEYVIZ_SOAK_S", "60"))
 START_MS = 1_767_225_600_000
 NODES = 3
 VIEWERS = 6

@@ -1,4 +1,4 @@
-"""The first steps of docs/upgrade.md: a real gateway beside nodes that fan out themselves, then behind a real proxy."""
+"""Steps of docs/upgrade.md: a real gateway beside nodes that fan out themselves, then behind a real proxy."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from gateway.session import Sessions
 from keyviz_grpc.auth import BearerCredentials, BearerVerifier, KeyFile, TextFile
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.peers import StaticPeers
+from keyviz_grpc.sampler import Sampler
 from keyviz_grpc.server import serve_node
 from tests.e2e.conftest import Processes, eventually
 from tests.e2e.nginx import Nginx
@@ -54,22 +55,47 @@ class Secrets:
         return {"admin_session": jwt.encode(claims, self.raw, "HS256")}
 
 
+@dataclass
+class Existing:
+    """Three nodes, of which the first fans out itself. page: where it serves the old page while it does."""
+
+    own: Secrets
+    stack: contextlib.AsyncExitStack
+    page: str = "127.0.0.1:0"
+    peers: list[str] = field(default_factory=list)
+    samplers: list[Sampler] = field(default_factory=list)
+    fanning_out: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    async def start(self) -> None:
+        """All of it."""
+        self.samplers += [self.stack.enter_context(counting(number)) for number in (1, 2, 3)]
+        verifier = BearerVerifier(TextFile(self.own.token))
+        for sampler in self.samplers:
+            node = await serve_node(sampler, listen="127.0.0.1:0", verifier=verifier)
+            self.peers.append((await self.stack.enter_async_context(node)).address)
+        await self.switch_on()
+        self.stack.push_async_callback(self.switch_off)
+
+    async def switch_on(self) -> None:
+        """The first node asks the others, and serves what they say, from now on."""
+        credentials = BearerCredentials(TextFile(self.own.token))
+        others = StaticPeers(self.peers[1:], ClientShared(credentials=credentials))
+        sessions = Sessions([KeyFile(self.own.key)])
+        page = serve_gateway(self.samplers[0], node_id="in-node", http=self.page, peers=others, sessions=sessions)
+        self.page = await self.fanning_out.enter_async_context(page)
+
+    async def switch_off(self) -> None:
+        """It answers for itself alone from now on, over gRPC."""
+        await self.fanning_out.aclose()
+
+
 @contextlib.asynccontextmanager
-async def existing(own: Secrets) -> AsyncIterator[tuple[str, list[str]]]:
-    """(where the first node serves the old page, the gRPC addresses of all three)."""
+async def existing(own: Secrets) -> AsyncIterator[Existing]:
+    """A cluster as it was before."""
     async with contextlib.AsyncExitStack() as stack:
-        samplers = [stack.enter_context(counting(number)) for number in (1, 2, 3)]
-        verifier = BearerVerifier(TextFile(own.token))
-        nodes = [
-            await stack.enter_async_context(await serve_node(one, listen="127.0.0.1:0", verifier=verifier))
-            for one in samplers
-        ]
-        others = StaticPeers(
-            [node.address for node in nodes[1:]], ClientShared(credentials=BearerCredentials(TextFile(own.token)))
-        )
-        sessions = Sessions([KeyFile(own.key)])
-        page = serve_gateway(samplers[0], node_id="in-node", http="127.0.0.1:0", peers=others, sessions=sessions)
-        yield await stack.enter_async_context(page), [node.address for node in nodes]
+        made = Existing(own, stack)
+        await made.start()
+        yield made
 
 
 def leading_to(upstream: str) -> Callable[[int], str]:
@@ -123,10 +149,11 @@ def picture(answer: httpx.Response) -> list[tuple[str, list[int]]]:
 
 
 async def test_a_gateway_beside_the_nodes_takes_over_and_gives_back(processes: Processes, tmp_path: Path) -> None:
-    """Steps 1 to 4 and the way back, under the eyes of a viewer who is never refused and signs in only once."""
+    """Steps 1 to 4 and 6 and the way back, under the eyes of a viewer who is never refused and signs in only once."""
     own = Secrets(tmp_path)
     proxy = Nginx(tmp_path)
-    async with existing(own) as (page, peers):
+    async with existing(own) as before:
+        page, peers = before.page, before.peers
         await proxy.start(leading_to(page))
         watching = None
         try:
@@ -168,6 +195,16 @@ async def test_a_gateway_beside_the_nodes_takes_over_and_gives_back(processes: P
                 ):
                     proxy.change(leading_to(upstream))
                     await viewer.sees(nodes)
+
+                # 6: the nodes no longer fan out, and on the way back they do; nobody behind the proxy notices.
+                await before.switch_off()
+                with pytest.raises(httpx.ConnectError):
+                    await old.get(MATRIX)
+                seen = viewer.polls
+                await eventually(lambda: viewer.polls > seen + 5 or bool(viewer.problems))
+                assert (viewer.nodes, viewer.problems) == (peers, [])
+                await before.switch_on()
+                assert picture(await old.get(MATRIX)) == picture(await browser.get(MATRIX))
                 assert "our own" in (await browser.get("/admin/keyviz")).text
                 assert viewer.polls > 10
         finally:

@@ -1,0 +1,137 @@
+"""How long a whole fan-out takes whatever its peers do, exactly, on a clock that only moves while everybody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pytest
+
+from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.aggregator.aggregator import GRACE_S
+from keyviz_grpc.bytes_budget import BytesBudget
+from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
+from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Outcome, Overview
+from keyviz_grpc.query import MatrixQuery
+
+Reply = TypeVar("Reply", Answer, Overview)
+
+ANSWERS = cluster(Shape(2, 10, 5, conflict_share=0.0, divergent=False))
+
+
+class Leaping(selectors.DefaultSelector):
+    """Nobody waits: where a loop would sleep until a timer, its time is that of the timer at once."""
+
+    now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Waits only for threads, which have no timer."""
+        ready = super().select(0 if timeout is not None else None)
+        if not ready and timeout:
+            self.now_s += timeout
+        return ready
+
+
+def on_a_clock_of_its_own(work: Callable[[Callable[[], float]], Awaitable[None]]) -> None:
+    """Runs it in a loop whose time leaps; it gets the clock."""
+    leaping = Leaping()
+    loop = asyncio.SelectorEventLoop(leaping)
+    loop.time = lambda: leaping.now_s  # type: ignore[method-assign]
+    try:
+        loop.run_until_complete(work(loop.time))
+    finally:
+        loop.close()
+
+
+@dataclass
+class Scripted:
+    """A peer. after_s: when it answers; None = never, whatever its deadline. keeps: gives up at its deadline."""
+
+    address: str
+    after_s: float | None
+    answer: Answer = ANSWERS[0]
+    keeps: bool = True
+
+    async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
+        """As scripted."""
+        del query, budget
+        return await self._said(self.answer, deadline)
+
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview | Outcome:
+        """As scripted."""
+        del via
+        return await self._said(Overview(Member(self.address, "")), deadline)
+
+    async def _said(self, reply: Reply, deadline: Deadline) -> Reply | Outcome:
+        if self.keeps and (self.after_s is None or self.after_s > deadline.left_s()):
+            await asyncio.sleep(deadline.left_s())
+            return Outcome(self.address, kind=FailureKind.DEADLINE_EXCEEDED, detail=NOT_IN_TIME)
+        if self.after_s is None:
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.after_s or 0.0)
+        return reply
+
+
+@dataclass
+class Fixed:
+    """A membership that stays as it is."""
+
+    members: Sequence[Scripted]
+
+    async def peers(self, deadline: Deadline) -> Sequence[Scripted]:
+        """All."""
+        del deadline
+        return self.members
+
+    def report(self, outcomes: Sequence[Outcome]) -> None:
+        """Nothing is learned."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+WELL, OTHER = Scripted("well", 0.1), Scripted("other", 1.5, ANSWERS[1])
+FROZEN, DEAF = Scripted("frozen", None), Scripted("deaf", None, keeps=False)
+
+
+@pytest.mark.parametrize(
+    ("peers", "left_s", "in_flight", "took_s", "responded"),
+    [
+        ([WELL, OTHER], 100.0, 9, 1.5, 2),
+        ([WELL, OTHER, FROZEN], 100.0, 9, 2.0, 2),
+        ([WELL, OTHER, DEAF], 100.0, 9, 2.0 + GRACE_S, 2),
+        ([WELL, OTHER, FROZEN], 1.0, 9, 0.8, 1),
+        ([WELL, DEAF], 1.0, 9, 0.8 + GRACE_S, 1),
+        ([WELL, *[FROZEN] * 30], 100.0, 3, 2.0, 1),
+        ([DEAF, WELL, OTHER], 100.0, 1, 2.0 + GRACE_S, 0),
+        ([FROZEN, DEAF], 100.0, 9, 2.0 + GRACE_S, 0),
+    ],
+)
+def test_a_fan_out_takes_its_deadline_and_a_quarter_of_a_second_at_most(
+    peers: list[Scripted], left_s: float, in_flight: int, took_s: float, responded: int
+) -> None:
+    """Peers that keep to their deadline or not, a caller in a hurry, and turns that never come; who answered counts."""
+
+    async def work(clock: Callable[[], float]) -> None:
+        settings = FanoutSettings(timeout_s=2.0, max_in_flight_peers=in_flight)
+        aggregator = Aggregator(Fixed(peers), settings=settings, node_id="agg")
+        try:
+            outcomes = (await aggregator.matrix(MatrixQuery(), Deadline.after(left_s, clock))).outcomes
+        except NoUsablePeers as nobody:
+            outcomes = nobody.outcomes
+        assert sum(outcome.ok for outcome in outcomes) == responded
+        assert {outcome.kind for outcome in outcomes if not outcome.ok} <= {FailureKind.DEADLINE_EXCEEDED}
+        assert clock() == pytest.approx(took_s)
+        began = clock()
+        if responded:
+            await aggregator.overview(Deadline.after(left_s, clock))
+        assert clock() - began <= took_s + 1e-9
+        await aggregator.close()
+
+    on_a_clock_of_its_own(work)
