@@ -11,6 +11,9 @@ HELD_CELL_BYTES: Final = 16
 MERGED_CELL_BYTES: Final = 24
 """What a cell of the merged picture takes at most while it is made: value, identity, marks, and a copy on the way."""
 
+HELD_KEY_BYTES: Final = 640
+"""What a hot key of an answer takes until it is merged and while it is, besides its message."""
+
 
 class BytesBudget:
     """What may be held. Thread-safe.

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from keyviz_grpc.auth import Credentials
-from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, HELD_KEY_BYTES, BytesBudget
 from keyviz_grpc.codec import (
     decode_answer,
     decode_hot_keys,
@@ -192,9 +192,11 @@ class PeerClient:
             return self._over_budget(len(raw), budget, latency_ms)
         known, loop = Outcome(self.address, latency_ms=latency_ms), asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._shared.threads, _decode_hot_keys, raw, known)
+            answer = await loop.run_in_executor(self._shared.threads, _decode_hot_keys, raw, known)
         except MalformedAnswer as error:
             return self._failed(FailureKind.MALFORMED, str(error), latency_ms)
+        unpaid = HELD_KEY_BYTES * len(answer.keys)
+        return answer if budget.take(unpaid) else self._over_budget(unpaid, budget, latency_ms)
 
     async def _guarded(self, work: Awaitable[_Result | Outcome]) -> _Result | Outcome:
         self.questions += 1

@@ -101,6 +101,7 @@ class Aggregator:
                 share=BUILD_SHARE,
                 observer=self._observer,
                 questions=self._questions(),
+                budget=self._budget,
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,11 +14,11 @@ from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer
 from keyviz_grpc.aggregator.turns import Turns
 from keyviz_grpc.aggregator.way import check_way, no_usable
-from keyviz_grpc.bytes_budget import BytesBudget
+from keyviz_grpc.bytes_budget import HELD_KEY_BYTES, BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, HotKeysDisabled, SamplerDisabled
-from keyviz_grpc.hotkeys.answer import HotKeysAnswer
+from keyviz_grpc.hotkeys.answer import KEY_BYTES, HotKeysAnswer
 from keyviz_grpc.hotkeys.merge import merge_hot_keys, repeated_leaves
 from keyviz_grpc.hotkeys.protocols import HotKeysPeer, HotKeysSource
 from keyviz_grpc.hotkeys.query import HotKeysQuery
@@ -32,7 +33,10 @@ InThread: TypeAlias = Callable[[Callable[[], HotKeysAnswer]], Awaitable[HotKeysA
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the fan-out shares with the aggregator that it belongs to. wall_clock: unix seconds."""
+    """What the fan-out shares with the aggregator that it belongs to.
+
+    wall_clock: unix seconds. budget: what one request may hold, until its end.
+    """
 
     node_id: str
     incarnation: int
@@ -46,6 +50,7 @@ class Surroundings:
     share: float
     observer: Observer
     questions: Questions[HotKeysQuery, HotKeysAnswer]
+    budget: Callable[[], AbstractContextManager[BytesBudget]]
 
 
 class HotKeysFanout:
@@ -64,8 +69,12 @@ class HotKeysFanout:
         return answer
 
     async def _ask_and_merge(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
+        with self._here.budget() as budget:
+            return await self._merged(query, deadline, budget)
+
+    async def _merged(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer:
         with span("keyviz.fan_out", series=query.series.value):
-            parts = await self._ask_all(query, deadline)
+            parts = await self._ask_all(query, deadline, budget)
         now = int(self._here.wall_clock() * 1000)
         with span("keyviz.merge") as note:
             answer = await self._here.in_thread(
@@ -80,11 +89,10 @@ class HotKeysFanout:
             note(keys=len(answer.keys))
         return answer
 
-    async def _ask_all(self, query: HotKeysQuery, deadline: Deadline) -> list[_Part]:
+    async def _ask_all(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> list[_Part]:
         """Every peer's answer or failure in configured order, the local node first."""
         below = deadline.child(self._here.settings.timeout_s, self._here.share)
         asked = replace(query, via=(*query.via, self._here.node_id))
-        budget = BytesBudget(self._here.settings.max_total_bytes)
         peers = await self._here.membership.peers(below)
         asked = replace(asked, max_bytes=_fitting_bytes(self._here.settings, len(peers)))
 
@@ -129,8 +137,9 @@ class HotKeysFanout:
 
 
 def _fitting_bytes(settings: FanoutSettings, peers: int) -> int:
-    """Bytes of keys that each of so many peers may send: half a message, and all of them a quarter of the total."""
-    return max(1, min(settings.max_message_bytes // 2, settings.max_total_bytes // (4 * max(peers, 1))))
+    """Bytes of keys that each of so many peers may send: half a message, and what all of them may hold in memory."""
+    times = 1 + HELD_KEY_BYTES // KEY_BYTES
+    return max(1, min(settings.max_message_bytes // 2, settings.max_total_bytes // (times * max(peers, 1))))
 
 
 def _check_usable(outcomes: Sequence[Outcome]) -> None:

@@ -88,12 +88,13 @@ class House:
         *,
         local: Sampler | None = None,
         max_message_bytes: int = 64 << 20,
+        max_total_bytes: int = 2 << 30,
         **shared: Any,
     ) -> Aggregator:
         """One that is asked in this process."""
         made = Aggregator(
             StaticPeers(peers, ClientShared(max_message_bytes=max_message_bytes, **shared)),
-            settings=FanoutSettings(timeout_s=5, max_message_bytes=max_message_bytes),
+            settings=FanoutSettings(timeout_s=5, max_message_bytes=max_message_bytes, max_total_bytes=max_total_bytes),
             node_id=name,
             local=local,
             wall_clock=lambda: STAMP_MS / 1000,

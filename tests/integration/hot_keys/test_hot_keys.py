@@ -8,6 +8,7 @@ from collections import Counter
 import grpc
 import pytest
 
+from keyviz_grpc.bytes_budget import HELD_KEY_BYTES
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, HotKeysDisabled, LoopRefused, SamplerDisabled
 from keyviz_grpc.hotkeys import HotKeysSettings
@@ -93,6 +94,20 @@ async def test_candidates_that_do_not_fit_a_message_are_left_out_the_coldest_fir
     assert all(times <= answer.error_bound for key, times in truth.items() if key not in told)
     whole = await ask(house.aggregator(below))
     assert (len(whole.keys), whole.left_out_keys, whole.degraded) == (len(truth), 0, False)
+
+
+async def test_what_becomes_of_all_answers_stays_within_the_total_and_is_given_back(house: House) -> None:
+    """Peers are told how much they may send, so that keys are left out and no peer; time and again."""
+    peers = [await house.node({b"%d-%03d" % (number, key): 1 + key for key in range(300)}) for number in range(3)]
+    total = 150_000
+    aggregator = house.aggregator(peers, max_total_bytes=total)
+    for _ in range(3):
+        answer = await ask(aggregator)
+        assert all(outcome.ok for outcome in answer.outcomes)
+        assert 3 * 20 < len(answer.keys) <= total // HELD_KEY_BYTES
+        assert answer.left_out_keys == 3 * 300 - len(answer.keys)
+        assert aggregator._held.fits(2 << 30), "all is given back"
+        assert answer.keys[0].count == 300
 
 
 async def test_nodes_that_cannot_answer_are_reported_and_do_not_fail_the_request(house: House) -> None:
