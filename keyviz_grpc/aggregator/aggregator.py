@@ -17,6 +17,7 @@ from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.left_out import LeftOut
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer, Observers
+from keyviz_grpc.aggregator.overviews import united
 from keyviz_grpc.aggregator.turns import Turns
 from keyviz_grpc.aggregator.way import check_way, no_usable, on_a_ring
 from keyviz_grpc.bytes_budget import BytesBudget
@@ -26,7 +27,7 @@ from keyviz_grpc.errors import FailureKind, InvalidRequest, SamplerDisabled
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge, select_range
 from keyviz_grpc.model import ALL_KEYS, Series, Window
-from keyviz_grpc.outcome import Answer, Cell, GroupLeader, Member, Outcome, Overview
+from keyviz_grpc.outcome import Answer, Cell, Outcome, Overview
 from keyviz_grpc.peers.protocols import Membership, Peer
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import MergedColumns, Shelf
@@ -215,26 +216,7 @@ class Aggregator:
         if not told:
             failed = [reply for reply in (*peers, *replies) if isinstance(reply, Outcome)]
             raise no_usable(tuple(failed))
-        members: dict[str, Member] = {}
-        leaders: dict[int, GroupLeader] = {}
-        for address, overview in told:
-            own = Member(overview.self_.node_id, overview.self_.address or address)
-            for member in (own, *overview.members):
-                members.setdefault(member.node_id or member.address, member)
-            for leader in overview.group_leaders:
-                known = leaders.get(leader.raft_group_id)
-                if known is None or (leader.leader_term, leader.leader_node_id) > (
-                    known.leader_term,
-                    known.leader_node_id,
-                ):
-                    leaders[leader.raft_group_id] = leader
-        return Overview(
-            Member(self.node_id, ""),
-            tuple(members[name] for name in sorted(members)),
-            tuple(leaders[group] for group in sorted(leaders)),
-            incarnation=self._incarnation,
-            version=self.version,
-        )
+        return united(told, node_id=self.node_id, incarnation=self._incarnation, version=self.version)
 
     async def ready(self, deadline: Deadline) -> bool:
         """See `Cluster`. The first peer that answers decides; the others are not waited for."""
