@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -12,8 +13,9 @@ from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
+from keyviz_grpc.service import NodeServicer
 from tests.integration.faults import Scripted
-from tests.integration.guarded import ANSWERS, Guarded
+from tests.integration.guarded import ANSWERS, Guarded, Prepared
 from tests.reference.without_hot_keys import WithoutHotKeys
 
 
@@ -25,6 +27,21 @@ async def served(house: Guarded, register: Callable[[grpc.aio.Server], object], 
     await server.start()
     house.stack.push_async_callback(server.stop, 0)
     return address
+
+
+async def serving(
+    house: Guarded, interceptor: grpc.aio.ServerInterceptor, credentials: grpc.ServerCredentials | None = None
+) -> str:
+    """The address of a node that tells an interceptor of every call."""
+    threads = ThreadPoolExecutor(1)
+    house.stack.callback(threads.shutdown)
+    server = grpc.aio.server(interceptors=[interceptor])
+    rpc.add_KeyVizServicer_to_server(NodeServicer(Prepared(ANSWERS[0]), threads), server)
+    where = "127.0.0.1:0"
+    port = server.add_insecure_port(where) if credentials is None else server.add_secure_port(where, credentials)
+    await server.start()
+    house.stack.push_async_callback(server.stop, 0)
+    return f"127.0.0.1:{port}"
 
 
 class Holding(Scripted):

@@ -1,13 +1,11 @@
-"""Who is let in over the real gRPC and HTTP faces: tokens, keys that change, certificates that change, and cookies."""
+"""Who is let in over the real gRPC and HTTP faces: tokens, keys that change, and cookies."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import grpc
 import jwt
 import pytest
 import pytest_asyncio
-from cryptography import x509
 
 from gateway.session import Role, Sessions
 from keyviz_grpc.auth import (
@@ -33,9 +30,8 @@ from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.server import serve_cluster, serve_node
-from keyviz_grpc.service import NodeServicer
 from tests.integration.guarded import ANSWERS, Gateway, Guarded, Prepared, new_key, outcomes
-from tests.integration.secured import Secured
+from tests.integration.odd_nodes import serving
 
 METHODS = [
     f"/{service}/{method}"
@@ -53,13 +49,6 @@ async def house(tmp_path: Path) -> AsyncIterator[Guarded]:
     """Credentials on both hops."""
     async with contextlib.AsyncExitStack() as stack:
         yield Guarded(tmp_path, stack)
-
-
-@pytest_asyncio.fixture
-async def secured(tmp_path: Path) -> AsyncIterator[Secured]:
-    """Certificates on the lower hop as well."""
-    async with contextlib.AsyncExitStack() as stack:
-        yield Secured(tmp_path, stack)
 
 
 def altered(*, header: dict[str, str] | None = None, **claims: Any) -> Forge:
@@ -222,132 +211,6 @@ async def test_a_static_token_is_replaced_while_serving(house: Guarded) -> None:
     assert outcomes((await gateway.get()).json()) == [(False, "unauthenticated")]
     files[1].write_text("second-token-is-longer\n")
     assert outcomes(await gateway.ask()) == [(True, "")]
-
-
-async def serial_of(address: str, secured: Secured) -> int:
-    """The serial number of the certificate that a server shows to a new connection."""
-    assert secured.tls is not None
-    context = ssl.create_default_context(cafile=str(secured.authority.ca))
-    stranger = secured.authority.pair("looker")
-    context.load_cert_chain(stranger.certificate, stranger.key)
-    context.set_alpn_protocols(["h2"])
-    host, _, port = address.rpartition(":")
-    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
-    shown_now = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    writer.transport.abort()
-    return x509.load_der_x509_certificate(shown_now).serial_number
-
-
-def serial_in(path: Path) -> int:
-    """Of a certificate file."""
-    return x509.load_pem_x509_certificate(path.read_bytes()).serial_number
-
-
-@contextlib.asynccontextmanager
-async def asking_all_the_time(gateway: Gateway) -> AsyncIterator[list[Any]]:
-    """Two viewers without a pause; what they were told."""
-    seen: list[Any] = []
-    ended = asyncio.Event()
-
-    async def view() -> None:
-        while not ended.is_set():
-            answer = await gateway.get()
-            seen.append((answer.status_code, answer.json().get("fanout", {}).get("responded")))
-
-    viewers = [asyncio.create_task(view()) for _ in range(2)]
-    try:
-        yield seen
-    finally:
-        ended.set()
-        await asyncio.gather(*viewers)
-
-
-async def more(seen: list[Any], count: int = 6) -> None:
-    """Waits for so many further answers."""
-    until = len(seen) + count
-    async with asyncio.timeout(20):
-        while len(seen) < until:  # noqa: ASYNC110 - the viewers append
-            await asyncio.sleep(0.01)
-
-
-async def test_a_nodes_certificate_is_replaced_under_calls(secured: Secured) -> None:
-    """New connections see the new one, a pair that does not go together yet is not shown, and no request fails."""
-    node = await secured.node(0)
-    gateway = await secured.gateway(node.address)
-    certificate, key = secured.node_settings.certificate, secured.node_settings.key
-    assert certificate is not None
-    assert key is not None
-    first, old_pem, old_key = serial_in(certificate), certificate.read_bytes(), key.read_bytes()
-    async with asking_all_the_time(gateway) as seen:
-        await more(seen)
-        assert await serial_of(node.address, secured) == first
-        secured.authority.pair("node")
-        new_pem = certificate.read_bytes()
-        certificate.write_bytes(old_pem)  # only the new key is there yet
-        assert await serial_of(node.address, secured) == first
-        certificate.write_bytes(new_pem)
-        assert await serial_of(node.address, secured) == serial_in(certificate) != first
-        key.write_bytes(old_key)  # and never a pair that does not go together
-        assert await serial_of(node.address, secured) == serial_in(certificate)
-        await more(seen)
-    assert set(seen) == {(200, 1)}
-
-
-async def test_the_gateways_certificate_is_replaced_under_calls(secured: Secured) -> None:
-    """The node is shown the new one on a new connection, while no request fails."""
-    shown_to_node: list[int] = []
-
-    class Noting(grpc.aio.ServerInterceptor):
-        async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-            handler = await continuation(handler_call_details)
-            inner = handler.unary_unary
-
-            async def noting(request: Any, context: Any) -> Any:
-                [pem] = context.auth_context()["x509_pem_cert"]
-                shown_to_node.append(x509.load_pem_x509_certificate(pem).serial_number)
-                return await inner(request, context)
-
-            return grpc.unary_unary_rpc_method_handler(
-                noting,
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-
-    settings, mine = secured.node_settings, secured.tls
-    assert mine is not None
-    assert mine.certificate is not None
-    assert settings.certificate is not None
-    assert settings.key is not None
-    credentials = grpc.ssl_server_credentials(
-        [(settings.key.read_bytes(), settings.certificate.read_bytes())],
-        root_certificates=secured.authority.ca.read_bytes(),
-        require_client_auth=True,
-    )
-    address = await serving(secured, Noting(), credentials)
-    gateway = await secured.gateway(address)
-    first = serial_in(mine.certificate)
-    async with asking_all_the_time(gateway) as seen:
-        await more(seen)
-        assert set(shown_to_node) == {first}
-        secured.authority.pair("gateway")
-        await more(seen)
-    assert shown_to_node[-1] == serial_in(mine.certificate) != first
-    assert set(seen) == {(200, 1)}
-
-
-async def serving(
-    house: Guarded, interceptor: grpc.aio.ServerInterceptor, credentials: grpc.ServerCredentials | None = None
-) -> str:
-    """The address of a node that tells an interceptor of every call."""
-    threads = ThreadPoolExecutor(1)
-    house.stack.callback(threads.shutdown)
-    server = grpc.aio.server(interceptors=[interceptor])
-    rpc.add_KeyVizServicer_to_server(NodeServicer(Prepared(ANSWERS[0]), threads), server)
-    where = "127.0.0.1:0"
-    port = server.add_insecure_port(where) if credentials is None else server.add_secure_port(where, credentials)
-    await server.start()
-    house.stack.push_async_callback(server.stop, 0)
-    return f"127.0.0.1:{port}"
 
 
 async def test_the_browsers_cookies_never_travel_to_a_peer(house: Guarded) -> None:
