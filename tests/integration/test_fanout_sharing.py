@@ -13,13 +13,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from keyviz_grpc.aggregator import Aggregator
-from keyviz_grpc.client import ClientShared
-from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.aggregator import Aggregator, Observers
+from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES
+from keyviz_grpc.client import ACCEPT, ClientShared
+from keyviz_grpc.codec import decoded_bytes, encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import Overloaded
-from keyviz_grpc.outcome import NoUsablePeers
+from keyviz_grpc.outcome import Answer, NoUsablePeers, Outcome
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
@@ -104,6 +105,44 @@ async def test_identical_questions_for_a_cell_and_for_the_cluster_share_one_fan_
     cells = await asyncio.gather(*same, other)
     assert servicer.calls == 2
     assert len({id(cell) for cell in cells}) == 2
+
+
+class Answered(Observers):
+    """Tells when some peer has answered."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.one = asyncio.Event()
+
+    def asked(self, peer: str, result: Answer | Outcome, seconds: float) -> None:
+        """See Observer."""
+        del peer, seconds
+        if isinstance(result, Answer):
+            self.one.set()
+
+
+async def test_memory_that_other_requests_hold_is_told_and_comes_back(house: Guarded) -> None:
+    """A question holds one answer while it waits for another node; the next finds no room, and one later does."""
+    servicer, held = await holding(house)
+    node, answered = await house.node(1), Answered()
+    message = encode_answer(ANSWERS[1], accept=ACCEPT)
+    one = message.ByteSize() + decoded_bytes(message) + MERGED_CELL_BYTES * ANSWERS[1].matrix.values.size
+    settings = FanoutSettings(timeout_s=20, max_total_bytes=one * 3 // 2, max_held_bytes=one * 3 // 2)
+    peers = StaticPeers([held, node.address], house.shared())
+    aggregator = Aggregator(peers, settings=settings, node_id="a", observer=answered)
+    house.stack.push_async_callback(aggregator.close)
+    first = asyncio.create_task(aggregator.matrix(MatrixQuery(rows=1), Deadline.after(LONG_S)))
+    await answered.one.wait()
+    with pytest.raises(NoUsablePeers) as refused:
+        await aggregator.matrix(MatrixQuery(rows=2), Deadline.after(0.5))
+    waited, told = refused.value.outcomes
+    assert (waited.kind, told.kind) == ("deadline_exceeded", "overloaded")
+    assert "the answers of other requests hold it" in told.detail
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    answer = await aggregator.matrix(MatrixQuery(rows=3), Deadline.after(0.5))
+    assert [outcome.ok for outcome in answer.outcomes] == [False, True]
+    assert servicer.calls == 3
 
 
 async def test_fifty_viewers_over_http_are_one_call_at_a_time_at_the_node(house: Guarded) -> None:
