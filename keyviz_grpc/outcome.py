@@ -106,6 +106,8 @@ class Answer:
     step_ms: 0 = not known. node_id and incarnation are those of who answered: the node or the aggregator.
     leaf_answers: only for a request that asked for `unmerged`: (leaf number, its own answer); the matrix is then empty.
     history: only on a node's own answer with every row.
+    asked_unix_ms, received_unix_ms: between which moments it was made, by the clock of whoever asked; 0 = nobody says.
+    They are not told to anybody else.
     """
 
     matrix: Matrix
@@ -123,6 +125,8 @@ class Answer:
     leaf_answers: tuple[tuple[int, Answer], ...] = field(default=())
     revision: int = 0
     history: History | None = None
+    asked_unix_ms: int = 0
+    received_unix_ms: int = 0
 
     def __post_init__(self) -> None:
         rows, columns = self.matrix.shape

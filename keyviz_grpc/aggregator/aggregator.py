@@ -296,27 +296,33 @@ class Aggregator:
 
         async def ask(due: Deadline) -> Answer | Outcome:
             nonlocal began
-            began = time.perf_counter()
+            began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)
             with span("keyviz.peer", peer=peer.address) as note:
                 result = await peer.matrix(query, due, budget)
                 note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
-            return result
+            return self._at(result, asked_unix_ms)
 
         result = await self._in_turn(peer, peers, ask, deadline)
         self._observer.asked(peer.address, result, time.perf_counter() - began)
         return result
 
     async def _ask_local(self, source: Source, query: MatrixQuery, deadline: Deadline) -> Answer | Outcome:
-        began = time.perf_counter()
+        began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)
 
         def named() -> Answer:
             answer = source.matrix(query)
             latency_ms = (time.perf_counter() - began) * 1000
             return replace(answer, outcomes=(replace(answer.outcomes[0], address=SELF, latency_ms=latency_ms),))
 
-        result = await self._local_calls.ask(named, deadline)
+        result = self._at(await self._local_calls.ask(named, deadline), asked_unix_ms)
         self._observer.asked(SELF, result, time.perf_counter() - began)
         return result
+
+    def _at(self, result: Answer | Outcome, asked_unix_ms: int) -> Answer | Outcome:
+        """With the moments between which an answer was made: later is too late to judge a node's clock by."""
+        if isinstance(result, Outcome):
+            return result
+        return replace(result, asked_unix_ms=asked_unix_ms, received_unix_ms=int(self._wall_clock() * 1000))
 
     def _widened(self, window: Window) -> Window:
         # Aligning shifts stamps by at most half a step; for older peers the step may not be known yet.

@@ -13,7 +13,7 @@ from keyviz_grpc.merge.cells import Placed, merge_reads, merge_writes
 from keyviz_grpc.merge.columns import union_of
 from keyviz_grpc.merge.parts import Part, flatten, prepare
 from keyviz_grpc.merge.rows import NO_BOOKS, Joined, contributing, holders, join, leaf_ranges
-from keyviz_grpc.merge.warnings import divergences, short_history, with_warnings
+from keyviz_grpc.merge.warnings import divergences, of_leaf, short_history, with_warnings
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning
 from keyviz_grpc.query import MatrixQuery
@@ -106,7 +106,12 @@ def _unmerged(
     parts: Sequence[Answer | Outcome], series: Series, *, now_unix_ms: int, node_id: str, incarnation: int
 ) -> Answer:
     flat = flatten(parts)
-    outcomes = tuple(part if isinstance(part, Outcome) else part.outcomes[0] for part in flat)
+    outcomes = tuple(
+        part
+        if isinstance(part, Outcome)
+        else with_warnings(part.outcomes[0], of_leaf(part, step_ms=part.step_ms, now_unix_ms=now_unix_ms))
+        for part in flat
+    )
     own = tuple((number, part) for number, part in enumerate(flat) if isinstance(part, Answer))
     return Answer(
         Matrix.empty(series),

@@ -36,8 +36,14 @@ def flatten(results: Sequence[Answer | Outcome]) -> list[Answer | Outcome]:
             continue
         own = dict(result.leaf_answers)
         for number, outcome in enumerate(result.outcomes):
-            flat.append(replace(own[number], outcomes=(outcome,)) if number in own else outcome)
+            flat.append(_passed_on(own[number], outcome) if number in own else outcome)
     return flat
+
+
+def _passed_on(own: Answer, outcome: Outcome) -> Answer:
+    # The aggregator next to the leaf has told of its clock; by now its moment is stale.
+    moment = own.generated_at_unix_ms
+    return replace(own, outcomes=(outcome,), asked_unix_ms=moment, received_unix_ms=moment)
 
 
 def _unmerged_failures(answer: Answer) -> bool:

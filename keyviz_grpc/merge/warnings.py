@@ -28,7 +28,10 @@ def with_warnings(outcome: Outcome, found: Iterable[PeerWarning]) -> Outcome:
 
 
 def of_leaf(answer: Answer, *, step_ms: int, now_unix_ms: int) -> list[PeerWarning]:
-    """What the first aggregator above a leaf can say of it: its clock, and whether it cut its own rows."""
+    """What the first aggregator above a leaf can say of it: its clock, and whether it cut its own rows.
+
+    now_unix_ms: stands for the moments of asking and receiving where the answer does not tell them.
+    """
     found = []
     skew = _clock_skew_ms(answer, now_unix_ms)
     if step_ms and 2 * abs(skew) > step_ms:
@@ -51,16 +54,14 @@ def of_leaf(answer: Answer, *, step_ms: int, now_unix_ms: int) -> list[PeerWarni
 
 
 def _clock_skew_ms(answer: Answer, now_unix_ms: int) -> int:
-    if answer.generated_at_unix_ms:
-        skew = answer.generated_at_unix_ms - now_unix_ms
-        if len(answer.matrix.columns):
-            # A clock that was set back leaves stamps of the future behind; stamps of the past prove nothing.
-            future = int(answer.matrix.columns[-1]) - now_unix_ms
-            skew = future if future > max(skew, 0) else skew
-        return skew
-    if len(answer.matrix.columns):
-        return max(0, int(answer.matrix.columns[-1]) - now_unix_ms)
-    return 0
+    """By how much the leaf's clock is off at least: it made its answer some time between question and answer."""
+    asked, received = answer.asked_unix_ms or now_unix_ms, answer.received_unix_ms or now_unix_ms
+    # A clock that was set back leaves stamps of the future behind; stamps of the past prove nothing.
+    future = max(0, int(answer.matrix.columns[-1]) - received) if len(answer.matrix.columns) else 0
+    if not answer.generated_at_unix_ms:
+        return future
+    behind, ahead = min(0, answer.generated_at_unix_ms - asked), max(0, answer.generated_at_unix_ms - received)
+    return max(future, ahead) or behind
 
 
 def short_history(outcome: Outcome, window: Window, grid_ms: int) -> list[PeerWarning]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pytest
 
-from benchmarks.synthetic import Shape, cluster
+from benchmarks.synthetic import FIRST_STAMP_UNIX_MS, Shape, cluster
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.aggregator.aggregator import GRACE_S
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FailureKind
-from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Outcome, Overview
+from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Outcome, Overview, WarningCode
 from keyviz_grpc.query import MatrixQuery
 
 Reply = TypeVar("Reply", Answer, Overview)
@@ -132,6 +132,41 @@ def test_a_fan_out_takes_its_deadline_and_a_quarter_of_a_second_at_most(
         if responded:
             await aggregator.overview(Deadline.after(left_s, clock))
         assert clock() - began <= took_s + 1e-9
+        await aggregator.close()
+
+    on_a_clock_of_its_own(work)
+
+
+@dataclass
+class Clocked(Scripted):
+    """A peer with steps of a second and a clock that is off by skew_s. wall_clock: unix seconds, the right ones."""
+
+    wall_clock: Callable[[], float] = lambda: 0.0
+    skew_s: float = 0.0
+
+    async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
+        """As scripted, with the moment at which it answers."""
+        reply = await super().matrix(query, deadline, budget)
+        if isinstance(reply, Outcome):
+            return reply
+        return replace(reply, step_ms=1000, generated_at_unix_ms=int((self.wall_clock() + self.skew_s) * 1000))
+
+
+def test_who_waits_for_a_frozen_peer_does_not_blame_the_others_clocks() -> None:
+    """They answered long ago when the answers are merged; a clock that is off is told all the same."""
+
+    async def work(clock: Callable[[], float]) -> None:
+        def wall_clock() -> float:
+            return FIRST_STAMP_UNIX_MS / 1000 + 3600 + clock()
+
+        right = Clocked("right", 0.1, wall_clock=wall_clock)
+        wrong = Clocked("wrong", 0.1, ANSWERS[1], wall_clock=wall_clock, skew_s=-0.7)
+        settings = FanoutSettings(timeout_s=2.0)
+        aggregator = Aggregator(Fixed([right, wrong, FROZEN]), settings=settings, node_id="agg", wall_clock=wall_clock)
+        outcomes = (await aggregator.matrix(MatrixQuery(), Deadline.after(9.0, clock))).outcomes
+        assert clock() == pytest.approx(2.0)
+        skewed = [any(w.code is WarningCode.CLOCK_SKEW for w in outcome.warnings) for outcome in outcomes]
+        assert skewed == [False, True, False]
         await aggregator.close()
 
     on_a_clock_of_its_own(work)

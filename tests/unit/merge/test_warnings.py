@@ -50,6 +50,33 @@ def test_a_clock_off_by_more_than_half_a_step_is_told(generated: int, skewed: bo
     assert (WarningCode.CLOCK_SKEW in codes(merged(at(node(), generated)))) == skewed
 
 
+@pytest.mark.parametrize(
+    ("generated", "said"),
+    [
+        (10_000, []),
+        (15_000, []),
+        (9_500, []),
+        (9_499, ["its clock is 501 ms behind the aggregator's, step 1000 ms"]),
+        (15_500, []),
+        (15_501, ["its clock is 501 ms ahead of the aggregator's, step 1000 ms"]),
+    ],
+)
+def test_a_clock_is_judged_by_when_its_node_was_asked_and_answered(generated: int, said: list[str]) -> None:
+    """Not by when everybody else had answered: between the two moments it cannot be known to be off."""
+    answer = replace(at(node(), generated), asked_unix_ms=10_000, received_unix_ms=15_000)
+    told = merged(answer, now=99_000).outcomes[0].warnings
+    assert [warning.detail for warning in told if warning.code is WarningCode.CLOCK_SKEW] == said
+
+
+def test_an_unmerged_answer_carries_what_the_aggregator_next_to_the_leaf_said_of_its_clock() -> None:
+    """Whoever gets it later says nothing more: the moment is stale by then."""
+    asked = MatrixQuery(Series.WRITES, unmerged=True)
+    for generated, skewed in ((13_200, False), (17_000, True)):
+        below = merge([at(node(), generated)], query=asked, now_unix_ms=13_200)
+        above = merge([below], query=MatrixQuery(Series.WRITES), now_unix_ms=99_000)
+        assert (WarningCode.CLOCK_SKEW in codes(below)) == (WarningCode.CLOCK_SKEW in codes(above)) == skewed
+
+
 def test_stamps_of_the_future_tell_skew_even_of_older_nodes() -> None:
     """They do not say when they answered."""
     old = as_old(node(), "old", {})
