@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -23,10 +24,12 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Answer, Member, Overview
 from keyviz_grpc.peers import DnsPeers, DnsServerResolver, FilePeers, SeedPeers, StaticPeers, clients
+from keyviz_grpc.proto import admin_pb2_grpc
+from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import ServerSettings, serve_node
 from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes
-from tests.integration.odd_nodes import holding
+from tests.integration.odd_nodes import Older, holding, served
 from tests.integration.wire import wire
 
 
@@ -187,6 +190,23 @@ async def test_seeds_tell_of_the_others_and_a_silent_seed_is_seen(house: Guarded
     assert [(node["node"], node["kind"]) for node in body["fanout"]["nodes"] if not node["ok"]] == [
         ("127.0.0.1:1", "unreachable")
     ]
+
+
+async def test_a_look_for_members_says_who_looks(house: Guarded) -> None:
+    """So that aggregators that are each other's seeds find out; a look of nobody in particular has no way."""
+    ways: list[list[str]] = []
+
+    class Asked(Older):
+        async def GetClusterOverview(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name on the wire
+            ways.append(list(request.via))
+            return pb.GetClusterOverviewResponse(self=pb.NodeIdentity(node_id="n1"))
+
+    address = await served(house, lambda server: admin_pb2_grpc.add_AdminServicer_to_server(Asked(), server))
+    for shared in (ClientShared(node_id="looker"), ClientShared()):
+        seeds = SeedPeers([address], shared)
+        await seeds.peers(Deadline.after(10))
+        await seeds.close()
+    assert ways == [["looker"], []]
 
 
 class Boasting(Prepared):
