@@ -42,8 +42,8 @@ def _sampler(settings: HotKeysSettings | None) -> Sampler:
 
 def _take_in(sampler: Sampler) -> None:
     sampler.tick()
-    if sampler._hot is not None:  # noqa: SLF001 - the thread that does it sleeps here
-        sampler._hot.recorder.tick()  # noqa: SLF001
+    if sampler._counting.hot is not None:  # noqa: SLF001 - the thread that does it sleeps here
+        sampler._counting.hot.recorder.tick()  # noqa: SLF001
 
 
 def _observe(samplers: dict[str, Sampler], samples: int) -> list[Result]:

@@ -11,12 +11,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from keyviz_grpc.errors import HotKeysDisabled, InvalidRequest
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
-from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Member, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler.answers import Answers
@@ -24,18 +22,13 @@ from keyviz_grpc.sampler.assembled import Assembled
 from keyviz_grpc.sampler.batch import batch_of
 from keyviz_grpc.sampler.block import Block
 from keyviz_grpc.sampler.buckets import Buckets
+from keyviz_grpc.sampler.counting import Counting
 from keyviz_grpc.sampler.drainer import Drainer
 from keyviz_grpc.sampler.hot_keys import HotKeys
-from keyviz_grpc.sampler.identities import Identities
-from keyviz_grpc.sampler.intake import SIZE_LIMIT, Intake, checked_key
-from keyviz_grpc.sampler.leadership import Leadership
+from keyviz_grpc.sampler.intake import SIZE_LIMIT, checked_key
 from keyviz_grpc.sampler.path import HotPath, Where
-from keyviz_grpc.sampler.places import slots_of_batch
-from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.stats import SamplerStats
 from keyviz_grpc.sampler.types import MAX_SLICES, Op, PackedKeys, Route
-from keyviz_grpc.sampler.window import OpenWindow
-from keyviz_grpc.sampler.windows import Windows
 
 _READ, _WRITE = Op.READ, Op.WRITE
 
@@ -93,30 +86,25 @@ class Sampler:
         self._clock, self._wall_clock = clock, wall_clock
         self._one_in = sample_one_in
         self._lock = threading.RLock()
-        self._buckets = Buckets(max_tracked_routes, slices)
-        self._slots = self._buckets.slots
-        self._ring = Ring(columns)
-        self._identities = Identities()
-        self._windows = Windows(
-            self._empty_window,
-            self._close_window,
+        hot = None if hot_keys is None else HotKeys(hot_keys, interval_s=drain_interval_s)
+        self._counting = Counting(
+            node_id=node_id,
+            buckets=Buckets(max_tracked_routes, slices),
+            columns=columns,
             step_ms=step_ms,
-            most=columns,
             stall_ms=stall_s * 1000,
-            now_ms=clock() * 1000,
+            one_in=sample_one_in,
+            now_ms=lambda: clock() * 1000,
+            hot=hot,
         )
-        self._leadership = Leadership(node_id, self._identities, self._buckets, self._windows)
         self._members: tuple[Member, ...] = ()
-        self._intake = Intake()
-        self._closed = 0
         self._own = Outcome("", node_id=node_id, incarnation=self.incarnation, step_ms=step_ms)
         self._assembled = Assembled()
-        self._answers = Answers(self._own, self._ring, self._buckets, self._assembled)
-        self._hot = None if hot_keys is None else HotKeys(hot_keys, interval_s=drain_interval_s)
+        self._answers = Answers(self._own, self._counting.ring, self._counting.buckets, self._assembled)
         self._hot_path = HotPath(
             clock,
-            self._intake.append,
-            note=None if self._hot is None else self._hot.recorder.note,
+            self._counting.intake.append,
+            note=None if hot is None else hot.recorder.note,
             noted_in=1 if hot_keys is None else hot_keys.sample_one_in,
             one_in=sample_one_in,
         )
@@ -173,34 +161,19 @@ class Sampler:
         at_unix_ms: the moments of the operations, now by default (an operation of a closed window is added to it).
         Raises as `observe`, naming the first bad entry, and InvalidRequest when lengths differ.
         """
-        batch = batch_of(route_ids, keys, ops, value_sizes, labels=labels, at_unix_ms=at_unix_ms)
-        whole = batch
-        if self._one_in > 1:
-            batch = batch.sampled(self._one_in)
+        whole = batch_of(route_ids, keys, ops, value_sizes, labels=labels, at_unix_ms=at_unix_ms)
+        batch = whole.sampled(self._one_in) if self._one_in > 1 else whole
         with self._lock:
             self._settle()
-            slots = slots_of_batch(batch, *self._buckets.tables(), self._buckets.place_of)
-            self._leadership.grow()
-            if self._hot is not None:
-                at = whole.at_unix_ms
-                stamps = self._windows.stamp_now if at is None else self._windows.stamps_of(at)
-                self._hot.note_batch(whole.relabelled(self._buckets.counts_as), stamps, wait=at is not None)
-            if batch.at_unix_ms is None:
-                kinds = slots * 2 + batch.writes
-                self._intake.count(self._windows.current, kinds, batch.sizes, size=len(self._slots))
-                return
-            stamps = self._windows.stamps_of(batch.at_unix_ms)
-            for stamp in np.unique(stamps).tolist():
-                inside = stamps == stamp
-                kinds = slots[inside] * 2 + batch.writes[inside]
-                self._intake.count(self._windows.at(stamp), kinds, batch.sizes[inside], size=len(self._slots))
+            self._counting.count(batch, whole)
 
     def _base(self, route_id: int, op: Op, label: str) -> Where:
         with self._lock:
-            place = self._buckets.place_of(route_id, label)
-            self._leadership.grow()
-            counts_as = self._buckets.counts_as(route_id, label)
-            return self._hot_path.learn(route_id, op, label, place, counts_as=counts_as, places=self._buckets.places)
+            counting = self._counting
+            place = counting.buckets.place_of(route_id, label)
+            counting.leadership.grow()
+            counts_as = counting.buckets.counts_as(route_id, label)
+            return self._hot_path.learn(route_id, op, label, place, counts_as=counts_as, places=counting.buckets.places)
 
     # --- what changes around it
 
@@ -223,21 +196,12 @@ class Sampler:
         """
         with self._lock:
             self._settle()
-            self._recycle()
-            removed, added = list(remove), list(add)
-            moved = self._buckets.change(removed, added)
-            if self._hot is not None:
-                self._hot.changed(removed, added)
+            if self._counting.recycle():
+                # At once, not after the change that it makes room for: that may be refused, freed slots go to others.
+                self._hot_path.forget()
+            moved = self._counting.change_routes(list(remove), list(add))
             self._hot_path.forget()
-            self._leadership.moved(moved)
-            self._leadership.grow()
-
-    def _recycle(self) -> None:
-        if len(self._slots) <= 2 * len(self._buckets.routes) + 64:
-            return
-        self._buckets.recycle(self._ring.oldest_unix_ms, self._windows.busy(len(self._slots)))
-        # At once, not after the change that it makes room for: that may be refused, and freed slots go to others.
-        self._hot_path.forget()
+            self._counting.moved(moved)
 
     def set_leader(self, raft_group_id: int, term: int, *, leader_node_id: str = "") -> None:
         """The term under which writes of a group count from now on; what was counted before keeps the old one.
@@ -245,10 +209,11 @@ class Sampler:
         term 0: not known. leader_node_id goes into the overview. Raises InvalidRequest for negative numbers.
         """
         with self._lock:
-            identity = self._leadership.learn(raft_group_id, term, leader_node_id)
+            leadership, ring = self._counting.leadership, self._counting.ring
+            identity = leadership.learn(raft_group_id, term, leader_node_id)
             if identity is not None:
                 self._settle()
-                self._leadership.begin(raft_group_id, identity, oldest_unix_ms=self._ring.oldest_unix_ms)
+                leadership.begin(raft_group_id, identity, oldest_unix_ms=ring.oldest_unix_ms)
 
     def set_members(self, members: Iterable[Member]) -> None:
         """Who else is in the cluster, for the overview."""
@@ -271,14 +236,15 @@ class Sampler:
 
         The work is done without the lock, so that nobody who counts or asks waits for it.
         """
+        ring = self._counting.ring
         while True:
             with self._lock:
-                due = self._ring.due()
+                due = ring.due()
             if not due:
                 return
             block = Block.of([column for _, column in due])
             with self._lock:
-                self._ring.pack(due, block)
+                ring.pack(due, block)
 
     def advance_to(self, unix_ms: int) -> None:
         """States that the process ran until `unix_ms`: closes every window that ends by then, idle ones as zeros.
@@ -286,8 +252,9 @@ class Sampler:
         For replays, whose clock jumps. Going back is ignored.
         """
         with self._lock:
-            self._drain()
-            if unix_ms > self._windows.beat_ms and self._windows.pass_to(float(unix_ms), ran=True):
+            self._counting.drain()
+            windows = self._counting.windows
+            if unix_ms > windows.beat_ms and windows.pass_to(float(unix_ms), ran=True):
                 self._enter()
         self.tidy()
 
@@ -295,8 +262,8 @@ class Sampler:
         """Ends the drainer's thread. What was counted stays and can be asked for."""
         self._drainer.stop()
         self.tick()
-        if self._hot is not None:
-            self._hot.close()
+        if self._counting.hot is not None:
+            self._counting.hot.close()
 
     def __enter__(self) -> Self:
         return self
@@ -307,35 +274,12 @@ class Sampler:
         self.close()
 
     def _settle(self) -> None:
-        # What is in the buffer was recorded before now: it belongs to the windows as they are, so drain first.
-        self._drain()
-        self._advance()
-
-    def _drain(self) -> None:
-        self._intake.drain(self._windows.current, size=len(self._slots))
-        if self._hot is not None:
-            self._hot.recorder.claim(self._windows.stamp_now)
-
-    def _advance(self) -> None:
-        if self._windows.advance(self._clock() * 1000):
+        if self._counting.settle():
             self._enter()
 
     def _enter(self) -> None:
-        self._path = self._hot_path.within(self._windows.from_s, self._windows.until_s)
-
-    def _empty_window(self) -> OpenWindow:
-        return OpenWindow(len(self._slots), self._one_in)
-
-    def _close_window(self, stamp: int, window: OpenWindow) -> None:
-        window.grow(len(self._slots))
-        column = window.close(self._leadership.codes[: len(self._slots)])
-        for kind, series in enumerate((Series.READS, Series.WRITES)):
-            self._slots.mark_active(np.flatnonzero(column.counts[series]), kind, stamp)
-        self._identities.mark_used(np.concatenate([column.codes, column.frozen.codes]), stamp)
-        self._ring.put(stamp, column)
-        if self._hot is not None:
-            self._hot.recorder.close_window(stamp)
-        self._closed += 1
+        windows = self._counting.windows
+        self._path = self._hot_path.within(windows.from_s, windows.until_s)
 
     # --- the node's answers
 
@@ -343,18 +287,18 @@ class Sampler:
         """This node's own view of closed windows, as `Source.matrix` has it."""
         with self._lock:
             self._settle()
-            leadership = self._leadership
-            snapshot = self._answers.snapshot(query, self._identities.table, leadership.read_role)
+            counting = self._counting
+            snapshot = self._answers.snapshot(query, counting.identities.table, counting.leadership.read_role)
         return self._answers.matrix(query, snapshot, generated_at_unix_ms=int(self._wall_clock() * 1000))
 
     def hot_keys(self, query: HotKeysQuery) -> HotKeysAnswer:
         """See `HotKeysSource`. What was observed in windows that are closed is all in it."""
-        hot = self._hot
+        hot = self._counting.hot
         if hot is None:
             raise HotKeysDisabled
         with self._lock:
             self._settle()
-            slices = self._buckets.ranges_of(query.route_id)
+            slices = self._counting.buckets.ranges_of(query.route_id)
         now = int(self._wall_clock() * 1000)
         own = replace(self._own, generated_at_unix_ms=now)
         return hot.answer(query, slices, own, generated_at_unix_ms=now)
@@ -362,7 +306,7 @@ class Sampler:
     def overview(self) -> Overview:
         """Identity, members without this node, and the leaders that `set_leader` told, by group."""
         with self._lock:
-            leaders = tuple(leader for _, leader in sorted(self._leadership.leaders.items()))
+            leaders = tuple(leader for _, leader in sorted(self._counting.leadership.leaders.items()))
             return Overview(
                 Member(self.node_id, self.grpc_address),
                 tuple(member for member in self._members if member.node_id != self.node_id),
@@ -374,20 +318,7 @@ class Sampler:
     def stats(self) -> SamplerStats:
         """How this sampler is doing, for metrics; what is recorded and not yet folded is not in it."""
         with self._lock:
-            return SamplerStats(
-                reads=self._intake.reads,
-                writes=self._intake.writes,
-                drains=self._intake.drains,
-                windows_closed=self._closed,
-                windows_open=len(self._windows),
-                columns=len(self._ring),
-                columns_limit=self._ring.limit,
-                routes=len(self._buckets.routes),
-                buckets=len(self._slots),
-                oldest_unix_ms=self._ring.oldest_unix_ms,
-                newest_unix_ms=self._ring.newest_unix_ms,
-                hot_keys=None if self._hot is None else self._hot.recorder.stats(),
-            )
+            return self._counting.stats()
 
 
 def _check(node_id: str, **numbers: int) -> None:

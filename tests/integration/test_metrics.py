@@ -139,7 +139,7 @@ async def test_the_recorder_of_hot_keys_is_shown_where_prometheus_looks() -> Non
                 samples = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("keyviz_hot_keys"))
                 return {name.removeprefix("keyviz_hot_keys_"): float(value) for name, value in samples}
 
-            assert sampler._hot is not None
+            assert sampler._counting.hot is not None
             for route_id in range(1, 61):
                 for number in range(80):
                     sampler.observe(route_id, b"%032d" % number, Op.READ, 1)
@@ -148,11 +148,11 @@ async def test_the_recorder_of_hot_keys_is_shown_where_prometheus_looks() -> Non
             sampler.observe_many([7, 7], [b"x" * 33, b"y"], [1, 1], [1, 1])
             assert (await scraped())["pending"] == 5000
             for _ in range(20):  # the buffer has been claimed: one more window's worth, all of the hottest route
-                sampler._hot.recorder.tick()
+                sampler._counting.hot.recorder.tick()
                 for number in range(400):
                     sampler.observe(60, b"%032d" % number, Op.READ, 1)
                 sampler.tick()
-            sampler._hot.recorder.tick()
+            sampler._counting.hot.recorder.tick()
             told = await scraped()
             outcomes = {name: told[f'operations_total{{outcome="{name}"}}'] for name in OUTCOMES}
             assert (outcomes["dropped"], outcomes["skipped"]) == (4800 + 300 + 1 - 5000, 1)
@@ -165,7 +165,7 @@ async def test_the_recorder_of_hot_keys_is_shown_where_prometheus_looks() -> Non
             assert (told["pending"], told["pending_limit"], told["windows"], told["windows_limit"]) == (0, 5000, 0, 3)
             now_s = 1001.5
             sampler.tick()
-            sampler._hot.recorder.tick()
+            sampler._counting.hot.recorder.tick()
             told = await scraped()
             assert (told["on"], told["windows"], told["sketches"], told["without_sketch"]) == (1, 1, 0, 0)
             assert told['bytes{windows="open"}'] == 0

@@ -104,7 +104,7 @@ async def test_a_slice_has_the_hot_keys_of_its_range_and_no_other_exists(house: 
         for key in range(99):
             for _ in range(1 + key % 7):
                 made.observe(7, b"k%02d" % key, Op.WRITE, 1)
-        cuts = [start for start, _ in made._buckets.ranges_of(7)]
+        cuts = [start for start, _ in made._counting.buckets.ranges_of(7)]
         made.observe(7, cuts[2], Op.WRITE, 1)
         clock.move_to(STAMP_MS)
         made.advance_to(STAMP_MS)

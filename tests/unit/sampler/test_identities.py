@@ -66,7 +66,7 @@ def test_thousands_of_terms_leave_no_trace(seed: int) -> None:
                 held = set(matrix.columns.tolist())
                 assert shares_of(matrix) == {key: count for key, count in truth.items() if key[1] in held}
         assert len(matrix.identities) <= 2 * 20 * 12 + SPARE
-        assert len(sampler._identities.table) <= 3 * SPARE
+        assert len(sampler._counting.identities.table) <= 3 * SPARE
 
 
 def test_a_table_that_was_handed_out_stays_what_it_was() -> None:

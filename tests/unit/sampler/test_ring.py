@@ -141,10 +141,10 @@ def test_answers_are_the_same_packed_and_loose(seed: int) -> None:
         for sampler in both.samplers:
             sampler.tick()
             sampler.tidy()
-    kinds = {type(held) for _, held in both.packed._ring.between(0, 0)}
+    kinds = {type(held) for _, held in both.packed._counting.ring.between(0, 0)}
     assert kinds == {Column, Place}
-    assert {type(held) for _, held in both.loose._ring.between(0, 0)} == {Column}
-    first = both.packed._ring.oldest_unix_ms
+    assert {type(held) for _, held in both.loose._counting.ring.between(0, 0)} == {Column}
+    first = both.packed._counting.ring.oldest_unix_ms
     for series in Series:
         for window in ((0, 0), (first + 37 * STEP_MS, first + 66 * STEP_MS)):
             query = MatrixQuery(series, type(MatrixQuery().window)(*window))
@@ -207,5 +207,5 @@ def test_nobody_waits_for_packing(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         leave.set()
         packing.join()
-    assert any(isinstance(held, Place) for _, held in sampler._ring.between(0, 0))
+    assert any(isinstance(held, Place) for _, held in sampler._counting.ring.between(0, 0))
     both.close()
