@@ -28,7 +28,7 @@ from gateway.problems import Refused
 from gateway.render import MatrixRenderer, render_cell, render_overview
 from gateway.responses import json_response
 from gateway.settings import GatewaySettings
-from keyviz_grpc.aggregator.flights import Flights
+from keyviz_grpc.aggregator.flights import Flights, Room
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import InvalidRequest
@@ -78,8 +78,8 @@ class Api:
         self._metrics, self._threads, self._wall_clock = metrics, threads, wall_clock
         self._in_flight = InFlight(settings.max_requests)
         self._unsent = Unsent(settings.max_unsent_bytes)
-        self._bodies: Flights[_Wanted, _Body] = Flights(settings.max_requests, joined=metrics.joined_body)
-        self._readiness: Flights[str, bool] = Flights(1)
+        self._bodies: Flights[_Wanted, _Body] = Flights(Room(settings.max_requests), joined=metrics.joined_body)
+        self._readiness: Flights[str, bool] = Flights(Room(1))
         self._renderer = MatrixRenderer(shelf=remembered)
         metrics.watch_in_flight(lambda: self._in_flight.count)
 

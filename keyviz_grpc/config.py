@@ -14,7 +14,7 @@ class FanoutSettings:
     timeout_s: seconds one peer may take, never more than 80 % of what the caller has left. max_message_bytes: an
     answer over this is not used. max_total_bytes: what all answers of one request, and what is made of them, may hold
     in memory together; max_held_bytes: the same of all requests that are under way.
-    max_in_flight_peers: calls at once; max_requests: fan-outs at once, one more is refused.
+    max_in_flight_peers: calls at once; max_requests: fan-outs of all kinds at once, one more is refused.
     """
 
     timeout_s: float = 2.0

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from keyviz_grpc.aggregator.extent import Holdings, within
-from keyviz_grpc.aggregator.flights import Questions
+from keyviz_grpc.aggregator.flights import Questions, Room
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.left_out import LeftOut
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
@@ -78,7 +78,7 @@ class Aggregator:
         self._observer = observer or Observers(())
         self._incarnation = int(wall_clock() * 1000) if incarnation is None else incarnation
         self._step_ms = 0
-        self._fan_outs_begun = 0
+        self._room = Room(settings.max_requests)
         self._merged = None if remembered is None else MergedColumns(remembered)
         self._left_out: LeftOut[Peer, Answer] = LeftOut(duplicate_leaves)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
@@ -114,7 +114,6 @@ class Aggregator:
         return answer
 
     async def _matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
-        self._fan_outs_begun += 1
         with self._budget() as budget:
             return await self._merged_answer(query, deadline, Holdings(budget))
 
@@ -251,13 +250,13 @@ class Aggregator:
 
     @property
     def fan_outs(self) -> int:
-        """How many different questions are with the peers right now."""
-        return len(self._matrices)
+        """How many different questions of any kind are with the peers right now."""
+        return self._room.taken
 
     @property
     def fan_outs_begun(self) -> int:
         """How many questions went to the peers so far."""
-        return self._fan_outs_begun
+        return self._room.begun
 
     async def close(self) -> None:
         """Lets go of peers and threads."""
@@ -342,7 +341,7 @@ class Aggregator:
 
     def _questions(self) -> Questions[Any, Any]:
         return Questions(
-            self._settings.max_requests,
+            self._room,
             timeout_s=self._settings.timeout_s,
             share=BUILD_SHARE,
             joined=self._observer.joined,

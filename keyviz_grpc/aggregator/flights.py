@@ -26,14 +26,23 @@ class _Flight(Generic[Value]):
     waiting: int = 0
 
 
+@dataclass(slots=True)
+class Room:
+    """How much work may be under way at once, in one `Flights` or in several. taken: now. begun: so far."""
+
+    limit: int
+    taken: int = 0
+    begun: int = 0
+
+
 class Flights(Generic[Key, Value]):
-    """At most `limit` pieces of work at once; a caller that leaves cancels its work unless another still waits.
+    """Work by key within a room; a caller that leaves cancels its work unless another still waits.
 
     joined: called whenever a caller waits for work that another one started.
     """
 
-    def __init__(self, limit: int, *, joined: Callable[[], None] | None = None) -> None:
-        self._limit, self._joined = limit, joined
+    def __init__(self, room: Room, *, joined: Callable[[], None] | None = None) -> None:
+        self._room, self._joined = room, joined
         self._flying: dict[Key, _Flight[Value]] = {}
 
     def due_by(self, keys: Iterable[Key], at_s: float) -> Key:
@@ -59,15 +68,18 @@ class Flights(Generic[Key, Value]):
                 self._forget(key, flight)
                 flight.task.cancel()
 
-    def __len__(self) -> int:
-        return len(self._flying)
-
     def _start(self, key: Key, work: Callable[[], Awaitable[Value]], due_s: float) -> _Flight[Value]:
-        if len(self._flying) >= self._limit:
-            raise Overloaded(f"{self._limit} requests are under way already, try again")
+        if self._room.taken >= self._room.limit:
+            raise Overloaded(f"{self._room.limit} requests are under way already, try again")
+        self._room.taken += 1
+        self._room.begun += 1
         flight = self._flying[key] = _Flight(asyncio.ensure_future(_run(work)), due_s)
-        flight.task.add_done_callback(lambda _: self._forget(key, flight))
+        flight.task.add_done_callback(lambda _: self._ended(key, flight))
         return flight
+
+    def _ended(self, key: Key, flight: _Flight[Value]) -> None:
+        self._room.taken -= 1
+        self._forget(key, flight)
 
     def _forget(self, key: Key, flight: _Flight[Value]) -> None:
         if self._flying.get(key) is flight:
@@ -81,9 +93,9 @@ class Questions(Generic[Question, Value]):
     timeout_s, share: what a fan-out may take, and of the caller's time.
     """
 
-    def __init__(self, limit: int, *, timeout_s: float, share: float, joined: Callable[[], None] | None = None) -> None:
+    def __init__(self, room: Room, *, timeout_s: float, share: float, joined: Callable[[], None] | None = None) -> None:
         self._timeout_s, self._share = timeout_s, share
-        self._flights: Flights[tuple[Question, int], Value] = Flights(limit, joined=joined)
+        self._flights: Flights[tuple[Question, int], Value] = Flights(room, joined=joined)
 
     async def join(self, question: Question, deadline: Deadline, work: Callable[[], Awaitable[Value]]) -> Value:
         """See `Flights`."""
@@ -91,9 +103,6 @@ class Questions(Generic[Question, Value]):
         hurry = deadline.hurry(self._timeout_s, self._share)
         key = self._flights.due_by(((question, more) for more in itertools.count(hurry)), due_s)
         return await self._flights.join(key, work, due_s=due_s)
-
-    def __len__(self) -> int:
-        return len(self._flights)
 
 
 async def _run(work: Callable[[], Awaitable[Value]]) -> Value:

@@ -16,7 +16,9 @@ from keyviz_grpc.aggregator.aggregator import GRACE_S
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
-from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.errors import FailureKind, Overloaded
+from keyviz_grpc.hotkeys import HotKeysQuery
+from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Outcome, Overview, WarningCode
 from keyviz_grpc.query import MatrixQuery
 
@@ -167,6 +169,34 @@ def test_who_waits_for_a_frozen_peer_does_not_blame_the_others_clocks() -> None:
         assert clock() == pytest.approx(2.0)
         skewed = [any(w.code is WarningCode.CLOCK_SKEW for w in outcome.warnings) for outcome in outcomes]
         assert skewed == [False, True, False]
+        await aggregator.close()
+
+    on_a_clock_of_its_own(work)
+
+
+def test_questions_of_all_kinds_share_one_bound() -> None:
+    """One more is refused at once, whatever it asks; when the first has ended there is room again."""
+
+    async def work(clock: Callable[[], float]) -> None:
+        settings = FanoutSettings(timeout_s=2.0, max_requests=1)
+        aggregator = Aggregator(Fixed([WELL, FROZEN]), settings=settings, node_id="agg")
+        deadline = Deadline.after(100.0, clock)
+        first = asyncio.ensure_future(aggregator.matrix(MatrixQuery(), deadline))
+        await asyncio.sleep(0.5)
+        assert aggregator.fan_outs == 1
+        questions: list[Callable[[], Awaitable[object]]] = [
+            lambda: aggregator.matrix(MatrixQuery(Series.READS), deadline),
+            lambda: aggregator.cell(bucket_id="route:1", column_unix_ms=1, series=Series.READS, deadline=deadline),
+            lambda: aggregator.overview(deadline),
+            lambda: aggregator.hot_keys(HotKeysQuery(1), deadline),
+        ]
+        for question in questions:
+            with pytest.raises(Overloaded):
+                await question()
+        assert clock() == pytest.approx(0.5)
+        await first
+        await aggregator.overview(deadline)
+        assert (aggregator.fan_outs, aggregator.fan_outs_begun) == (0, 2)
         await aggregator.close()
 
     on_a_clock_of_its_own(work)

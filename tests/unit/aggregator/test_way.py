@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from keyviz_grpc.aggregator.flights import Flights, Questions
+from keyviz_grpc.aggregator.flights import Flights, Questions, Room
 from keyviz_grpc.aggregator.way import check_way
 from keyviz_grpc.codec import decode_query, encode_query
 from keyviz_grpc.deadline import MOST_HURRY, Deadline
@@ -39,7 +39,8 @@ def test_hurry_tells_how_often_the_time_of_a_fan_out_is_halved(left_s: float, ha
 async def test_nobody_waits_for_work_that_is_due_after_ones_own_time() -> None:
     """Four callers of one question: who has as much time or more joins; who has less has a fan-out of its own."""
     now, go, begun = [0.0], asyncio.Event(), []
-    questions: Questions[str, int] = Questions(8, timeout_s=4.0, share=0.8)
+    room = Room(8)
+    questions: Questions[str, int] = Questions(room, timeout_s=4.0, share=0.8)
 
     def ask(left_s: float) -> asyncio.Task[int]:
         async def work() -> int:
@@ -55,10 +56,10 @@ async def test_nobody_waits_for_work_that_is_due_after_ones_own_time() -> None:
         asked.append(ask(left_s))
         await asyncio.sleep(0)
     assert begun == [2.0, 1.3, 60.0]
-    assert len(questions) == 3
+    assert room.taken == 3
     go.set()
     await asyncio.gather(*asked)
-    assert len(questions) == 0
+    assert room.taken == 0
 
 
 async def test_nothing_is_kept_of_questions_that_were_answered_or_given_up() -> None:
@@ -67,7 +68,7 @@ async def test_nothing_is_kept_of_questions_that_were_answered_or_given_up() -> 
     class Question:
         """Told apart by identity."""
 
-    flights: Flights[Question, int] = Flights(8)
+    flights: Flights[Question, int] = Flights(Room(8))
 
     async def work() -> int:
         return 1
