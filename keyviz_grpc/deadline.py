@@ -30,11 +30,6 @@ class Deadline:
         """Seconds that are left, never negative."""
         return max(0.0, self.at_s - self.clock())
 
-    @property
-    def expired(self) -> bool:
-        """Whether nothing is left."""
-        return self.left_s() <= 0.0
-
     def child(self, timeout_s: float, share: float = 0.8) -> Deadline:
         """A deadline for work below: `timeout_s` from now, but at most `share` of what is left here."""
         return Deadline(self.clock() + min(timeout_s, self.left_s() * share), self.clock)

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _BEAT_S: Final = 0.05
 _SUSPENDED_MS: Final = 5_000
+_CURRENT_MS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,16 @@ class Synthetic:
         self._feed.start(self.sampler)
 
     def prepare(self) -> None:
-        """Makes the past."""
-        self._feed.advance(self.sampler, round(time.time() * 1000))
+        """Makes the past, and what becomes past while it is made.
+
+        A machine too slow to gain on the clock is let go on as it is: `run` leaves out what it cannot make.
+        """
+        behind_ms = math.inf
+        while (left_ms := (now_ms := round(time.time() * 1000)) - self._feed.clock.unix_ms) < behind_ms:
+            if left_ms < _CURRENT_MS:
+                return
+            behind_ms = left_ms
+            self._feed.advance(self.sampler, now_ms)
 
     def run(self, stop: threading.Event) -> None:
         """Follows the wall clock, a tick behind."""

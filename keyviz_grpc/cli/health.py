@@ -8,7 +8,7 @@ import click
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from keyviz_grpc.cli.options import FILE, PEER_ADDRESS, Duration, option
+from keyviz_grpc.cli.options import FILE, PEER_ADDRESS, Duration, option, version_option
 from keyviz_grpc.cli.running import run
 from keyviz_grpc.tls import TlsFiles
 
@@ -21,6 +21,7 @@ from keyviz_grpc.tls import TlsFiles
 @option("--peer-tls-name", type=str, default="", show_default="the host", help="Whom the server's certificate names.")
 @option("--peer-certificate", type=FILE, default=None, help="PEM that is shown to the server (mTLS).")
 @option("--peer-key", type=FILE, default=None, help="PEM of the key that goes with --peer-certificate.")
+@version_option
 def command(
     *,
     target: str,
@@ -55,6 +56,8 @@ def _asked(channel: grpc.Channel, target: str, service: str, timeout_s: float) -
         answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)
     except grpc.RpcError as error:
         code, details = error.code(), error.details()
+        if code is grpc.StatusCode.NOT_FOUND and not details:
+            details = f"the server knows no service {service!r}, such as keyviz.v1.KeyViz"
         raise click.ClickException(f"{target}: {code.name}: {details}") from error
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 

@@ -8,7 +8,7 @@ import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import click
 
@@ -19,27 +19,47 @@ from keyviz_grpc.cli.logs import LogFormat, configure_logging
 from keyviz_grpc.cli.options import (
     ADDRESS,
     FILE,
+    MEMBER,
+    NODE_ID,
     SPEED,
     Duration,
     Size,
+    check_goes_with,
     check_otlp,
+    given_options,
     log_format_option,
     option,
     until_stdin_closes_option,
+    version_option,
 )
-from keyviz_grpc.cli.running import announce_ready, run, stop_requested
+from keyviz_grpc.cli.running import announce_ready, as_usage_error, run, stop_requested
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.hotkeys import HotKeysSettings
+from keyviz_grpc.outcome import Member
 from keyviz_grpc.sampler import MAX_SLICES
 from keyviz_grpc.server import ServerSettings, check_metrics_exposure, serve_node
 from keyviz_grpc.tracing import start_tracing
 
-log = logging.getLogger(__name__)
+# By its name: started as a module it is `__main__`.
+log = logging.getLogger("keyviz_grpc.cli.node")
+
+_HOT_KEYS: Final = tuple(f"--hot-keys-{name}" for name in ("sample", "max-key", "memory", "windows", "counters"))
+_COUNTED: Final = ("--hot-keys", "--trace", "--leadership", "--trace-start", "--workload", "--member")
+"""What a node without a sampler has no use for."""
 
 
 @click.command("keyviz-node")
 @option("--listen", type=ADDRESS, default="127.0.0.1:50051", help="Where gRPC is served; port 0 = any free one.")
-@option("--node-id", type=str, default=None, show_default="n1 for node index 0, …", help="What this node is called.")
+@option(
+    "--node-id", type=NODE_ID, default=None, show_default="n1 for node index 0, …", help="What this node is called."
+)
+@option(
+    "--member",
+    type=MEMBER,
+    multiple=True,
+    show_default="none",
+    help="Another node of the cluster, once for each (a variable: with spaces between): for gateways with --seeds.",
+)
 @option("--step", type=Duration(at_least_s=0.01, at_most_s=86400), default="60s", help="Length of a column.")
 @option("--columns", type=click.IntRange(1, 1_000_000), default=1440, help="How many closed columns are held.")
 @option("--max-routes", type=click.IntRange(1), default=10_000, help="Routes counted one by one; more are aggregated.")
@@ -100,10 +120,12 @@ log = logging.getLogger(__name__)
 @option("--insecure", is_flag=True, default=False, help="Listen beyond loopback without TLS or credentials.")
 @until_stdin_closes_option
 @log_format_option
+@version_option
 def command(  # noqa: PLR0913 - one parameter an option
     *,
     listen: str,
     node_id: str | None,
+    member: tuple[Member, ...],
     step: float,
     columns: int,
     max_routes: int,
@@ -142,6 +164,12 @@ def command(  # noqa: PLR0913 - one parameter an option
     log_format: LogFormat,
 ) -> None:
     """One node of a cluster as a process: counts its share of some traffic and serves what it counted over gRPC."""
+    check_goes_with("--hot-keys", *_HOT_KEYS, met=hot_keys)
+    check_goes_with("--workload demo", "--seed", "--rate", "--history", met=workload == "demo")
+    check_goes_with("--trace", "--speed", met=trace is not None)
+    for flag in () if sampler else given_options():
+        if flag in _COUNTED:
+            raise click.UsageError(f"{flag} and --no-sampler exclude each other")
     recorded = _hot_keys(
         hot_keys,
         sample=hot_keys_sample,
@@ -150,8 +178,6 @@ def command(  # noqa: PLR0913 - one parameter an option
         memory_bytes=hot_keys_memory,
         windows=hot_keys_windows,
     )
-    if recorded is not None and not sampler:
-        raise click.UsageError("--hot-keys and --no-sampler exclude each other")
     if node_index >= nodes:
         raise click.UsageError(f"--node-index {node_index} is not below --nodes {nodes}")
     if {trace is None, leadership is None, trace_start is None} == {True, False}:
@@ -163,10 +189,21 @@ def command(  # noqa: PLR0913 - one parameter an option
     if previous_key_file is not None and key_file is None:
         raise click.UsageError("--previous-key-file goes with --key-file")
     check_otlp(otlp)
+    with as_usage_error():
+        server = ServerSettings(
+            max_concurrent=max_calls,
+            max_rows=max_answer_rows,
+            max_columns=max_answer_columns,
+            certificate=tls_certificate,
+            key=tls_key,
+            client_ca=tls_client_ca,
+            insecure=insecure,
+        )
     configure_logging(log_format)
     ids = tuple(f"n{number + 1}" for number in range(nodes))
     own_id = node_id or ids[node_index]
     ids = (*ids[:node_index], own_id, *ids[node_index + 1 :])
+    _check_members(own_id, member)
     feeder = None
     if sampler:
         feeder = feeder_of(
@@ -174,20 +211,24 @@ def command(  # noqa: PLR0913 - one parameter an option
             Place(node_index, nodes, ids),
             TrafficSettings(workload, seed, rate, history, trace, leadership, speed, trace_start),
         )
-    server = ServerSettings(
-        max_concurrent=max_calls,
-        max_rows=max_answer_rows,
-        max_columns=max_answer_columns,
-        certificate=tls_certificate,
-        key=tls_key,
-        client_ca=tls_client_ca,
-        insecure=insecure,
-    )
+        feeder.sampler.set_members(member)
     verifier = _verifier(key_file, previous_key_file, token_file)
     if metrics is not None:
         check_metrics_exposure(metrics, exposed=expose_metrics, insecure=insecure)
     plan = _Plan(listen, server, verifier, metrics, otlp, until_stdin_closes=until_stdin_closes)
     asyncio.run(_serve(feeder, plan))
+
+
+def _check_members(own_id: str, members: tuple[Member, ...]) -> None:
+    """Raises UsageError for this node itself among the others, and for one of them that is told twice."""
+    seen: dict[str, Member] = {}
+    for member in members:
+        told = f"--member {member.node_id}={member.address}"
+        if member.node_id == own_id:
+            raise click.UsageError(f"{told}: {own_id} is this node itself (--node-id), only the others are told")
+        for key in (member.node_id, member.address):
+            if (other := seen.setdefault(key, member)) is not member:
+                raise click.UsageError(f"{told}: {key} is in --member {other.node_id}={other.address} already")
 
 
 def _hot_keys(

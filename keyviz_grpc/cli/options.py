@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from keyviz_grpc.addresses import parse_address
+from keyviz_grpc.outcome import Member
+from keyviz_grpc.version import VERSION
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -114,6 +117,34 @@ class Addresses(click.ParamType[tuple[str, ...]]):
         return tuple(PEER_ADDRESS.convert(part, param, ctx) for part in parts)
 
 
+class NodeId(click.ParamType[str]):
+    """What a node is called: some text in which everything can be seen."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Fails with a usage error that names option and value."""
+        name = str(value).strip()
+        if not name or not name.isprintable():
+            self.fail(f"{value!r}: expected a name that can be read", param, ctx)
+        return name
+
+
+class MemberOf(click.ParamType[Member]):
+    """Text such as `n2=10.0.0.2:50051` to another node of the cluster."""
+
+    name = "node_id=host:port"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Member:
+        """Fails with a usage error that names option and value."""
+        if isinstance(value, Member):
+            return value
+        name, equals, address = str(value).partition("=")
+        if not equals:
+            self.fail(f"{value!r}: expected NODE_ID=HOST:PORT, such as n2=10.0.0.2:50051", param, ctx)
+        return Member(NODE_ID.convert(name, param, ctx), PEER_ADDRESS.convert(address, param, ctx))
+
+
 class Speed(click.ParamType[float]):
     """A positive multiple of real time, or `max`, which becomes infinity."""
 
@@ -132,12 +163,13 @@ class Speed(click.ParamType[float]):
         return speed
 
 
-DURATION: Final = Duration()
 SIZE: Final = Size()
 MEMORY: Final = Size(at_most=1 << 40)
 ADDRESS: Final = Address()
 PEER_ADDRESS: Final = Address(port_zero=False)
 ADDRESSES: Final = Addresses()
+NODE_ID: Final = NodeId()
+MEMBER: Final = MemberOf()
 SPEED: Final = Speed()
 FILE: Final = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 FOLDER: Final = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
@@ -152,6 +184,30 @@ def option(flag: str, *, help: str, **attributes: Any) -> Callable[[_Command], _
     variable = "KEYVIZ_" + flag.partition("/")[0].removeprefix("--").replace("-", "_").upper()
     given = {"envvar": variable, "show_envvar": True, "show_default": True, "help": help, **attributes}
     return click.option(flag, **given)
+
+
+def given_options() -> list[str]:
+    """The flags that the command line or the environment gives to the command that runs, in the order of its help."""
+    context = click.get_current_context()
+    told = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    return [
+        param.opts[0]
+        for param in context.command.params
+        if param.name is not None and context.get_parameter_source(param.name) in told
+    ]
+
+
+def check_goes_with(needed: str, *flags: str, met: bool) -> None:
+    """Raises UsageError where one of the flags was given and would do nothing, because `needed` is not met."""
+    for flag in () if met else given_options():
+        if flag in flags:
+            raise click.UsageError(f"{flag} goes with {needed}")
+
+
+def version_option(command: _Command) -> _Command:
+    """Adds `--version`."""
+    declare: Callable[[_Command], _Command] = click.version_option(VERSION, message="%(prog)s %(version)s")
+    return declare(command)
 
 
 def check_otlp(text: str | None) -> None:

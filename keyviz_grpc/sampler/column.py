@@ -45,11 +45,6 @@ class Column:
     frozen: FrozenShares
     soft: dict[Series, NDArray[np.bool_]] | None = None
 
-    def active(self) -> NDArray[np.int64]:
-        """Slots with any traffic."""
-        reads, writes = self.counts[Series.READS], self.counts[Series.WRITES]
-        return np.flatnonzero((reads > 0) | (writes > 0))
-
 
 def narrow(values: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
     """A copy in the narrowest of uint8, 16, 32, 64 that holds every value."""

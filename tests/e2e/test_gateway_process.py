@@ -104,6 +104,22 @@ async def test_insecure_is_possible_and_warned_of(processes: Processes) -> None:
     assert any("without protection" in line and "0.0.0.0:0" in line for line in processes.log)
 
 
+async def test_a_seed_leads_to_the_members_that_it_was_told(processes: Processes) -> None:
+    """One address is enough for the whole cluster, and a member that ends is missed."""
+    others = {name: await processes.node("--node-id", name) for name in ("n2", "n3")}
+    members = [f"--member={name}={other.ready['grpc']}" for name, other in others.items()]
+    seed = await processes.node("--node-id", "n1", *members)
+    gateway = await processes.start("gateway", "--http", "127.0.0.1:0", "--seeds", seed.ready["grpc"])
+    await gateway.wait_ready()
+    nodes = (await ask(gateway))["fanout"]["nodes"]
+    assert [(node["node_id"], node["ok"]) for node in nodes] == [("n1", True), ("n2", True), ("n3", True)]
+    others["n3"].kill()
+    await others["n3"].wait()
+    nodes = (await ask(gateway))["fanout"]["nodes"]
+    assert [node["ok"] for node in nodes] == [True, True, False]
+    assert nodes[2]["node"] == others["n3"].ready["grpc"]
+
+
 async def test_options_come_from_the_environment_too(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing peer is no reason not to start; it is one not to be ready."""
     status, _, complaint = finished("gateway", env={"KEYVIZ_PEERS": "127.0.0.1"})

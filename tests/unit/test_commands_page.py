@@ -14,7 +14,8 @@ HEAD = """# Commands
 Durations are written `500ms`, `2s`, `1m`, `1h`; sizes `16KiB`, `64MiB`. Secrets are given as files only. Logs go to
 stderr, one line an event. When it is ready to serve, each server prints one line on stdout,
 `ready grpc=HOST:PORT http=HOST:PORT`, of the two what it has, with real ports, so that `:0` works. Exit status: 0 after
-SIGINT or SIGTERM and a clean drain, 2 for a wrong command line, 1 with one clear line for anything else.
+SIGINT or SIGTERM and a clean drain, 2 for a wrong command line, 1 with one clear line for anything else. `--version`
+says which version a command is of.
 """
 
 
@@ -32,9 +33,14 @@ def commands() -> list[click.Command]:
 def section(command: click.Command) -> str:
     """One command as a heading, a paragraph and a table."""
     context = click.Context(command, info_name=command.name)
-    rows = [row for option in command.params if isinstance(option, click.Option) for row in [line(option, context)]]
+    rows = [row for option in settings(command) for row in [line(option, context)]]
     table = ["| option | variable | default | meaning |", "|---|---|---|---|", *rows]
     return "\n".join([f"## {command.name}", "", inspect.cleandoc(command.help or ""), "", *table, ""])
+
+
+def settings(command: click.Command) -> list[click.Option]:
+    """The options that set something: not --version."""
+    return [option for option in command.params if isinstance(option, click.Option) and option.expose_value]
 
 
 def line(option: click.Option, context: click.Context) -> str:
@@ -61,8 +67,8 @@ def test_the_page_is_what_help_says() -> None:
 def test_every_option_has_a_variable_and_a_meaning() -> None:
     """Nothing can be set by a flag alone, and nothing is left unexplained."""
     for command in commands():
-        for option in command.params:
-            assert isinstance(option, click.Option), option.name
+        assert all(isinstance(param, click.Option) for param in command.params)
+        for option in settings(command):
             assert option.help, option.name
             assert str(option.envvar or "").startswith("KEYVIZ_"), option.name
 

@@ -7,9 +7,11 @@ import math
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from keyviz_grpc.cli import feeding
 from keyviz_grpc.cli.feeding import (
     Feeder,
     Idle,
@@ -21,6 +23,8 @@ from keyviz_grpc.cli.feeding import (
     feeder_of,
 )
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.sampler import Sampler
+from keyviz_grpc.workload import WorkloadFeed
 
 SETTINGS = SamplerSettings(node_id="n1", step_ms=1000, columns=100, max_tracked_routes=100)
 ALONE = Place(index=0, count=1, node_ids=("n1",))
@@ -112,4 +116,33 @@ def test_the_workload_has_a_past_at_once() -> None:
     feeder.prepare()
     assert len(totals(feeder)) >= 19
     assert all(totals(feeder))
+    feeder.sampler.close()
+
+
+@pytest.mark.parametrize("slowness", [0.5, 2.0])
+def test_the_past_has_no_hole_where_making_it_takes_long(
+    slowness: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What goes by meanwhile is made too; a machine that only falls behind further does not try for ever."""
+    now = [float(START_MS // 1000)]
+    advance = WorkloadFeed.advance
+
+    def slowly(feed: WorkloadFeed, sampler: Sampler, unix_ms: int) -> None:
+        now[0] += max(0.0, unix_ms - feed.clock.unix_ms) / 1000 * slowness
+        advance(feed, sampler, unix_ms)
+
+    monkeypatch.setattr(WorkloadFeed, "advance", slowly)
+    monkeypatch.setattr(feeding, "time", SimpleNamespace(time=lambda: now[0]))
+    feeder = feeder_of(SETTINGS, ALONE, traffic_of(workload="demo", history_s=20.0))
+    feeder.prepare()
+    columns = feeder.sampler.matrix(MatrixQuery()).matrix.columns
+    assert set((columns[1:] - columns[:-1]).tolist()) == {1000}
+    behind_ms = now[0] * 1000 - columns[-1]
+    if slowness < 1:
+        assert behind_ms < 2000
+        assert len(columns) >= 39
+    else:
+        assert behind_ms > 5000
+        assert len(columns) == 20
+    assert "did not run" not in caplog.text
     feeder.sampler.close()

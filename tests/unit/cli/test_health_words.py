@@ -46,3 +46,9 @@ def test_a_failure_is_one_line_with_target_code_and_words(code: grpc.StatusCode)
     with pytest.raises(click.ClickException) as told:
         answered(0, code, "words")
     assert told.value.message == f"10.0.0.1:1: {code.name}: words"
+
+
+def test_a_service_that_the_server_does_not_know() -> None:
+    """The health service itself answers with a code and no words."""
+    with pytest.raises(click.ClickException, match=r"NOT_FOUND: the server knows no service 'keyviz\.v1\.KeyViz'"):
+        answered(0, grpc.StatusCode.NOT_FOUND)

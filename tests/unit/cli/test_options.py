@@ -10,7 +10,6 @@ from keyviz_grpc.addresses import parse_address
 from keyviz_grpc.cli.options import (
     ADDRESS,
     ADDRESSES,
-    DURATION,
     PEER_ADDRESS,
     SIZE,
     Duration,
@@ -65,7 +64,7 @@ def test_other_addresses_are_refused(text: str) -> None:
 
 
 @click.command()
-@option("--timeout", type=DURATION, default="2s", help="How long.")
+@option("--timeout", type=Duration(), default="2s", help="How long.")
 @option("--max-message", type=SIZE, default="64MiB", help="How large.")
 @option("--listen", type=ADDRESS, default="127.0.0.1:0", help="Where.")
 @option("--peers", type=ADDRESSES, default=None, help="Who.")
