@@ -146,7 +146,7 @@ class Aggregator:
             answer = await self._in_thread(build)
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
         self._observer.merged(answer, time.perf_counter() - began)
-        self._step_ms = max([self._step_ms, *(outcome.step_ms for outcome in answer.outcomes if outcome.ok)])
+        self._step_ms = max((outcome.step_ms for outcome in answer.outcomes if outcome.ok), default=0) or self._step_ms
         return answer
 
     def _from_memory(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer | None:

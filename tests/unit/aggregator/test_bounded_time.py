@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pytest
@@ -197,6 +197,39 @@ def test_questions_of_all_kinds_share_one_bound() -> None:
         await first
         await aggregator.overview(deadline)
         assert (aggregator.fan_outs, aggregator.fan_outs_begun) == (0, 2)
+        await aggregator.close()
+
+    on_a_clock_of_its_own(work)
+
+
+@dataclass
+class Stepping(Scripted):
+    """A peer that says its step, and keeps what it was asked last."""
+
+    step_ms: int = 0
+    asked: MatrixQuery = field(default_factory=MatrixQuery)
+
+    async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
+        """As scripted, under the step of now."""
+        self.asked = query
+        outcome = replace(self.answer.outcomes[0], step_ms=self.step_ms)
+        await super().matrix(query, deadline, budget)
+        return replace(self.answer, step_ms=self.step_ms, outcomes=(outcome,))
+
+
+def test_a_step_that_no_node_has_any_more_does_not_widen_questions() -> None:
+    """A node with windows of an hour was there once; a cell is looked for around it by the steps of now."""
+
+    async def work(clock: Callable[[], float]) -> None:
+        peer = Stepping("n", 0.1)
+        aggregator = Aggregator(Fixed([peer]), settings=FanoutSettings(), node_id="agg")
+        deadline = Deadline.after(100.0, clock)
+        wide: list[int] = []
+        for peer.step_ms in (3_600_000, 60_000):
+            await aggregator.matrix(MatrixQuery(), deadline)
+            await aggregator.cell(bucket_id="r", column_unix_ms=10**12, series=Series.READS, deadline=deadline)
+            wide.append(peer.asked.window.to_unix_ms - 10**12)
+        assert wide[0] == 60 * wide[1] > 0
         await aggregator.close()
 
     on_a_clock_of_its_own(work)
