@@ -207,7 +207,7 @@ def _hot_key_families(stats: HotKeysStats) -> Iterator[Metric]:
     for name, text, value in (
         ("sketches", "Sketches of open windows, one a route, label and direction.", stats.sketches),
         ("without_sketch", "Those of open windows that have none, for want of memory.", stats.buckets - stats.sketches),
-        ("pending", "Sampled operations that wait to be taken in.", stats.pending),
+        ("pending", "Sampled operations that wait to be taken in; 256 bytes of a key count as one.", stats.pending),
         ("pending_limit", "How many may wait before further ones are dropped.", stats.pending_limit),
         ("windows", "Closed windows held with their hot keys.", stats.windows),
         ("windows_limit", "How many closed windows may be held.", stats.windows_limit),

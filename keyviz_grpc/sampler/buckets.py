@@ -149,7 +149,8 @@ class Buckets:
         return self._own_place(route, label, plain.division)
 
     def counts_as(self, route_id: int, label: str) -> str:
-        """The label under which such operations count now: its own, or none where it has no place; see `place_of`."""
+        """The label under which such operations count now: its own, or none where it has no place. As `place_of`."""
+        self.place_of(route_id, label)
         return label if (route_id, label) in self._place_of else ""
 
     @property

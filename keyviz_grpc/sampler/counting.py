@@ -92,11 +92,13 @@ class Counting:
     def count(self, batch: Batch, whole: Batch) -> None:
         """Counts a batch, all of it or nothing; whole: before it was sampled. Raises as `Sampler.observe_many`."""
         slots = slots_of_batch(batch, *self.buckets.tables(), self.buckets.place_of)
+        # Sampling may have left out the first operations of a label, which has a place all the same.
+        noted = None if self.hot is None else whole.relabelled(self.buckets.counts_as)
         self.leadership.grow()
-        if self.hot is not None:
-            at = whole.at_unix_ms
+        if self.hot is not None and noted is not None:
+            at = noted.at_unix_ms
             stamps = self.windows.stamp_now if at is None else self.windows.stamps_of(at)
-            self.hot.note_batch(whole.relabelled(self.buckets.counts_as), stamps, wait=at is not None)
+            self.hot.note_batch(noted, stamps, wait=at is not None)
         if batch.at_unix_ms is None:
             kinds = slots * 2 + batch.writes
             self.intake.count(self.windows.current, kinds, batch.sizes, size=len(self.slots))

@@ -16,10 +16,18 @@ from keyviz_grpc.sampler import Op, Route, Sampler
 from tests.integration.hot_keys.house import ON, STAMP_MS, START_MS
 
 
-def sampler(route: Route, limit: int) -> tuple[Sampler, SteppedClock]:
+def sampler(route: Route, limit: int, sample_one_in: int = 1) -> tuple[Sampler, SteppedClock]:
     """With one route, and room for so many slices of it and of labels each."""
     clock = SteppedClock(START_MS)
-    made = Sampler(node_id="n", clock=clock, wall_clock=clock, stall_s=math.inf, hot_keys=ON, max_tracked_routes=limit)
+    made = Sampler(
+        node_id="n",
+        clock=clock,
+        wall_clock=clock,
+        stall_s=math.inf,
+        hot_keys=ON,
+        max_tracked_routes=limit,
+        sample_one_in=sample_one_in,
+    )
     made.register_routes([route])
     return made, clock
 
@@ -61,6 +69,17 @@ def test_keys_of_a_label_past_the_limit_are_with_its_row_the_plain_one(slices: i
         query = HotKeysQuery(1, label="second")
         with pytest.raises(NoSnapshot):
             check_asked(made.hot_keys(query), query)
+
+
+def test_keys_of_a_label_that_sampling_left_out_are_its_own() -> None:
+    """Counting and hot keys draw apart: a label has its place whichever of them meets it first."""
+    made, clock = sampler(Route(1, b"a", b"e"), limit=5, sample_one_in=1 << 20)
+    with made:
+        made.observe_many([1, 1], [b"b", b"c"], [1, 1], [1, 1], labels=["seen", ""])
+        clock.move_to(STAMP_MS)
+        made.advance_to(STAMP_MS)
+        keys = [[item.key for item in made.hot_keys(HotKeysQuery(1, label=label)).keys] for label in ("seen", "")]
+        assert keys == [[b"b"], [b"c"]]
 
 
 def test_keys_outside_of_their_routes_range_are_in_the_slice_at_that_end() -> None:
