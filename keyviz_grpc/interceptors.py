@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -91,12 +92,14 @@ class Gate(grpc.aio.ServerInterceptor):
 class Admission(grpc.aio.ServerInterceptor):
     """At most `limit` unary calls inside at once, and as many answers being sent; one more is refused at once.
 
-    An answer is being sent until its caller has taken it, so callers that do not read hold so many answers at most.
+    An answer is being sent until its caller has taken it, so callers that do not read hold so many answers at most, and
+    while those are more than `unsent_bytes` together no further call is let in.
     Health checks do not count; of them one connection has MOST_OPEN_CALLS at most, taken or not.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, unsent_bytes: int) -> None:
+        self._limit, self._most_unsent_bytes = limit, unsent_bytes
+        self._unsent_bytes = 0
         self._inside = 0
         self._open = 0
         self._unguarded: Counter[str] = Counter()
@@ -133,10 +136,26 @@ class Admission(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(
             checked if exempt else admitted,
             request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+            response_serializer=self._counting(handler.response_serializer),
         )
 
+    def _counting(self, serialize: Any) -> Callable[[Any], bytes]:
+        def run(message: Any) -> bytes:
+            raw: bytes = serialize(message) if serialize is not None else message
+            task = asyncio.current_task()  # of the call; it ends when the answer is taken, or given up
+            if task is not None:
+                self._unsent_bytes += len(raw)
+                task.add_done_callback(lambda _: self._taken(len(raw)))
+            return raw
+
+        return run
+
+    def _taken(self, size: int) -> None:
+        self._unsent_bytes -= size
+
     def _full(self) -> str:
+        if self._unsent_bytes > self._most_unsent_bytes:
+            return f"overloaded: {self._unsent_bytes} bytes wait for callers that do not read them, try again"
         if self._inside >= self._limit:
             return f"overloaded: {self._limit} calls are under way already, try again"
         if self._open >= 2 * self._limit:

@@ -56,7 +56,8 @@ class ServerSettings:
     """How a server serves. Raises SettingError for bounds below 1 and for half a TLS pair.
 
     max_concurrent: calls in flight, and answers that are being sent; one more is refused at once with
-    RESOURCE_EXHAUSTED; health checks do not count. max_connection_age_s: a caller is then asked to connect anew, which
+    RESOURCE_EXHAUSTED; health checks do not count. max_unsent_bytes: of answers that their callers have not taken;
+    while more wait, calls are refused too. max_connection_age_s: a caller is then asked to connect anew, which
     clients do by themselves; calls that have not ended connection_grace_s later are cut off. message_s: within which
     the message of a call must come; stream_s: how long a reflection stream lasts at most.
     max_rows, max_columns: of one answer; a larger one is refused and not sent. certificate, key: PEM files;
@@ -69,6 +70,7 @@ class ServerSettings:
     max_columns: int = 20_000
     max_request_bytes: int = 1 << 20
     max_answer_bytes: int = (1 << 31) - 1
+    max_unsent_bytes: int = 256 << 20
     max_connection_age_s: float = 600.0
     connection_grace_s: float = 60.0
     message_s: float = MESSAGE_S
@@ -80,7 +82,15 @@ class ServerSettings:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        bounds = ("max_concurrent", "max_rows", "max_columns", "max_request_bytes", "max_answer_bytes", "threads")
+        bounds = (
+            "max_concurrent",
+            "max_rows",
+            "max_columns",
+            "max_request_bytes",
+            "max_answer_bytes",
+            "max_unsent_bytes",
+            "threads",
+        )
         for name in bounds:
             if getattr(self, name) < 1:
                 raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
@@ -205,7 +215,7 @@ async def _serve(
         Promptness(message_s=settings.message_s, stream_s=settings.stream_s),
         Barrier(),
         *([Gate(verifier)] if verifier else []),
-        Admission(settings.max_concurrent),
+        Admission(settings.max_concurrent, settings.max_unsent_bytes),
     ]
     server = grpc.aio.server(
         interceptors=interceptors,

@@ -138,6 +138,23 @@ async def test_without_a_deadline_the_connections_age_is_one(serve: Serve) -> No
             await gone
 
 
+async def test_the_bytes_of_answers_that_nobody_reads_are_bounded(serve: Serve) -> None:
+    """However many calls may be inside; they are told apart from too many calls, and all is well once they are gone."""
+    server = await serve(ServerSettings(max_concurrent=64))
+    size = await asked(server)
+    await server.drain(0)
+    server = await serve(ServerSettings(max_concurrent=64, max_unsent_bytes=5 * size // 2))
+    async with Unread.connected(server.address) as caller, asyncio.timeout(30):
+        while not await is_full(server):
+            caller.call(server.address, PATH, pb.GetKeyVizMatrixRequest(from_unix_ms=caller.begun))
+            await asyncio.sleep(0.1)
+        assert 3 <= caller.begun <= 8
+    async with asyncio.timeout(30):
+        while await is_full(server):  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.02)
+    assert await asked(server) == size
+
+
 async def test_who_has_no_credentials_is_refused_without_waiting_for_a_message(tmp_path: Path) -> None:
     """And one connection never has more calls than are for callers; others and health are answered beside it."""
     token = tmp_path / "token"
