@@ -22,7 +22,7 @@ from keyviz_grpc.aggregator.turns import Turns
 from keyviz_grpc.aggregator.way import check_way, no_usable, on_a_ring
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
-from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
+from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, InvalidRequest, SamplerDisabled
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge, select_range
@@ -42,9 +42,6 @@ LAST_MS: Final = 2**63 - 1
 
 FIRST_GUESS_STEP_MS: Final = 60_000
 """How wide to ask before any answer told a step."""
-
-GRACE_S: Final = 0.25
-"""How much later than its deadline a fan-out is done at the latest."""
 
 BUILD_SHARE: Final = 0.8
 """Of the caller's time, what peers may take; the rest is for merging and sending."""
@@ -332,12 +329,7 @@ class Aggregator:
     async def _in_turn(
         self, peer: Peer, peers: int, call: Callable[[Deadline], Awaitable[_Reply | Outcome]], deadline: Deadline
     ) -> _Reply | Outcome:
-        # A peer keeps to its deadline by itself; what it takes to read its answer does not count on that.
-        try:
-            async with asyncio.timeout(deadline.left_s() + GRACE_S), self._turns.of(peer.address, peers):
-                return await call(deadline)
-        except TimeoutError:
-            return Outcome(peer.address, kind=FailureKind.DEADLINE_EXCEEDED, detail=NOT_IN_TIME)
+        return await self._turns.ask(peer.address, peers, call, deadline)
 
     def _questions(self) -> Questions[Any, Any]:
         return Questions(

@@ -113,12 +113,18 @@ class HotKeysFanout:
         query = replace(asked, exclude=(*asked.exclude, *self._left_out.of(peer.address)))
         if not isinstance(peer, HotKeysPeer):
             return Outcome(peer.address, kind=FailureKind.INCOMPATIBLE, detail="it cannot be asked for hot keys")
-        async with self._here.turns.of(peer.address, peers):
+        began = time.perf_counter()
+
+        async def call(due: Deadline) -> _Part:
+            nonlocal began
             began = time.perf_counter()
             with span("keyviz.peer", peer=peer.address) as note:
-                part = await peer.hot_keys(query, deadline, budget)
+                part = await peer.hot_keys(query, due, budget)
                 note(outcome="ok" if isinstance(part, HotKeysAnswer) else str(part.kind))
-            self._here.observer.asked_for_hot_keys(peer.address, part, time.perf_counter() - began)
+            return part
+
+        part = await self._here.turns.ask(peer.address, peers, call, deadline)
+        self._here.observer.asked_for_hot_keys(peer.address, part, time.perf_counter() - began)
         return part
 
     async def _ask_local(self, source: Source, query: HotKeysQuery, deadline: Deadline) -> _Part:

@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
+from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.outcome import Outcome
+
+_Reply = TypeVar("_Reply")
+
+GRACE_S: Final = 0.25
+"""How much later than its deadline a call is done at the latest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +37,19 @@ class Turns:
         self._inside: Counter[str] = Counter()
         self._total = 0
         self._waiting: list[_Waiting] = []
+
+    async def ask(
+        self, address: str, peers: int, call: Callable[[Deadline], Awaitable[_Reply]], deadline: Deadline
+    ) -> _Reply | Outcome:
+        """What the call gives when it is the peer's turn, GRACE_S after the deadline at the latest.
+
+        A peer keeps to its deadline by itself; what it takes to read its answer does not count on that.
+        """
+        try:
+            async with asyncio.timeout(deadline.left_s() + GRACE_S), self.of(address, peers):
+                return await call(deadline)
+        except TimeoutError:
+            return Outcome(address, kind=FailureKind.DEADLINE_EXCEEDED, detail=NOT_IN_TIME)
 
     @contextlib.asynccontextmanager
     async def of(self, address: str, peers: int) -> AsyncIterator[None]:

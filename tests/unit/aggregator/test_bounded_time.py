@@ -12,12 +12,12 @@ import pytest
 
 from benchmarks.synthetic import FIRST_STAMP_UNIX_MS, Shape, cluster
 from keyviz_grpc.aggregator import Aggregator
-from keyviz_grpc.aggregator.aggregator import GRACE_S
+from keyviz_grpc.aggregator.turns import GRACE_S
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
-from keyviz_grpc.errors import FailureKind, Overloaded
-from keyviz_grpc.hotkeys import HotKeysQuery
+from keyviz_grpc.errors import FailureKind, HotKeysDisabled, Overloaded
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Member, NoUsablePeers, Outcome, Overview, WarningCode
 from keyviz_grpc.query import MatrixQuery
@@ -69,6 +69,12 @@ class Scripted:
         """As scripted."""
         del via
         return await self._said(Overview(Member(self.address, "")), deadline)
+
+    async def hot_keys(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer | Outcome:
+        """As scripted, and then that they are off."""
+        del query, budget
+        await self._said(self.answer, deadline)
+        return Outcome(self.address, kind=FailureKind.DISABLED, detail="hotkeys_disabled")
 
     async def _said(self, reply: Reply, deadline: Deadline) -> Reply | Outcome:
         if self.keeps and (self.after_s is None or self.after_s > deadline.left_s()):
@@ -133,6 +139,10 @@ def test_a_fan_out_takes_its_deadline_and_a_quarter_of_a_second_at_most(
         began = clock()
         if responded:
             await aggregator.overview(Deadline.after(left_s, clock))
+        assert clock() - began <= took_s + 1e-9
+        began = clock()
+        with pytest.raises((HotKeysDisabled, NoUsablePeers)):
+            await aggregator.hot_keys(HotKeysQuery(1), Deadline.after(left_s, clock))
         assert clock() - began <= took_s + 1e-9
         await aggregator.close()
 
