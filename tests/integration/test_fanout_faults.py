@@ -72,18 +72,22 @@ async def ask(aggregator: Aggregator, **query: Any) -> Answer:
 
 
 @pytest.mark.parametrize("over", [0, 1])
-async def test_the_cap_is_exact(house: House, over: int) -> None:
-    """An answer of exactly the cap is used, one byte more is not, and the cap is named."""
+async def test_the_cap_is_exact(house: House, over: int, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer of exactly the cap is taken as it is; one byte more is not, and comes in slices of time."""
     size = encode_answer(ANSWERS[0], accept=(pb.MATRIX_ENCODING_COLUMNAR,)).ByteSize()
     peer = await house.node(0)
-    aggregator = house.aggregator(peer.address, cap=size - over)
-    if not over:
-        assert (await ask(aggregator)).responded == 1
-        return
+    answer = await ask(house.aggregator(peer.address, cap=size - over))
+    assert answer.matrix.values.tolist() == ANSWERS[0].matrix.values.tolist()
+    assert ("answer over the cap" in caplog.text) == bool(over)
+
+
+async def test_a_column_over_the_cap_is_left_out_and_the_cap_is_named(house: House) -> None:
+    """No slice of time is short enough."""
+    peer = await house.node(0)
     with pytest.raises(NoUsablePeers) as refused:
-        await ask(aggregator)
+        await ask(house.aggregator(peer.address, cap=100))
     assert refused.value.outcomes[0].kind == "message_too_large"
-    assert str(size - 1) in refused.value.outcomes[0].detail
+    assert "over the cap of 100 bytes" in refused.value.outcomes[0].detail
 
 
 async def test_an_older_node_is_asked_under_its_old_name(house: House) -> None:
