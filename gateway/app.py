@@ -43,7 +43,7 @@ def create_app(
     metrics: Metrics | None = None,
     remembered: Shelf | None = None,
 ) -> Starlette:
-    """The application that shows `cluster` (SPEC 6); whoever made the cluster closes it.
+    """The application that shows `cluster` as docs/http.md says; whoever made the cluster closes it.
 
     sessions None: everybody may look. users: who can sign in; None where only cookies minted elsewhere count.
     metrics None: kept, but shown to nobody. remembered: where written rows are kept that need not be written again.

@@ -1,4 +1,4 @@
-"""From the model to the bytes of SPEC 6, straight from arrays: no Python work a cell, little a row."""
+"""From the model to the bytes of docs/http.md, straight from arrays: no Python work a cell, little a row."""
 
 from __future__ import annotations
 

@@ -23,3 +23,12 @@ def parse_address(text: str) -> str:
     elif not _HOST.fullmatch(host):
         raise ValueError(f"{host!r} is not a host name or an address (IPv6 goes in brackets: [::1]:50051)")
     return f"{host}:{int(port)}"
+
+
+def is_wildcard(address: str) -> bool:
+    """Whether HOST:PORT, in its plain form, is every address of a machine rather than one."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

@@ -13,7 +13,7 @@ from typing import Final
 
 
 class FailureKind(enum.StrEnum):
-    """Why a peer did not contribute to a request (SPEC section 5)."""
+    """Why a peer did not contribute to a request: docs/production.md says what each means."""
 
     UNREACHABLE = "unreachable"
     DEADLINE_EXCEEDED = "deadline_exceeded"

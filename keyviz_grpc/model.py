@@ -34,7 +34,7 @@ class Series(enum.StrEnum):
 
     @property
     def is_write(self) -> bool:
-        """True for the series that follow the write rule (SPEC 4.3); reads are summed and have no identity."""
+        """True for the series that follow the write rule (docs/merge.md); reads are summed and have no identity."""
         return self in (Series.WRITES, Series.WRITE_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""Asking a peer whose whole answer would be over the cap for consecutive slices of time instead (SPEC 5)."""
+"""Asking a peer whose whole answer would be over the cap for consecutive slices of time instead."""
 
 from __future__ import annotations
 

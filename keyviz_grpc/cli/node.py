@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import click
 
+from keyviz_grpc.addresses import is_wildcard
 from keyviz_grpc.auth import BearerVerifier, KeyFile, TextFile, TokenVerifier, Verifier
 from keyviz_grpc.cli.exposing import metrics_served, process_registry
 from keyviz_grpc.cli.feeding import Feeder, Place, SamplerSettings, TrafficSettings, feeder_of
@@ -283,7 +284,8 @@ async def _serve(feeder: Feeder | None, plan: _Plan) -> None:
             announce_ready(grpc=node.address)
             await stop.wait()
             return
-        feeder.sampler.grpc_address = node.address
+        # A wildcard is where one listens, not where one is found: then those who ask know better.
+        feeder.sampler.grpc_address = "" if is_wildcard(node.address) else node.address
         log.info("serving", extra={"address": node.address, "node_id": feeder.sampler.node_id})
         announce_ready(grpc=node.address)
         await _feed(feeder, stop)

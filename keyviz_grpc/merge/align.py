@@ -1,4 +1,4 @@
-"""Putting the columns of every peer on one grid (SPEC 4.1): whole peers are shifted, never single columns.
+"""Putting the columns of every peer on one grid (docs/merge.md): whole peers are shifted, never single columns.
 
 Stamps are ends of windows in unix milliseconds. A grid is the multiples of a step.
 """

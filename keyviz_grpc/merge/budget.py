@@ -1,4 +1,4 @@
-"""The row budget (SPEC 4.5): the hottest rows stay single, neighbouring cold rows fold into aggregates."""
+"""The row budget: the hottest rows stay single, neighbouring cold rows fold into aggregates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cells of the merged matrix: reads are summed (SPEC 4.2), writes follow the identity rule (SPEC 4.3)."""
+"""The cells of the merged matrix: reads are summed, writes follow the write rule of docs/merge.md."""
 
 from __future__ import annotations
 

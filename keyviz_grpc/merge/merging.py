@@ -27,7 +27,7 @@ def merge(
     node_id: str = "",
     incarnation: int = 0,
 ) -> Answer:
-    """One answer from many (SPEC section 4), not folded to a budget.
+    """One answer from many (docs/merge.md), not folded to a budget.
 
     parts: one a peer in configured order, local node first; an Outcome is a peer that failed. query: what was asked of
     the aggregator; its window cuts aligned stamps. now_unix_ms: the aggregator's clock, for `clock_skew` alone.

@@ -1,4 +1,4 @@
-"""Joining the rows of several answers (SPEC 4.4), and who holds which row under which range."""
+"""Joining the rows of several answers, and who holds which row under which range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The row budget of SPEC 4.5 and 4.6 once more, in lists and loops over what a merged answer says."""
+"""The row budget of docs/merge.md once more, in lists and loops over what a merged answer says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The merge of SPEC section 4 once more, written to be read: dictionaries and loops, nothing shared with the product.
+"""The merge of docs/merge.md once more, written to be read: dictionaries and loops, nothing shared with the product.
 
 Plain data: a node is what it counted, cell by cell, share by share. Stamps are milliseconds.
 """
@@ -65,7 +65,7 @@ def merge(nodes: list[Node], *, writes: bool) -> Merged:
 
 
 def write_cell(merged: Merged, cell: Cell, reported: list[dict[Identity, int]]) -> None:
-    """SPEC 4.3."""
+    """The write rule."""
     by_identity: dict[Identity, list[int]] = defaultdict(list)
     unknown_of_peers, full_of_peers = [0], [0]
     for shares in reported:

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from keyviz_grpc.addresses import parse_address
+from keyviz_grpc.addresses import is_wildcard, parse_address
 from keyviz_grpc.cli.options import (
     ADDRESS,
     ADDRESSES,
@@ -61,6 +61,15 @@ def test_other_addresses_are_refused(text: str) -> None:
     """Anything that is not HOST:PORT is refused."""
     with pytest.raises(ValueError, match=r"expected HOST:PORT|port|IPv6|host name"):
         parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "wildcard"),
+    [("0.0.0.0:1", True), ("[::]:1", True), ("127.0.0.1:1", False), ("[::1]:1", False), ("h:1", False)],
+)
+def test_a_wildcard_is_no_address_to_be_found_at(address: str, wildcard: bool) -> None:
+    """Only the unspecified addresses of both families."""
+    assert is_wildcard(address) is wildcard
 
 
 @click.command()
