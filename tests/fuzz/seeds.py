@@ -63,6 +63,9 @@ def _hot_keys() -> Iterator[bytes]:
             newest_unix_ms=2000,
             observed=True,
             slices=2,
+            left_out_keys=leaves - 1,
+            slice_range=(b"a", b"m") if leaves == 1 else None,
+            slices_differ=leaves > 1,
             step_ms=1000,
             node_id="n0",
             incarnation=1,
@@ -72,7 +75,9 @@ def _hot_keys() -> Iterator[bytes]:
 
 
 def _hot_keys_queries() -> Iterator[bytes]:
-    full = HotKeysQuery(7, "hot", Series.READS, Window(1, 9), 3, 20, via=("a",), node_id="n", exclude=(("n", 1),))
+    full = HotKeysQuery(
+        7, "hot", Series.READS, Window(1, 9), 3, 20, via=("a",), node_id="n", exclude=(("n", 1),), max_bytes=5
+    )
     yield encode_hot_keys_query(full).SerializeToString()
 
 

@@ -37,7 +37,7 @@ from keyviz_grpc.codec import (
 )
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer, TooLarge, TraceError
 from keyviz_grpc.hotkeys import HotKeysQuery
-from keyviz_grpc.hotkeys.answer import top_of
+from keyviz_grpc.hotkeys.answer import top_of, within_bytes
 from keyviz_grpc.hotkeys.merge import merge_hot_keys
 from keyviz_grpc.merge import fold, merge
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
@@ -165,13 +165,16 @@ def hot_keys(data: bytes) -> None:
         decoded = decode_hot_keys(pb.GetHotKeysResponse.FromString(data), outcome=Outcome("peer:1"))
     except (DecodeError, MalformedAnswer):
         return
-    asked = HotKeysQuery(1)
+    asked = HotKeysQuery(1, sub_bucket=len(data) % 3 or None)
     merged = merge_hot_keys([decoded, decoded], query=asked, now_unix_ms=NOW_MS, node_id="gw", incarnation=1)
     counts = [key.count for key in merged.keys]
     if counts != sorted(counts, reverse=True):
         raise AssertionError(f"out of order: {counts}")
     orjson.loads(render_hot_keys(top_of(merged, 20), asked))
-    for one in (decoded, merged):
+    cut = within_bytes(merged, len(data))
+    if len(cut.keys) + cut.left_out_keys != len(merged.keys) + merged.left_out_keys:
+        raise AssertionError(f"{merged} cut to {len(data)} bytes is {cut}")
+    for one in (decoded, merged, cut):
         again = encode_hot_keys(one, bounds=False).SerializeToString()
         back = decode_hot_keys(pb.GetHotKeysResponse.FromString(again), outcome=Outcome("peer:1"))
         if one is decoded and back != decoded:
