@@ -113,11 +113,7 @@ class PeerClient:
         known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
         try:
             _pay(budget, len(raw))
-            message = _parse(pb.GetKeyVizMatrixResponse, raw)
-            _pay(budget, size := decoded_bytes(message))
-            answer, left_out_bytes = await self._decoded(message, recalled, known, len(raw))
-            # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
-            _pay(budget, HELD_CELL_BYTES * _cells_of(answer) - size)
+            answer, left_out_bytes = await self._decoded(raw, recalled, known, budget)
         except _Unpaid as unpaid:
             return Reply(self._over_budget(unpaid.size_bytes, budget, latency_ms))
         except MalformedAnswer as error:
@@ -135,17 +131,17 @@ class PeerClient:
         detail = f"{size_bytes} bytes more than the {budget.total_bytes} that all answers together may hold"
         return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
 
-    async def _decoded(
-        self, message: pb.GetKeyVizMatrixResponse, recalled: Recalled, known: Outcome, wire_bytes: int
-    ) -> tuple[Answer, int]:
-        left_out = message.history.left_out_below_unix_ms > 0
-        if wire_bytes <= DECODED_AT_ONCE_BYTES and (
-            left_out or (message.HasField("columnar") and recalled.held is None)
-        ):
-            # A third of a millisecond: less than what handing it to a thread and waking up again costs.
-            return _decode(message, recalled, known, wire_bytes)
+    async def _decoded(self, raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._shared.threads, _decode, message, recalled, known, wire_bytes)
+        if len(raw) > DECODED_AT_ONCE_BYTES:
+            # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
+            return await loop.run_in_executor(self._shared.threads, _read, raw, recalled, known, budget)
+        message = _parse(pb.GetKeyVizMatrixResponse, raw)
+        left_out = message.history.left_out_below_unix_ms > 0
+        if left_out or (message.HasField("columnar") and recalled.held is None):
+            # A third of a millisecond: less than what handing it to a thread and waking up again costs.
+            return _decode(message, recalled, known, len(raw), budget)
+        return await loop.run_in_executor(self._shared.threads, _decode, message, recalled, known, len(raw), budget)
 
     async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
         # An older node does not say who it is with every answer; it is asked once a connection.
@@ -305,11 +301,19 @@ def _parse(kind: type[_Reply], raw: bytes) -> _Reply:
     return message
 
 
+def _read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
+    return _decode(_parse(pb.GetKeyVizMatrixResponse, raw), recalled, known, len(raw), budget)
+
+
 def _decode(
-    message: pb.GetKeyVizMatrixResponse, recalled: Recalled, known: Outcome, wire_bytes: int
+    message: pb.GetKeyVizMatrixResponse, recalled: Recalled, known: Outcome, wire_bytes: int, budget: BytesBudget
 ) -> tuple[Answer, int]:
-    answer = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
-    return recalled.whole(answer, wire_bytes)
+    _pay(budget, size := decoded_bytes(message))
+    told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
+    answer, left_out_bytes = recalled.whole(told, wire_bytes)
+    # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
+    _pay(budget, HELD_CELL_BYTES * _cells_of(answer) - size)
+    return answer, left_out_bytes
 
 
 def _cells_of(answer: Answer) -> int:

@@ -105,7 +105,7 @@ def test_the_gateways_memory_limit_fits_its_bounds() -> None:
     given = {name: value for name, value in context.params.items() if value is not None}
     limit = parse_size(only["resources"]["limits"]["memory"] + "B")
     bodies, itself = GatewaySettings().max_unsent_bytes, 100 << 20
-    answering = container_replicas("StatefulSet") * 3 * given["max_message"]
+    answering = (container_replicas("StatefulSet") * 3 + 2 * 20) * given["max_message"]
     assert given["max_held"] == 1 << 30
     assert given["max_held"] + given["remember"] + bodies + answering + itself <= limit
 
