@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.page.acting import ROWS
+from tests.e2e.page.acting import ROWS, pin
 from tests.e2e.page_fixtures import Opened
 
 pytestmark = pytest.mark.e2e
@@ -38,9 +38,36 @@ async def test_search_jumps_to_a_key_or_a_route(page: Opened, typed: str, bucket
 
 
 async def test_search_says_when_nothing_is_found(page: Opened) -> None:
-    """A key before every range and a name that nobody has."""
-    await page.get("search").fill("aaa")
-    await expect(page.get("search-found")).to_contain_text("Nothing here")
+    """A key before every range, names that no route has and what is no hexadecimal: Enter moves nothing."""
+    for typed in ("aaa", "route:99999", "route 999", "0xzz"):
+        await page.get("search").fill(typed)
+        await expect(page.get("search-found").get_by_role("option")).to_have_text(
+            "Nothing here has that name or holds that key."
+        )
+        await page.get("search").press("Enter")
+    assert page.parameters() == {}
+
+
+async def test_the_display_menu_opens_at_its_button_and_escape_closes_it(page: Opened) -> None:
+    """Below the button and inside of the window; Escape closes it alone, and what is pinned stays pinned."""
+    await pin(page, 3, 3)
+    button, menu = page.get("display"), page.page.locator("#display")
+    for width in (360, 1400):
+        await page.page.set_viewport_size({"width": width, "height": 760})
+        await button.click()
+        await expect(menu).to_be_visible()
+        at, box = await button.bounding_box(), await menu.bounding_box()
+        assert at is not None
+        assert box is not None
+        assert 0 <= box["y"] - (at["y"] + at["height"]) < 12
+        assert box["x"] <= at["x"] + at["width"]
+        assert box["x"] + box["width"] >= at["x"]
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+        await page.page.keyboard.press("Escape")
+        await expect(menu).to_be_hidden()
+        await expect(page.get("detail")).to_be_visible()
+    await page.page.keyboard.press("Escape")
+    await expect(page.get("detail")).to_have_count(0)
 
 
 async def test_the_whole_picture_can_be_read_by_keyboard(page: Opened) -> None:

@@ -1,3 +1,4 @@
+import { useRef } from "preact/hooks";
 import { chooseTheme, chosenTheme, type Theme } from "../data/taste";
 import { readSpan, writtenSpan } from "../data/url";
 import { MOST_ROWS } from "../data/view";
@@ -11,12 +12,19 @@ const INTERVALS = ["1s", "2s", "5s", "15s", "30s", "1m", "5m"];
 export function Display() {
   const { rows, refreshMs, utc } = view.value;
   const refresh = refreshMs === 0 ? "" : writtenSpan(refreshMs);
+  const button = useRef<HTMLButtonElement>(null);
+  const menu = useRef<HTMLDivElement>(null);
+  const place = () => {
+    const at = button.current?.getBoundingClientRect();
+    menu.current?.style.setProperty("--left", `${at?.left ?? 0}px`);
+    menu.current?.style.setProperty("--top", `${at?.bottom ?? 0}px`);
+  };
   return (
     <>
-      <button type="button" popovertarget="display" data-testid="display">
+      <button ref={button} type="button" popovertarget="display" data-testid="display">
         Display
       </button>
-      <div id="display" popover="auto" class="sheet menu" role="group" aria-label="Display">
+      <div ref={menu} id="display" popover="auto" class="sheet menu" role="group" aria-label="Display" onBeforeToggle={place}>
         <label class="field">
           <span>Rows at most</span>
           <select data-testid="rows" value={String(rows)} onChange={(event) => change({ rows: Number(event.currentTarget.value) })}>

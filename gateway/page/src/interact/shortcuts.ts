@@ -65,6 +65,8 @@ export function listenForShortcuts(): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || typing(event.target)) return;
     if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.closest("button, a, summary")) return;
     const named = event.shiftKey && event.key.startsWith("Arrow") ? `Shift+${event.key}` : event.key;
+    // The browser closes it; nothing else is let go of by the same press.
+    if (event.key === "Escape" && document.querySelector(":popover-open") !== null) return;
     const found = SHORTCUTS.find(({ keys }) => keys.includes(named));
     if (found === undefined || matrix.peek() === null || viewport.peek() === null) {
       if (found?.keys[0] !== "?") return;

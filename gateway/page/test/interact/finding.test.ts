@@ -27,6 +27,21 @@ describe("finding", () => {
     expect(find(labelled, "7").slice(0, 3).map(({ bucketId }) => bucketId)).toEqual(["route:7", "route:7:login", "route:7#0"]);
     expect(find(labelled, "login")[0]?.bucketId).toBe("route:7:login");
   });
+  test("a route by its whole name alone, never another one or a row that holds its letters", () => {
+    expect(["route:1", "route 1", "Route: 1", "ROUTE:1"].map(found)).toEqual(Array(4).fill(["route:1"]));
+    expect(["route:99", "route 99", "route:1#0"].map(found)).toEqual([[], [], []]);
+    const folded = ingest(wire([1000], [wireRow("virtual:1", [1], { aggregate: true, route_ids: [98, 99], route_count: 2 })]), "");
+    expect(find(folded, "route:99").map(({ bucketId }) => bucketId)).toEqual(["virtual:1"]);
+    const many = matrixOf(Array.from({ length: 12 }, (_, at) => `k/${String(at).padStart(2, "0")}`));
+    expect(find(many, "route:1").map(({ bucketId }) => bucketId)).toEqual(["route:1"]);
+  });
+  test("a key that begins like a route's name is still a key", () => {
+    const stops = matrixOf(["route:5/a", "route:5/b"]);
+    expect(find(stops, "route:5/b")[0]?.bucketId).toBe("route:1");
+  });
+  test("bytes that are no bytes are no key", () => {
+    expect(["0xzz", "0x6f7", "0x"].map(found)).toEqual([[], [], []]);
+  });
   test("nothing for nothing, and for a key before every range", () => {
     expect(found("  ")).toEqual([]);
     expect(found("aaa")).toEqual([]);
