@@ -79,8 +79,12 @@ async def test_the_detail_tells_who_counted_and_what_was_counted(
 
 
 async def test_one_is_not_said_as_many(browser: Browser) -> None:
-    """One write of one row of one node; the frame of its cell stands out from any colour."""
-    node = ScriptedNode("n1", [last_minute()], [Told(Row("route:1", b"a", b""), [1])])
+    """One write of one row of one node; the frame of its cell stands out from any colour.
+
+    Windows of half a second, a long group and term: who led it has room beside the picture.
+    """
+    told = [Told(Row("route:1", b"a", b""), [1], (1_234_567, 12_345))]
+    node = ScriptedNode("n1", [last_minute() - 500], told, step_ms=500)
     async with page_cluster([node]) as cluster, opened(browser, cluster.url) as page:
         await pin(page, 0, 0)
         await expect(page.get("detail-numbers")).to_contain_text("· 1 writeShare")
@@ -92,6 +96,11 @@ async def test_one_is_not_said_as_many(browser: Browser) -> None:
         )
         assert widths[1] >= 2
         assert widths[0] - widths[1] >= 3, "dark on both sides of the light line"
+        led = page.get("detail-leaders")
+        table, room = await led.locator("table").bounding_box(), await led.bounding_box()
+        assert table is not None
+        assert room is not None
+        assert table["x"] + table["width"] <= room["x"] + room["width"] + 0.5
 
 
 def disagreeing() -> list[ScriptedNode]:
@@ -184,7 +193,7 @@ async def test_slices_are_grouped_under_their_route(browser: Browser) -> None:
         await pin(page, 2, 0)
         slices = page.get("detail-slices")
         await expect(slices).to_contain_text("Slices of route:1")
-        assert await slices.get_by_role("listitem").all_inner_texts() == ["#0\n16.7%", "#1\n33.3%", "#2\n50%"]
+        assert await slices.get_by_role("listitem").all_inner_texts() == ["#0\n16.7%", "#1\n33.3%", "#2\n50.0%"]
         await slices.get_by_role("button").first.click()
         await expect(page.get("detail").get_by_role("heading", name="route:1#0", exact=True)).to_be_visible()
 

@@ -29,7 +29,7 @@ async def test_the_keys_behind_a_row_with_share_and_bounds(browser: Browser, clu
         keys = page.get("hot-keys").get_by_role("listitem")
         await expect(keys).to_have_count(2)
         await expect(keys.nth(0)).to_contain_text("apple")
-        await expect(keys.nth(0)).to_contain_text("30 · 75%")
+        await expect(keys.nth(0)).to_contain_text("30 · 75.0%")
         await expect(keys.nth(0).get_by_role("img")).to_have_attribute("aria-label", "30, exact")
         await expect(page.get("detail-hotkeys")).to_contain_text("Newest in it: the window")
         await page.get("series").select_option("reads")

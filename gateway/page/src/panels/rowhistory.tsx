@@ -96,34 +96,36 @@ function Leaders({ row }: { readonly row: RowDetail | null | Refused | undefined
   const found = [...stretches(row)].reverse();
   if (found.length === 0) return <p class="quiet">No writes in what is shown, so nobody is known to have led.</p>;
   return (
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Group</th>
-          <th scope="col">Term</th>
-          <th scope="col">From – to</th>
-          <th scope="col" class="number">
-            Windows
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {found.slice(0, MOST_STRETCHES).map((stretch) => (
-          <tr key={stretch.fromMs}>
-            <td class="short">{stretch.group === 0 ? "not known" : stretch.group}</td>
-            <td class="short">{stretch.term === 0 ? "–" : stretch.term}</td>
-            <td class="short">
-              {clock(stretch.fromMs, utc)} – {clock(stretch.toMs, utc)}
-            </td>
-            <td class="number">{exactly(stretch.windows)}</td>
-          </tr>
-        ))}
-        {found.length > MOST_STRETCHES && (
+    <div class="scrolls" tabIndex={0} role="region" aria-label="Leaders">
+      <table>
+        <thead>
           <tr>
-            <td colSpan={4}>and {exactly(found.length - MOST_STRETCHES)} earlier</td>
+            <th scope="col">Group</th>
+            <th scope="col">Term</th>
+            <th scope="col">From – to</th>
+            <th scope="col" class="number">
+              Windows
+            </th>
           </tr>
-        )}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {found.slice(0, MOST_STRETCHES).map((stretch) => (
+            <tr key={stretch.fromMs}>
+              <td class="short">{stretch.group === 0 ? "not known" : stretch.group}</td>
+              <td class="short">{stretch.term === 0 ? "–" : stretch.term}</td>
+              <td>
+                <span class="short">{clock(stretch.fromMs, utc)} –</span> <span class="short">{clock(stretch.toMs, utc)}</span>
+              </td>
+              <td class="number">{exactly(stretch.windows)}</td>
+            </tr>
+          ))}
+          {found.length > MOST_STRETCHES && (
+            <tr>
+              <td colSpan={4}>and {exactly(found.length - MOST_STRETCHES)} earlier</td>
+            </tr>
+          )}
+        </tbody>
+      </table>
+    </div>
   );
 }

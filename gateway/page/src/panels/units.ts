@@ -1,13 +1,20 @@
 /** Numbers for people. One formatter each: building an Intl formatter costs more than using it a thousand times. */
 const compact = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, notation: "compact" });
 const plain = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const percent = new Intl.NumberFormat("en", { style: "percent", maximumSignificantDigits: 3 });
+const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 export const compactly = (value: number): string => compact.format(value);
 export const exactly = (value: number): string => plain.format(value);
 
+const LEAST_SHARE = 0.001;
+
+/** With one decimal, so that parts of one whole stand below each other; nothing and everything are exactly that. */
 export function shareOf(part: number, whole: number): string {
-  return whole > 0 ? percent.format(part / whole) : "–";
+  if (whole <= 0) return "–";
+  if (part <= 0 || part >= whole) return part <= 0 ? "0%" : "100%";
+  const share = part / whole;
+  if (share < LEAST_SHARE) return `<${percent.format(LEAST_SHARE)}`;
+  return share > 1 - LEAST_SHARE ? `>${percent.format(1 - LEAST_SHARE)}` : percent.format(share);
 }
 
 const STEPS: readonly (readonly [number, string])[] = [

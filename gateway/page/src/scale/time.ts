@@ -89,13 +89,20 @@ interface Writing {
   readonly nowMs: number;
 }
 
-/** "27 Apr 11:45:00 – 12:45:00", without a day that is today, with the last one too where it is another; short: "11:45–12:45". */
+/**
+ * "27 Apr 11:45 – 12:45": without a day that is today, with the last one too where it is another, with a year that is
+ * not this one; with seconds where they are not zero on both ends of one day. short: "11:45–12:45".
+ */
 export function stretch(fromMs: number, toMs: number, { utc, short, nowMs }: Writing): string {
   const format = utc ? utcFormat : timeFormat;
   const [from, to] = [new Date(fromMs), new Date(toMs)];
   if (short) return `${format("%H:%M")(from)}–${format("%H:%M")(to)}`;
-  const [first, last, today] = [from, to, new Date(nowMs)].map(format("%-d %b "));
-  return `${first === last && last === today ? "" : first}${clock(fromMs, utc)} – ${first === last ? "" : last}${clock(toMs, utc)}`;
+  const [first, last, today] = [from, to, new Date(nowMs)].map(format("%-d %b %Y"));
+  const year = format(" %Y")(new Date(nowMs));
+  const day = (named = "") => `${named.endsWith(year) ? named.slice(0, -year.length) : named} `;
+  const whole = first !== last || (fromMs % 60_000 === 0 && toMs % 60_000 === 0);
+  const time = (ms: number) => (whole ? format("%H:%M")(new Date(ms)) : clock(ms, utc));
+  return `${first === last && last === today ? "" : day(first)}${time(fromMs)} – ${first === last ? "" : day(last)}${time(toMs)}`;
 }
 
 /** The name of the clock: "UTC" or the zone that the browser lives in. */

@@ -41,11 +41,11 @@ describe("the list", () => {
       { from: 0.5, at: 0.6, to: 1 },
       { from: 0.1, at: 0.2, to: 0.3 },
     ]);
-    expect(rows.map((row) => row.share)).toEqual(["50%", "16.7%"]);
+    expect(rows.map((row) => row.share)).toEqual(["50.0%", "16.7%"]);
   });
   test("where the row's total is not known, what was sampled stands in for it", () => {
     const [row] = hotKeyRows(answer({ keys, sample_rate: 4, sampled_n: 20, dropped_samples: 5, skipped_long_keys: 5 }), 0);
-    expect(row?.share).toBe("50%");
+    expect(row?.share).toBe("50.0%");
   });
   test("without bounds of a key the answer's error bounds it, never below zero", () => {
     const [row] = hotKeyRows(answer({ keys: [{ key_b64: "YQ==", count: 5 }], error_bound: 8 }), 10);

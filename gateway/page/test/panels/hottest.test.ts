@@ -7,8 +7,8 @@ const MATRIX = shown([row("route:1", [1, 1, undefined]), row("route:2", [0, 6, 0
 describe("the hottest rows", () => {
   test("by total over what is shown, rows without traffic left out", () => {
     expect(hottestRows(MATRIX, 10).map((one) => [one.bucketId, one.total, one.share])).toEqual([
-      ["route:2", 6, "75%"],
-      ["route:1", 2, "25%"],
+      ["route:2", 6, "75.0%"],
+      ["route:1", 2, "25.0%"],
     ]);
   });
   test("rates are per second of known time; the peak is the busiest window", () => {
@@ -23,8 +23,8 @@ describe("the hottest rows", () => {
   test("the sentence names range, share and moment", () => {
     const text = summary(hottestRows(MATRIX, 10), "writes", () => "11:45");
     expect(text).toBe(
-      "Hottest: route:2, a … (last key), with 75% of writes and a peak of 3 writes per second at 11:45." +
-        " Then route:1, a … (last key), with 25% of writes and a peak of 0.5 writes per second at 11:45.",
+      "Hottest: route:2, a … (last key), with 75.0% of writes and a peak of 3 writes per second at 11:45." +
+        " Then route:1, a … (last key), with 25.0% of writes and a peak of 0.5 writes per second at 11:45.",
     );
   });
   test("silence is said", () => {

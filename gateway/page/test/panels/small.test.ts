@@ -47,6 +47,10 @@ describe("numbers", () => {
   test("shares of nothing are no number", () => {
     expect([shareOf(1, 3), shareOf(0, 0)]).toEqual(["33.3%", "–"]);
   });
+  test("shares of one list have as many decimals; only nothing is 0% and only all is 100%", () => {
+    expect([13, 129, 0, 1000].map((part) => shareOf(part, 1000))).toEqual(["1.3%", "12.9%", "0%", "100%"]);
+    expect([shareOf(13, 100), shareOf(1, 100_000), shareOf(99_999, 100_000)]).toEqual(["13.0%", "<0.1%", ">99.9%"]);
+  });
   test("counts", () => {
     expect([compactly(1_234_567), exactly(1_234_567)]).toEqual(["1.235M", "1,234,567"]);
   });

@@ -46,8 +46,11 @@ describe("ticks of time", () => {
   test("a stretch of time tells its day once, and both where there are two", () => {
     const options = { utc: true, short: false, nowMs: hour + 5 * 86_400_000 };
     expect(stretch(hour, hour + 90_000, options)).toBe("27 Apr 11:00:00 – 11:01:30");
-    expect(stretch(hour, hour + 86_400_000, options)).toBe("27 Apr 11:00:00 – 28 Apr 11:00:00");
+    expect(stretch(hour, hour + 86_400_000, options)).toBe("27 Apr 11:00 – 28 Apr 11:00");
     expect(stretch(hour, hour + 90_000, { ...options, nowMs: hour })).toBe("11:00:00 – 11:01:30");
+    expect(stretch(1000, 2000, options)).toBe("1 Jan 1970 00:00:01 – 00:00:02");
+    expect(stretch(1000, hour, options)).toBe("1 Jan 1970 00:00 – 27 Apr 11:00");
+    expect(stretch(hour, hour + 3_600_000, options)).toBe("27 Apr 11:00 – 12:00");
     expect(stretch(hour, hour + 90_000, { ...options, short: true })).toBe("11:00–11:01");
   });
   test("a field's text is the moment again, in either clock", () => {
