@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pytest
 from playwright.async_api import Browser, expect
 
-from gateway.session import EphemeralKey, Sessions
 from keyviz_grpc.model import Row
 from keyviz_grpc.sampler import Op, Route
 from tests.e2e.page_fixtures import STEP_MS, ScriptedNode, Told, counting, last_minute, opened, page_cluster
@@ -216,14 +215,6 @@ async def test_nobody_to_be_reached_says_why_for_each_node(browser: Browser) -> 
             empty = page.get("empty")
             await expect(empty).to_have_attribute("data-code", "no_peers", timeout=SOON_MS)
             await expect(empty).to_contain_text("cannot be reached")
-
-
-async def test_without_permission_the_page_says_so_and_asks(browser: Browser) -> None:
-    """A session is needed: the form is there, over a page that says that nobody is signed in."""
-    sessions = Sessions([EphemeralKey()])
-    async with page_cluster([node("n1")], sessions=sessions) as cluster, opened(browser, cluster.url) as page:
-        await expect(page.get("sign-in")).to_be_visible()
-        await expect(page.get("empty")).to_have_attribute("data-code", "unauthenticated")
 
 
 async def test_one_nodes_own_view_is_told_from_the_merged_one(browser: Browser) -> None:

@@ -160,6 +160,8 @@ async def test_signing_out_ends_the_session_and_clears_the_screen(browser: Brows
         await expect(page.get("sign-in")).to_be_visible()
         await expect(page.get("counter")).to_be_empty()
         await expect(page.get("hottest")).not_to_contain_text("route:")
+        await expect(page.get("heatmap")).to_be_hidden()
+        assert await page.page.evaluate("sessionStorage.length") == 0
         assert [cookie.get("name") for cookie in await page.page.context.cookies()] == []
         await page.page.reload()
         await expect(page.get("sign-in")).to_be_visible()

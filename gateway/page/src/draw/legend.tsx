@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
+import type { Matrix } from "../data/matrix";
 import type { Scale } from "../data/view";
 import { amount, perSecond } from "../scale/amounts";
 import { PALETTE, valueAt } from "../scale/colour";
@@ -9,6 +10,8 @@ const STOPS = [0, 0.25, 0.5, 0.75, 1];
 /** The palette with numbers in the unit of the series, how it is spread, and what the other marks mean. */
 export function Legend() {
   const { scale, brightness, unit: as } = view.value;
+  const shown = matrix.value;
+  if (shown === null || shown.columns === 0 || shown.rows.length === 0) return <div id="legend" data-testid="legend" />;
   return (
     <div id="legend" data-testid="legend">
       <button
@@ -20,7 +23,7 @@ export function Legend() {
       >
         {as === "rate" ? `${unit.value}/s` : `${unit.value} a window`}
       </button>
-      <Ramp />
+      {shown.top > 0 && <Ramp shown={shown} />}
       <label class="field">
         <span>Scale</span>
         <select
@@ -53,7 +56,7 @@ export function Legend() {
   );
 }
 
-function Ramp() {
+function Ramp({ shown }: { readonly shown: Matrix }) {
   const ramp = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const context = ramp.current?.getContext("2d");
@@ -63,11 +66,10 @@ function Ramp() {
       context.fillRect(shade, 0, 1, 1);
     });
   }, []);
-  const shown = matrix.value;
   const { scale, brightness, unit: as } = view.value;
   const number = (part: number) => {
-    const count = part === 0 ? 0 : valueAt(part, { scale, brightness, top: shown?.top ?? 0 });
-    return amount(as === "rate" ? perSecond(count, shown?.stepMs ?? 0) : count);
+    const count = part === 0 ? 0 : valueAt(part, { scale, brightness, top: shown.top });
+    return amount(as === "rate" ? perSecond(count, shown.stepMs) : count);
   };
   return (
     <div class="legend-ramp">

@@ -77,7 +77,11 @@ function redraws(frame: HTMLElement, stage: Stage, size: { readonly value: numbe
     const [scale, brightness, utc] = [scaled.value, bright.value, clock.value];
     void [theme.value, size.value];
     cancelAnimationFrame(asked);
-    if (shown === null || port === null) return;
+    if (shown === null || port === null) {
+      delete frame.dataset["port"];
+      delete frame.dataset["pending"];
+      return;
+    }
     frame.dataset["pending"] = "";
     asked = requestAnimationFrame(() => {
       stage.draw({ matrix: shown, port, utc, prepared: prepared.peek(), shading: { scale, brightness, top: shown.top } });

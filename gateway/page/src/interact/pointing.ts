@@ -36,6 +36,8 @@ export function describe(cell: Selection, matrix: Matrix, utc: boolean): string 
   const value = matrix.values[at] as number;
   const total = matrix.columnTotals[place.column] as number;
   lines.push(`${amount(perSecond(value, matrix.stepMs))} ${unit}/s (${several(value, unit.slice(0, -1), unit)} in the window)`);
+  const missing = matrix.node === "" && matrix.fanout !== null ? matrix.fanout.expected - matrix.fanout.responded : 0;
+  if (missing > 0 && (value === 0 || matrix.series.startsWith("read"))) lines.push(`without ${several(missing, "node")} that did not answer: unknown, not zero`);
   if (value > 0) lines.push(`${((value / total) * 100).toFixed(1)} % of all ${matrix.series.replace("_", " ")} in it`);
   if (matrix.conflicts?.[at] === 1) lines.push("nodes disagree about this cell");
   if (matrix.soft?.[at] === 1) lines.push("an estimate: sub-sampled");

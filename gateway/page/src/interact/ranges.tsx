@@ -16,6 +16,9 @@ const CHOICES: readonly (readonly [string, string, string])[] = [
   ["all", "all there is", "all"],
 ];
 
+/** What the choice of all time is called where it stands. */
+export const nameOfAll = (): string => (narrow.value ? "all" : "all there is");
+
 const CUSTOM = "custom";
 
 const ask = (range: Range) => change({ range, zoom: null, live: true });

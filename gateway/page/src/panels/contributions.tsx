@@ -1,12 +1,17 @@
 import { view } from "../state";
 import { Section, type Pinned } from "./section";
 import { askSmall, useTold, type Told } from "./loading";
+import { missingOf, stateOf } from "./nodes";
+import { named } from "./told";
 import { exactly } from "./units";
+import type { Fanout } from "./wire";
 
 /** The gateway's answer about one cell, as far as the page reads it. */
 interface WireCell {
   readonly value: number;
   readonly conflict: boolean;
+  /** Absent where no fan-out was needed. */
+  readonly fanout?: Fanout;
   readonly contributions: readonly {
     readonly node: string;
     readonly node_id: string;
@@ -38,7 +43,8 @@ function Body({ told }: { readonly told: Told<WireCell> | undefined }) {
   if (told === undefined) return <p class="quiet">Asking the nodes…</p>;
   if (told.kind === "refused") return <p class="quiet">Not known: {told.message || told.code}.</p>;
   const parts = told.body.contributions;
-  if (parts.length === 0) return <p class="quiet">No node holds this window of this row any more.</p>;
+  const missing = missingOf(named(told.body.fanout));
+  if (parts.length === 0 && missing.length === 0) return <p class="quiet">No node holds this window of this row any more.</p>;
   return (
     <div class="scrolls" tabIndex={0} role="region" aria-label="Contributions of nodes">
       <table>
@@ -63,6 +69,16 @@ function Body({ told }: { readonly told: Told<WireCell> | undefined }) {
               <td>
                 {part.counted ? "yes" : "no"}: {part.reason}
               </td>
+            </tr>
+          ))}
+          {missing.map((node) => (
+            <tr key={node.node} data-missing={node.node_id || node.node}>
+              <th scope="row" title={node.node}>
+                {node.node_id || node.node}
+              </th>
+              <td class="number">unknown</td>
+              <td class="short">–</td>
+              <td title={stateOf(node).said}>no answer: {stateOf(node).reason}</td>
             </tr>
           ))}
         </tbody>

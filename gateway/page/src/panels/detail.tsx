@@ -10,7 +10,8 @@ import { HotKeys } from "./hotkeyspanel";
 import { EndView } from "./keyview";
 import { RowHistory } from "./rowhistory";
 import { Section, type Pinned } from "./section";
-import { counted, countOf } from "./told";
+import { withoutThem } from "./nodes";
+import { counted, countOf, named } from "./told";
 import { compactly, exactly, shareOf } from "./units";
 
 export function Detail() {
@@ -85,6 +86,8 @@ function Numbers({ pinned: { picture, row, column, columnMs } }: { readonly pinn
   const { utc } = view.value;
   const known = picture.known[column] === 1;
   const value = picture.values[row * picture.columns + column] ?? 0;
+  // One node's own view lacks nobody.
+  const without = picture.node === "" ? withoutThem(named(picture.fanout), picture.series) : "";
   return (
     <dl data-testid="detail-numbers">
       <dt>Window</dt>
@@ -103,10 +106,15 @@ function Numbers({ pinned: { picture, row, column, columnMs } }: { readonly pinn
         ) : (
           "no data: unknown, not zero"
         )}
+        {known && without !== "" && (
+          <div class="without" data-testid="without">
+            {without}
+          </div>
+        )}
       </dd>
       <dt>Share</dt>
       <dd>
-        {shareOf(value, picture.columnTotals[column] ?? 0)} of all {counted.value} in this window
+        {shareOf(value, picture.columnTotals[column] ?? 0)} of all {counted.value}{without === "" ? "" : " counted"} in this window
       </dd>
     </dl>
   );

@@ -1,14 +1,15 @@
 /** How far the picture can be believed: the banner, the counter, the age, and why there is nothing. */
 import { signal } from "@preact/signals";
 import { several } from "../scale/amounts";
-import { matrix, nowMs, refused, staleSinceMs, view, dialog } from "../state";
+import { nameOfAll } from "../interact/ranges";
+import { matrix, nowMs, refused, session, staleSinceMs, view, dialog } from "../state";
 import { ageText, emptiness, type Emptiness, type Nothing } from "./empty";
 import { missingBanner, notices, type Notice } from "./nodes";
-import { nodes } from "./told";
+import { named, nodes } from "./told";
 
 /** Who is missing and what that means; then a notice for each kind of warning. */
 export function Banner() {
-  const missing = missingBanner(nodes.value, view.value.series);
+  const missing = missingBanner(nodes.value, view.value.series, view.value.node);
   return (
     <>
       <div id="banner" data-testid="banner" role="alert" hidden={missing === undefined}>
@@ -109,7 +110,7 @@ export function WhyEmpty() {
   if (told === undefined) return null;
   return (
     <div id="empty" data-testid="empty" data-code={told.code} role="status" class={told.code === "idle" ? "idle" : ""}>
-      <strong>{told.title}</strong>
+      {told.title !== "" && <strong>{told.title}</strong>}
       <p>{told.todo}</p>
     </div>
   );
@@ -118,14 +119,18 @@ export function WhyEmpty() {
 function whyEmpty(): Emptiness | undefined {
   const { range, node } = view.value;
   const nothing = whatCame();
-  return nothing === undefined ? undefined : emptiness(nothing, { ranged: range.kind !== "all", node });
+  return nothing === undefined ? undefined : emptiness(nothing, { ranged: range.kind !== "all", node, everything: nameOfAll() });
 }
 
 function whatCame(): Nothing | undefined {
-  const [shown, no] = [matrix.value, refused.value];
+  const [shown, no, who] = [matrix.value, refused.value, session.value.kind];
+  // Whoever is asked to sign in reads it in the dialog, and whoever has just done so waits.
+  if (shown === null && who === "needed") return undefined;
+  if (shown === null && (no === null || (no.status === 401 && who === "signed-in"))) return { kind: "loading" };
   if (no !== null && (shown === null || no.code === "invalid_query")) {
-    return no.code === "unreachable" ? { kind: "unreachable", message: no.message || "No answer" } : no;
+    if (no.code === "unreachable") return { kind: "unreachable", message: no.message || "No answer" };
+    return { ...no, fanout: named(no.fanout) };
   }
   if (shown === null || (shown.columns > 0 && shown.rows.length > 0 && shown.top > 0)) return undefined;
-  return { kind: "empty", columns: shown.columns, rows: shown.rows.length, top: shown.top, stepMs: shown.stepMs };
+  return { kind: "empty", columns: shown.columns, rows: shown.rows.length, top: shown.top, stepMs: shown.stepMs, fanout: named(shown.fanout) };
 }

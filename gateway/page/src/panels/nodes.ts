@@ -7,6 +7,8 @@ export interface Banner {
   readonly lines: readonly string[];
 }
 
+const MOST_NAMED = 4;
+
 export function nameOf(node: NodeOutcome): string {
   if (node.node === "self") return node.node_id === "" ? "this process" : `${node.node_id} (this process)`;
   return node.node_id === "" ? node.node : `${node.node_id} at ${node.node}`;
@@ -36,21 +38,46 @@ export function stateOf(node: NodeOutcome): { readonly state: string; readonly r
   return { state: node.warnings.length > 0 ? "warns" : "ok", reason: "", said: "" };
 }
 
-/** Which nodes are missing and what that means for what is shown; undefined where nobody is. */
-export function missingBanner(fanout: Fanout | undefined, series: Series): Banner | undefined {
-  const missing = fanout?.nodes.filter((node) => !node.ok) ?? [];
+export const missingOf = (fanout: Fanout | null | undefined): readonly NodeOutcome[] => fanout?.nodes.filter((node) => !node.ok) ?? [];
+
+/** "n3 at 10.0.0.3:50051 cannot be reached." for each; past some they are counted. */
+export function reasonsOf(missing: readonly NodeOutcome[], most: number): readonly string[] {
+  const lines = missing.slice(0, most).map((node) => `${nameOf(node)} ${stateOf(node).reason}.`);
+  if (missing.length > most) lines.push(`And ${missing.length - most} more: the list of nodes has all.`);
+  return lines;
+}
+
+const and = new Intl.ListFormat("en");
+
+/** "n3, n4 and 2 more". */
+export function listed(names: readonly string[], most = MOST_NAMED): string {
+  const shown = names.slice(0, most);
+  return and.format(names.length > most ? [...shown, `${names.length - most} more`] : shown);
+}
+
+/** What a number lacks while nodes are missing; "" where nobody is. */
+export function withoutThem(fanout: Fanout | null | undefined, series: Series): string {
+  const missing = missingOf(fanout);
+  if (missing.length === 0) return "";
+  const [them, leader] = missing.length === 1 ? ["it", "leader"] : ["they", "leaders"];
+  const who = listed(missing.map((node) => `${node.node_id || node.node} (${stateOf(node).reason})`));
+  const what = isRead(series) ? `reads that ${them} served` : `writes that ${them} took as ${leader}`;
+  return `Counted without ${who}: ${what} are unknown, not zero.`;
+}
+
+const isRead = (series: Series) => series === "reads" || series === "read_bytes";
+
+/** Which nodes are missing and what that means for a merged picture; undefined where nobody is. node: whose own view it is. */
+export function missingBanner(fanout: Fanout | undefined, series: Series, node = ""): Banner | undefined {
+  const missing = missingOf(fanout);
   if (fanout === undefined || missing.length === 0) return undefined;
-  const lines = missing.slice(0, MOST_NAMED).map((node) => `${nameOf(node)} ${stateOf(node).reason}.`);
-  if (missing.length > MOST_NAMED) lines.push(`And ${missing.length - MOST_NAMED} more: the list of nodes has all.`);
-  lines.push(meaning(missing.length, series));
+  const lines = [...reasonsOf(missing, MOST_NAMED), ...(node === "" ? [meaning(missing.length, series)] : [])];
   return { title: `Not complete: ${missing.length} of ${several(fanout.expected, "node")} missing`, lines };
 }
 
-const MOST_NAMED = 4;
-
 function meaning(count: number, series: Series): string {
   const them = count === 1 ? "it" : "they";
-  return series === "reads" || series === "read_bytes"
+  return isRead(series)
     ? `Reads are summed over the nodes that served them: what ${them} served is in no cell, so every cell may be too low.`
     : `Writes are counted by the leader that took them: ranges that ${them} led show too little or nothing, the others are complete.`;
 }
@@ -124,15 +151,57 @@ export function detailOf(node: NodeOutcome, warning: NodeWarning): string {
   return `${nameOf(node)}${about}: ${detail === "" ? warning.code.replaceAll("_", " ") : detail}`;
 }
 
-/** Remembers ids of nodes by address, so that a node that is gone is still called by its name. */
+/** Where names are kept over a reload, as a browser's storage has it. */
+export type Keeping = Pick<Storage, "getItem" | "setItem" | "removeItem">;
+
+const KEPT = "keyviz-nodes";
+const MOST_KEPT = 4096;
+
+/** Remembers ids of nodes by address, so that a node that is gone is still called by its name, after a reload too. */
 export class NodeNames {
-  readonly #known = new Map<string, string>();
+  readonly #known: Map<string, string>;
+  readonly #keeping: Keeping | null;
+
+  constructor(keeping: Keeping | null = null) {
+    this.#keeping = keeping;
+    this.#known = keptNames(keeping);
+  }
 
   fill(fanout: Fanout): Fanout {
+    let changed = false;
     const nodes = fanout.nodes.map((node) => {
-      if (node.node_id !== "") this.#known.set(node.node, node.node_id);
-      return { ...node, node_id: node.node_id || (this.#known.get(node.node) ?? "") };
+      const before = this.#known.get(node.node) ?? "";
+      if (node.node_id !== "" && node.node_id !== before) {
+        this.#known.set(node.node, node.node_id);
+        changed = true;
+      }
+      return { ...node, node_id: node.node_id || before };
     });
+    if (changed) this.#keep();
     return { ...fanout, nodes };
+  }
+
+  forget(): void {
+    this.#known.clear();
+    this.#keep();
+  }
+
+  #keep(): void {
+    try {
+      if (this.#known.size === 0) this.#keeping?.removeItem(KEPT);
+      else this.#keeping?.setItem(KEPT, JSON.stringify([...this.#known].slice(-MOST_KEPT)));
+    } catch {
+      // They hold for this page then.
+    }
+  }
+}
+
+function keptNames(keeping: Keeping | null): Map<string, string> {
+  try {
+    const kept: unknown = JSON.parse(keeping?.getItem(KEPT) ?? "[]");
+    const isName = (one: unknown): one is [string, string] => Array.isArray(one) && one.length === 2 && one.every((part) => typeof part === "string");
+    return new Map(Array.isArray(kept) ? kept.filter(isName) : []);
+  } catch {
+    return new Map(); // storage may be forbidden, or hold what is not ours
   }
 }

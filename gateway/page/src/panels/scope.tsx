@@ -31,7 +31,15 @@ export function ScopeNote() {
   return (
     <div id="scope-note" data-testid="scope-note" role="status">
       <span>
-        Only what <bdi>{shown.node}</bdi> counted itself: other nodes' traffic is not in it.
+        {shown.columns > 0 ? (
+          <>
+            Only what <bdi>{shown.node}</bdi> counted itself: other nodes' traffic is not in it.
+          </>
+        ) : (
+          <>
+            Only node <bdi>{shown.node}</bdi> is asked for, not what the others counted.
+          </>
+        )}
       </span>
       <button type="button" class="small" onClick={() => change({ node: "", cell: null })}>
         Show all nodes, merged

@@ -1,4 +1,6 @@
 /** How the traffic spreads over the nodes, column by column, so that imbalance shows at once. */
+import { listed } from "./nodes";
+
 export interface NodeTotals {
   readonly node: string;
   readonly stamps: readonly number[];
@@ -61,15 +63,27 @@ export function overall(shares: Shares): readonly NodeShare[] {
 /** So much more than an even part is no longer even: of two nodes 63 %, of three 42 %. */
 const CLEARLY = 1.25;
 
-/** Whether one node carries clearly more than an even part, in words; "" where there is nothing to say. */
-export function imbalanceText(shares: Shares): string {
+/** Whether one node carries clearly more than an even part, in words. missing: who is in none of the numbers, by name. */
+export function imbalanceText(shares: Shares, missing: readonly string[] = []): string {
+  if (missing.length > 0) return `${amongOthers(shares)} Without ${listed(missing)}: how all of it spreads is not known.`;
   const parts = overall(shares);
-  const busiest = parts.reduce<NodeShare | undefined>((best, part) => (best === undefined || part.share > best.share ? part : best), undefined);
+  const busiest = busiestOf(parts);
   if (busiest === undefined || busiest.total === 0) return "No traffic in what is shown.";
   const fair = 1 / parts.length;
-  const percent = (share: number) => `${Math.round(share * 100)} %`;
   if (parts.length < 2) return `${busiest.node} carries all of it.`;
   return busiest.share > CLEARLY * fair
     ? `${busiest.node} carries ${percent(busiest.share)}, an even part would be ${percent(fair)}.`
     : `Evenly spread: the busiest, ${busiest.node}, carries ${percent(busiest.share)}.`;
+}
+
+const percent = (share: number) => `${Math.round(share * 100)} %`;
+
+const busiestOf = (parts: readonly NodeShare[]) =>
+  parts.reduce<NodeShare | undefined>((best, part) => (best === undefined || part.share > best.share ? part : best), undefined);
+
+function amongOthers(shares: Shares): string {
+  const parts = overall(shares);
+  const busiest = busiestOf(parts);
+  if (busiest === undefined || busiest.total === 0) return "No traffic at the nodes that answered.";
+  return parts.length < 2 ? `Only ${busiest.node} answered.` : `Of the nodes that answered, ${busiest.node} carries most: ${percent(busiest.share)}.`;
 }

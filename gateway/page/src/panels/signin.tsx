@@ -4,6 +4,7 @@ import { fanout, matrix, session } from "../state";
 import { signedInTimes } from "./loading";
 import { Modal } from "./modal";
 import { csrfOf, signIn, signOut } from "./session";
+import { forgetNames } from "./told";
 
 /** Asks for keys while a session is needed. What was shown stays behind it, and the view stays what it was. */
 export function SignIn() {
@@ -76,6 +77,7 @@ export function SignOutButton() {
     // Whoever leaves wants nothing left on the screen.
     matrix.value = null;
     fanout.value = null;
+    forgetNames();
     session.value = { kind: "needed", because: "signed out" };
   };
   return (

@@ -6,6 +6,7 @@ import { several } from "../scale/amounts";
 import { clock } from "../scale/time";
 import { matrix, refused, settled, theme, view } from "../state";
 import { askSmall, useTold } from "./loading";
+import { missingOf, stateOf } from "./nodes";
 import { imbalanceText, nodeShares, overall, type NodeTotals, type Shares } from "./shares";
 import { counted, nodes } from "./told";
 import { compactly } from "./units";
@@ -52,11 +53,17 @@ function Strip() {
   const parts = useTold<readonly NodeTotals[]>(key, round, (signal) => everyNode(asked, signal));
   if (told === undefined) return picture === null ? null : <p class="quiet">There is one node: all traffic is its own.</p>;
   if (ids.length === 0) return <p class="quiet">No node tells its name, so their shares cannot be asked for one by one.</p>;
+  if (picture?.columns === 0) return <p class="quiet">No window is shown that could be shared out.</p>;
+  const silent = missingOf(told).map((one) => ({ name: one.node_id || one.node, reason: stateOf(one).reason }));
   if (parts === undefined || picture === null) return <p class="quiet">Asking the nodes…</p>;
   const shares = nodeShares(parts, Array.from(picture.stamps), picture.stepMs);
+  // Who answered for the picture may still not answer for itself alone.
+  const unasked = asked.filter((id) => !shares.nodes.includes(id)).map((id) => ({ name: id, reason: "did not tell its part" }));
+  const lacking = [...silent, ...unasked];
+  const missing = lacking.map(({ name }) => name);
   return (
     <>
-      <Bars shares={shares} />
+      <Bars shares={shares} missing={missing} />
       <div class="share-line">
         <ul class="share-legend">
           {overall(shares).map((part, number) => (
@@ -66,9 +73,15 @@ function Strip() {
               {part.unknown > 0 && ` (no data for ${several(part.unknown, "window")})`}
             </li>
           ))}
+          {lacking.slice(0, MOST_NODES).map(({ name, reason }) => (
+            <li key={`missing ${name}`} data-missing={name}>
+              <span class="swatch unknown" aria-hidden="true" />
+              <bdi>{name}</bdi> {reason}
+            </li>
+          ))}
         </ul>
         <span data-testid="imbalance">
-          {imbalanceText(shares)}
+          {imbalanceText(shares, missing)}
           {ids.length > asked.length && ` The first ${asked.length} of ${ids.length} nodes are shown.`}
         </span>
       </div>
@@ -100,7 +113,7 @@ function totalsOf(node: string, body: WireMatrix): NodeTotals {
 }
 
 /** On the picture's own time axis, so that a change here stands below what changed there. */
-function Bars({ shares }: { readonly shares: Shares }) {
+function Bars({ shares, missing }: { readonly shares: Shares; readonly missing: readonly string[] }) {
   const holder = useRef<HTMLCanvasElement>(null);
   const port = settled.value?.port ?? null;
   const { utc } = view.value;
@@ -121,7 +134,7 @@ function Bars({ shares }: { readonly shares: Shares }) {
   }, [shares, port, mode]);
   const [from, to] = [shares.stamps[0], shares.stamps[shares.stamps.length - 1]];
   const when = from === undefined || to === undefined ? "" : ` from ${clock(from, utc)} to ${clock(to, utc)}`;
-  return <canvas ref={holder} class="strip" data-testid="strip" role="img" aria-label={`Shares of nodes${when}. ${imbalanceText(shares)}`} />;
+  return <canvas ref={holder} class="strip" data-testid="strip" role="img" aria-label={`Shares of nodes${when}. ${imbalanceText(shares, missing)}`} />;
 }
 
 function paint(canvas: HTMLCanvasElement, shares: Shares, port: { readonly x0: number; readonly x1: number }): void {

@@ -3,14 +3,29 @@ import { computed } from "@preact/signals";
 import { several } from "../scale/amounts";
 import { fanout, matrix, view, viewport } from "../state";
 import { NodeNames } from "./nodes";
+import type { Fanout } from "./wire";
 import type { Shown, ShownRow } from "./shown";
 import type { Matrix } from "../data/matrix";
 import type { Viewport } from "../data/viewport";
 
-const names = new NodeNames();
+const names = new NodeNames(keeping());
 
-/** How each node fared, nodes that are gone by the names that they had. */
-export const nodes = computed(() => (fanout.value === null ? undefined : names.fill(fanout.value)));
+// Even to name it may be forbidden.
+function keeping(): Storage | null {
+  try {
+    return window.sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
+/** How nodes fared, those that are gone by the names that they had. */
+export const named = (told: Fanout | null | undefined): Fanout | undefined => (told == null ? undefined : names.fill(told));
+
+export const forgetNames = (): void => names.forget();
+
+/** How each node fared in the latest answer that told. */
+export const nodes = computed(() => named(fanout.value));
 
 /** The part of the picture in view, as rows of numbers; undefined without a picture. Costly: for files and tables. */
 export function shownNow(): Shown | undefined {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { detailOf, missingBanner, nameOf, NodeNames, notices, stateOf } from "../../src/panels/nodes";
+import { detailOf, listed, missingBanner, nameOf, NodeNames, notices, stateOf, withoutThem } from "../../src/panels/nodes";
 import { fanout, node, warning } from "./made";
 
 describe("who is missing and what it means", () => {
@@ -44,6 +44,40 @@ test("a node that is gone keeps the name that it had", () => {
   names.fill(fanout(node({ node_id: "n2" })));
   const after = names.fill(fanout(node({ ok: false, kind: "unreachable", error: "refused" })));
   expect(missingBanner(after, "writes")?.lines[0]).toBe("n2 at a:1 cannot be reached.");
+});
+
+test("names outlive the page, bad ones do not break it, and they are forgotten when asked", () => {
+  const kept = new Map<string, string>();
+  const keeping = { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, text: string) => void kept.set(key, text), removeItem: (key: string) => void kept.delete(key) };
+  const gone = fanout(node({ ok: false, kind: "unreachable" }));
+  new NodeNames(keeping).fill(fanout(node({ node_id: "n2" })));
+  const names = new NodeNames(keeping);
+  expect(names.fill(gone).nodes[0]?.node_id).toBe("n2");
+  names.forget();
+  expect(kept.size).toBe(0);
+  expect(names.fill(gone).nodes[0]?.node_id).toBe("");
+  for (const bad of ["{", "7", '[["a:1",7],"x"]']) {
+    kept.set("keyviz-nodes", bad);
+    expect(new NodeNames(keeping).fill(gone).nodes[0]?.node_id).toBe("");
+  }
+});
+
+describe("what a number lacks while nodes are missing", () => {
+  test("writes that they took as leader, reads that they served, and why each is missing", () => {
+    const gone = node({ ok: false, node_id: "n3", kind: "unreachable" });
+    const slow = node({ ok: false, node: "a:4", kind: "deadline_exceeded" });
+    expect(withoutThem(fanout(node({}), gone), "writes")).toBe(
+      "Counted without n3 (cannot be reached): writes that it took as leader are unknown, not zero.",
+    );
+    expect(withoutThem(fanout(gone, slow), "read_bytes")).toBe(
+      "Counted without n3 (cannot be reached) and a:4 (did not answer in time): reads that they served are unknown, not zero.",
+    );
+    expect(withoutThem(fanout(node({})), "writes")).toBe("");
+    expect(withoutThem(null, "writes")).toBe("");
+  });
+  test("of many names some are said", () => {
+    expect(listed(["a", "b", "c", "d", "e", "f"])).toBe("a, b, c, d, and 2 more");
+  });
 });
 
 describe("warnings", () => {

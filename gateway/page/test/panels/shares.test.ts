@@ -41,6 +41,14 @@ describe("imbalance in words", () => {
       "a carries 70 %, an even part would be 50 %.",
     );
   });
+  test("while nodes are missing nothing is called even, and they are named", () => {
+    const shares = nodeShares([part("a", [1, 1, 1]), part("b", [1, 1, 2])], STAMPS, 1000);
+    expect(imbalanceText(shares, ["n3", "n4"])).toBe(
+      "Of the nodes that answered, b carries most: 57 %. Without n3 and n4: how all of it spreads is not known.",
+    );
+    expect(imbalanceText(nodeShares([part("a", [1])], STAMPS, 1000), ["n3"])).toMatch(/^Only a answered\. Without n3/);
+    expect(imbalanceText(nodeShares([part("a", [0])], STAMPS, 1000), ["n3"])).toMatch(/^No traffic at the nodes that answered\./);
+  });
   test("no traffic is no imbalance", () => {
     expect(imbalanceText(nodeShares([part("a", [0, 0, 0])], STAMPS, 1000))).toBe("No traffic in what is shown.");
   });
