@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
+from keyviz_grpc.model import Row
 from tests.e2e.page.acting import ROWS, pin
-from tests.e2e.page_fixtures import Opened
+from tests.e2e.page_fixtures import Opened, ScriptedNode, Told, last_minute, opened, page_cluster
 
 pytestmark = pytest.mark.e2e
 
@@ -37,15 +38,19 @@ async def test_search_jumps_to_a_key_or_a_route(page: Opened, typed: str, bucket
     assert y1 - y0 < ROWS
 
 
-async def test_search_says_when_nothing_is_found(page: Opened) -> None:
-    """A key before every range, names that no route has and what is no hexadecimal: Enter moves nothing."""
-    for typed in ("aaa", "route:99999", "route 999", "0xzz"):
-        await page.get("search").fill(typed)
-        await expect(page.get("search-found").get_by_role("option")).to_have_text(
-            "Nothing here has that name or holds that key."
-        )
-        await page.get("search").press("Enter")
-    assert page.parameters() == {}
+async def test_search_says_when_nothing_is_found(browser: Browser) -> None:
+    """No route of that name, no hexadecimal, though a row would hold it as a key: Enter moves nothing."""
+    told = [Told(Row("route:1", b"", b"m"), [5]), Told(Row("route:2", b"m", b"z"), [5])]
+    node = ScriptedNode("n1", [last_minute()], told)
+    async with page_cluster([node]) as cluster, opened(browser, cluster.url) as page:
+        await page.drawn()
+        for typed in ("zzz", "route:99999", "route 999", "0xzz"):
+            await page.get("search").fill(typed)
+            await expect(page.get("search-found").get_by_role("option")).to_have_text(
+                "Nothing here has that name or holds that key."
+            )
+            await page.get("search").press("Enter")
+        assert page.parameters() == {}
 
 
 async def test_the_display_menu_opens_at_its_button_and_escape_closes_it(page: Opened) -> None:

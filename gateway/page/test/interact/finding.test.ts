@@ -40,7 +40,9 @@ describe("finding", () => {
     expect(find(stops, "route:5/b")[0]?.bucketId).toBe("route:1");
   });
   test("bytes that are no bytes are no key", () => {
-    expect(["0xzz", "0x6f7", "0x"].map(found)).toEqual([[], [], []]);
+    const whole = matrixOf(["", "m"]);
+    expect(["0xzz", "0x6f7", "0x"].map((text) => find(whole, text))).toEqual([[], [], []]);
+    expect(find(whole, "0x6f").map(({ bucketId }) => bucketId)).toEqual(["route:1"]);
   });
   test("nothing for nothing, and for a key before every range", () => {
     expect(found("  ")).toEqual([]);
