@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -88,4 +89,8 @@ def _measure(routes: int, columns: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(int(sys.argv[1]), int(sys.argv[2]))))
+    arguments = argparse.ArgumentParser(prog="benchmarks.ring", description=__doc__)
+    arguments.add_argument("routes", type=int, nargs="?", default=2_000)
+    arguments.add_argument("columns", type=int, nargs="?", default=360)
+    asked = arguments.parse_args()
+    print(json.dumps(_measure(asked.routes, asked.columns)))

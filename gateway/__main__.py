@@ -29,14 +29,17 @@ from keyviz_grpc.cli.options import (
     FILE,
     FOLDER,
     MEMORY,
+    NODE_ID,
     PEER_ADDRESS,
     SIZE,
     Duration,
     Size,
     check_otlp,
+    given_options,
     log_format_option,
     option,
     until_stdin_closes_option,
+    version_option,
 )
 from keyviz_grpc.cli.running import as_usage_error, run
 from keyviz_grpc.client import ClientShared
@@ -130,7 +133,7 @@ class _Secrets:
 @option(
     "--max-answer-columns", type=click.IntRange(1), default=20_000, help="The same; aggregators then ask in slices."
 )
-@option("--node-id", type=str, default=None, show_default="random", help="What this aggregator is called in trees.")
+@option("--node-id", type=NODE_ID, default=None, show_default="random", help="What this aggregator is called in trees.")
 @option("--page", type=FOLDER, default=None, show_default="built in", help="A built page to serve instead.")
 @option("--session-key-file", type=FILE, default=None, help="Key (64 bytes, base64) of sessions: looking needs one.")
 @option("--previous-session-key-file", type=FILE, default=None, help="Key whose sessions still count in a rotation.")
@@ -157,6 +160,7 @@ class _Secrets:
 @option("--drain", type=Duration(at_most_s=600), default="5s", help="How long requests under way may take to end.")
 @until_stdin_closes_option
 @log_format_option
+@version_option
 def command(  # noqa: PLR0913 - one parameter an option
     *,
     http: str,
@@ -209,6 +213,10 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("--peer-certificate and --peer-key go together")
     if peer_ca is None and (peer_certificate is not None or peer_tls_name):
         raise click.UsageError("--peer-certificate and --peer-tls-name go with --peer-ca")
+    if max_total > max_held and "--max-total" in given_options():
+        raise click.UsageError(
+            f"--max-total of {max_total} bytes is above --max-held of {max_held} bytes, of all requests"
+        )
     configure_logging(log_format)
     name = node_id or f"gateway-{secrets.token_hex(4)}"
     with as_usage_error():

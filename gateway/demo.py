@@ -17,12 +17,14 @@ import click
 
 from keyviz_grpc.cli.children import Child, ChildFailed, end_all
 from keyviz_grpc.cli.logs import LogFormat, configure_logging
-from keyviz_grpc.cli.options import ADDRESS, FILE, SPEED, Duration, log_format_option, option
+from keyviz_grpc.cli.options import ADDRESS, FILE, SPEED, Duration, log_format_option, option, version_option
 from keyviz_grpc.cli.running import announce_ready, run, stop_requested
+from keyviz_grpc.listening import bind
 from keyviz_grpc.replay import read_leadership, read_trace
 from keyviz_grpc.sampler import MAX_SLICES
 
-log = logging.getLogger(__name__)
+# By its name: started as a module it is `__main__`.
+log = logging.getLogger("gateway.demo")
 
 _GRACE_S: Final = 10.0
 _POLL_S: Final = 0.1
@@ -60,6 +62,7 @@ class DemoSettings:
 @option("--leadership", type=FILE, default=None, help="Leadership changes that go with --trace (CSV, plain or .gz).")
 @option("--speed", type=SPEED, default="max", help="Of the replay: a multiple of real time, or max for all at once.")
 @log_format_option
+@version_option
 def command(
     *,
     nodes: int,
@@ -88,6 +91,8 @@ def command(
         speed=speed,
         log_format=log_format,
     )
+    # Looked at before nodes make their past; the gateway binds it for itself.
+    bind(http).close()
     asyncio.run(_demo(settings))
 
 

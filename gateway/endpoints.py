@@ -36,8 +36,8 @@ class Endpoint:
         handler = self._handlers.get(request.method)
         if handler is None:
             allow = ", ".join(sorted(self._handlers))
-            shown = request.method[:20]
-            raise Refused("method_not_allowed", f"{shown} is not for this path, {allow} is", headers={"Allow": allow})
+            told = f"this path takes {' and '.join(sorted(self._handlers))}, not {request.method[:20]}"
+            raise Refused("method_not_allowed", told, headers={"Allow": allow})
         response = await handler(request)
         if request.method == "HEAD":
             response.body = b""

@@ -33,8 +33,11 @@ def read_hot_keys_request(params: QueryParams) -> HotKeysQuery:
     """Raises InvalidRequest naming the parameter and its value."""
     if not first_of(params, "route_id"):
         raise InvalidRequest("route_id", "", "is required: the number in a row's bucket id, such as 42 of route:42")
+    route_id = integer_of("route_id", first_of(params, "route_id"))
+    if route_id >= 2**64:
+        raise InvalidRequest("route_id", first_of(params, "route_id"), "must be a positive 64-bit number")
     return HotKeysQuery(
-        integer_of("route_id", first_of(params, "route_id")),
+        route_id,
         label=text_of(params, "label"),
         series=series_of(params),
         window=Window(moment_of(params, "from_unix_ms"), moment_of(params, "to_unix_ms")),

@@ -128,6 +128,11 @@ async def _serve(plan: GatewayPlan) -> None:
     check_exposure(plan.http, tls=secured, guarded=plan.sessions.required, insecure=insecure)
     if plan.metrics is not None:
         check_metrics_exposure(plan.metrics, exposed=plan.expose_metrics, insecure=insecure)
+    if not (plan.settings.page / "index.html").is_file():
+        log.warning(
+            "there is no page yet: run `make ui`, or name a built one by --page",
+            extra={"folder": str(plan.settings.page)},
+        )
     metrics = Metrics()
     async with contextlib.AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_requested(until_stdin_closes=plan.until_stdin_closes))

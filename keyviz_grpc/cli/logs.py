@@ -13,6 +13,12 @@ from keyviz_grpc.request_id import REQUEST_ID
 
 LogFormat = Literal["text", "json"]
 
+_OF_CLIENTS: Final = {
+    "asyncio": "socket.send() raised exception.",  # whoever is written to has gone
+    "uvicorn.error": "Invalid HTTP request received.",  # the client gets a 400 that says so
+}
+"""What libraries warn of once for each client that leaves or speaks something else: nothing is wrong here."""
+
 _OWN_FIELDS: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -31,6 +37,12 @@ def configure_logging(
     root.addHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(capture=True)
+    for name in _OF_CLIENTS:
+        logging.getLogger(name).addFilter(_worth_a_line)
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    return record.msg != _OF_CLIENTS.get(record.name)
 
 
 class TextLines(logging.Formatter):

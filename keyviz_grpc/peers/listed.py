@@ -65,7 +65,7 @@ class FilePeers:
         self._path, self._parse = path, parse
         self._clients = Clients(shared)
         self._mark = mark_of(self._path)
-        self._addresses = read_peers_file(path, parse)
+        self._addresses = self._read()
 
     async def peers(self, deadline: Deadline) -> Sequence[Peer | Outcome]:
         """See `Membership`."""
@@ -74,10 +74,16 @@ class FilePeers:
         if mark != self._mark:
             self._mark = mark
             try:
-                self._addresses = read_peers_file(self._path, self._parse)
+                self._addresses = self._read()
             except SettingError as error:
                 log.warning("the new peers file is not used", extra={"reason": str(error)})
         return self._clients.of(self._addresses)
+
+    def _read(self) -> list[str]:
+        found = read_peers_file(self._path, self._parse)
+        if not found:
+            log.warning("the peers file names no node", extra={"file": str(self._path)})
+        return found
 
     def report(self, outcomes: Sequence[Outcome]) -> None:
         """A file says who is there, whether they answer or not."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.sampler.types import Op, PackedKeys
 
 WORD_BYTES: Final = 8
+_Number = TypeVar("_Number", np.int64, np.uint64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,14 +123,17 @@ def batch_of(
     at_unix_ms: ArrayLike | None,
 ) -> Batch:
     """Raises InvalidRequest naming the argument and its first bad entry."""
-    ids = np.asarray(route_ids, np.uint64)
+    for name, listed in (("keys", keys), ("labels", [] if labels is None else labels)):
+        if not hasattr(listed, "__len__"):
+            raise InvalidRequest(name, listed, "must be a sequence, one entry an operation")
+    ids = _numbers("route_ids", route_ids, np.uint64)
     lengths = keys.lengths() if isinstance(keys, PackedKeys) else _lengths(keys)
-    if isinstance(ops, np.ndarray):
-        writes = ops.astype(np.int64)
-    else:
-        writes = np.fromiter((op.value if isinstance(op, Op) else op for op in ops), np.int64)  # type: ignore[union-attr]
-    values = np.asarray(value_sizes, np.int64)
-    at = None if at_unix_ms is None else np.asarray(at_unix_ms, np.int64)
+    plain: object = ops
+    if not isinstance(ops, np.ndarray) and isinstance(ops, Iterable):
+        plain = [op.value if isinstance(op, Op) else op for op in ops]
+    writes = _numbers("ops", plain, np.int64)
+    values = _numbers("value_sizes", value_sizes, np.int64)
+    at = None if at_unix_ms is None else _numbers("at_unix_ms", at_unix_ms, np.int64)
     for name, column in (
         ("keys", lengths),
         ("ops", writes),
@@ -144,6 +148,16 @@ def batch_of(
     if at is not None:
         _refuse("at_unix_ms", at, at < 0, "must not be negative")
     return Batch(ids, writes, (lengths + values).astype(np.uint64), labels, at, keys, lengths)
+
+
+def _numbers(name: str, entries: object, kind: type[_Number]) -> NDArray[_Number]:
+    try:
+        numbers = np.asarray(entries, kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidRequest(name, entries, f"must be whole numbers, one an operation: {error}") from error
+    if numbers.ndim != 1:
+        raise InvalidRequest(name, entries, "must be a sequence, one entry an operation")
+    return numbers
 
 
 def _lengths(keys: Sequence[bytes]) -> NDArray[np.int64]:

@@ -70,6 +70,11 @@ def planted(tmp_path: Path) -> Planted:
         (["--page", "/no/such/folder"], ["--page", "/no/such/folder"]),
         (["--users-file", __file__, "--peers", "127.0.0.1:1"], ["--users-file", "--session-key-file"]),
         (["--previous-session-key-file", __file__, "--peers", "127.0.0.1:1"], ["--session-key-file"]),
+        (["--node-id", "", "--peers", "127.0.0.1:1"], ["--node-id", "''"]),
+        (
+            ["--max-total", "2MiB", "--max-held", "1MiB", "--peers", "127.0.0.1:1"],
+            ["--max-total of 2097152", "--max-held of 1048576"],
+        ),
         (["--tls-key", __file__, "--peers", "127.0.0.1:1"], ["certificate"]),
     ],
 )
@@ -118,6 +123,19 @@ async def test_a_seed_leads_to_the_members_that_it_was_told(processes: Processes
     nodes = (await ask(gateway))["fanout"]["nodes"]
     assert [node["ok"] for node in nodes] == [True, True, False]
     assert nodes[2]["node"] == others["n3"].ready["grpc"]
+
+
+async def test_what_shows_nothing_is_warned_of(processes: Processes, tmp_path: Path) -> None:
+    """A list of nodes without a node and a page without an index: each may come later, and is one line."""
+    empty = tmp_path / "peers"
+    empty.touch()
+    arguments = ["--http", "127.0.0.1:0", "--peers-file", str(empty), "--page", str(tmp_path)]
+    gateway = await processes.start("gateway", *arguments)
+    await gateway.wait_ready()
+    warned = [line for line in processes.log if " WARNING " in line]
+    assert len(warned) == 2
+    assert any("names no node" in line and str(empty) in line for line in warned)
+    assert any("no page" in line and "--page" in line for line in warned)
 
 
 async def test_options_come_from_the_environment_too(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:

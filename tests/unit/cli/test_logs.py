@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from keyviz_grpc.cli.logs import LogFormat, configure_logging
+from keyviz_grpc.cli.logs import _OF_CLIENTS, LogFormat, configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +20,8 @@ def _restore_logging() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
+    for name in _OF_CLIENTS:
+        logging.getLogger(name).filters.clear()
 
 
 def logged(log_format: LogFormat) -> str:
@@ -57,3 +59,14 @@ def test_configuring_again_does_not_double_lines() -> None:
     configure_logging("text", stream=second)
     logging.getLogger("keyviz.test").info("once")
     assert (first.getvalue(), second.getvalue().count("once")) == ("", 1)
+
+
+@pytest.mark.parametrize("name", _OF_CLIENTS)
+def test_what_clients_do_is_no_line_each(name: str) -> None:
+    """What else the same libraries warn of is there."""
+    stream = io.StringIO()
+    configure_logging(stream=stream)
+    for message in (_OF_CLIENTS[name], "another"):
+        logging.getLogger(name).warning(message)
+    assert stream.getvalue().count("\n") == 1
+    assert "another" in stream.getvalue()

@@ -93,6 +93,7 @@ async def test_top_is_20_and_never_more_than_1024(top: str, asked: int) -> None:
         ({"route_id": "x"}, "route_id='x'"),
         ({"route_id": "0"}, "route_id=0"),
         ({"route_id": str(2**64)}, "route_id"),
+        ({"route_id": "9" * 30}, "route_id='" + "9" * 30),
         ({"series": "write_bytes"}, "series='write_bytes'"),
         ({"series": "x"}, "series='x'"),
         ({"top": "0"}, "top='0'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,27 @@ def test_routes_past_the_limit_fold_into_aggregates_of_one_group(make: Callable[
     assert found[0].values.tolist() == [[1], [1], [3], [5]]
     for sampler in samplers:
         sampler.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("route_ids", 1),
+        ("route_ids", [-1, 1]),
+        ("keys", None),
+        ("ops", Op.READ),
+        ("ops", [None, 0]),
+        ("value_sizes", [[1, 2]]),
+        ("at_unix_ms", ["x", 1]),
+        ("labels", 5),
+    ],
+)
+def test_what_is_no_batch_is_refused_by_name(make: Callable[..., Sampler], name: str, value: Any) -> None:
+    """One value where many are due, or one that is no number, as much as a wrong number."""
+    batch: dict[str, Any] = {"route_ids": [1, 1], "keys": [b"a", b"b"], "ops": [0, 1], "value_sizes": [1, 2]}
+    with pytest.raises(InvalidRequest) as refused:
+        make().observe_many(**batch | {name: value})
+    assert refused.value.field == name
 
 
 def test_a_batch_counts_as_its_operations_would(make: Callable[..., Sampler], clock: Clock) -> None:
