@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Final
 
 HELD_CELL_BYTES: Final = 16
@@ -27,11 +29,13 @@ class BytesBudget:
         self.others_hold_it = False
         self.lock: threading.RLock = threading.RLock() if within is None else within.lock
         self._left, self._within, self._shared = total_bytes, within, shared
+        self._users = 0
+        self._closed = False
 
     def take(self, size: int) -> bool:
-        """Whether `size` bytes still fit; if so they are taken."""
+        """Whether `size` bytes still fit; if so they are taken. Never once it is closed."""
         with self.lock:
-            if size > self._left:
+            if self._closed or size > self._left:
                 self.others_hold_it = self._shared
                 return False
             if self._within is not None and not self._within.take(size):
@@ -49,6 +53,28 @@ class BytesBudget:
         """For one peer, or one answer, which may be thrown away before the rest is."""
         return BytesBudget(self.total_bytes, self)
 
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """What was taken stays taken inside the block, even if it is closed meanwhile: by a thread that works on."""
+        with self.lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._users -= 1
+                self._give_back_if_over()
+
+    def close(self) -> None:
+        """The request is over: all goes back, when nobody works with it any more, and nothing can be taken again."""
+        with self.lock:
+            self._closed = True
+            self._give_back_if_over()
+
+    def _give_back_if_over(self) -> None:
+        if self._closed and not self._users:
+            self.give_back()
+
     def give_back(self) -> None:
         """All that was taken here: it is no longer held."""
         with self.lock:
@@ -57,8 +83,9 @@ class BytesBudget:
                 self._within.put_back(taken)
 
     def put_back(self, size: int) -> None:
-        """So much of what was taken here."""
+        """So much of what was taken here; what has gone back already does not go twice."""
         with self.lock:
+            size = min(size, self.total_bytes - self._left)
             self._left += size
             if self._within is not None:
                 self._within.put_back(size)

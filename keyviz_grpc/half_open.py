@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, Final, TypeAlias
@@ -112,9 +113,10 @@ class Promptness(grpc.aio.ServerInterceptor):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
 
     async def _first(self, context: Context) -> Any:
-        if len(self._waiting) >= MOST_WAITING:
+        while len(self._waiting) >= MOST_WAITING:
             longest = next(iter(self._waiting))
-            self._waiting.pop(longest).reschedule(0.0)
+            with contextlib.suppress(RuntimeError):  # its time is over in this very turn of the loop
+                self._waiting.pop(longest).reschedule(0.0)
         mark = object()
         try:
             async with asyncio.timeout(self._message_s) as timer:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from keyviz_grpc.aggregator.extent import Holdings, within
+from keyviz_grpc.aggregator.extent import Holdings, cells_of, within
 from keyviz_grpc.aggregator.flights import Questions, Room
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.left_out import LeftOut
@@ -121,17 +121,22 @@ class Aggregator:
         try:
             yield budget
         finally:
-            budget.give_back()
+            budget.close()
 
     async def _merged_answer(self, query: MatrixQuery, deadline: Deadline, holdings: Holdings) -> Answer:
         with span("keyviz.fan_out", series=query.series.value):
             told = await self._ask_all(query, deadline, holdings)
 
         def build() -> Answer:
+            with holdings.in_use():
+                return made()
+
+        def made() -> Answer:
             results = told if query.unmerged else within(told, holdings)
             if (known := self._from_memory(results, query)) is not None:
                 return known
             merged = self._merge(results, query)
+            holdings.settle(cells_of(merged.matrix))
             tangled = merged.step_ms == 0 and query.via and not query.unmerged and len(merged.outcomes) > 1
             # Without any step the leaves cannot be aligned here; the aggregator above may know one.
             if tangled:

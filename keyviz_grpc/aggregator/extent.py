@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,7 +33,8 @@ class Holdings:
     def kept(self, address: str, part: BytesBudget, result: Answer | Outcome) -> Answer | Outcome:
         """The result as it counts from now on, in place of what the same peer may have said before."""
         if isinstance(result, Answer) and not result.leaf_answers and not self.has_room(cells_of(result.matrix)):
-            result = Outcome(address, kind=FailureKind.MESSAGE_TOO_LARGE, detail=_too_many(cells_of(result.matrix)))
+            kind, detail = self.refusal(cells_of(result.matrix))
+            result = Outcome(address, kind=kind, detail=detail)
         if isinstance(result, Outcome):
             part.give_back()
         elif (before := self._parts.get(address)) is not None:
@@ -49,17 +51,36 @@ class Holdings:
         self._cells += more
         return True
 
+    def refusal(self, cells: int) -> tuple[FailureKind, str]:
+        """In which words a picture of so many cells is refused, after `has_room` did."""
+        detail = (
+            f"its rows and columns with those of the peers before it make {cells} cells, more than memory is left for"
+        )
+        if self._budget.others_hold_it:
+            return FailureKind.OVERLOADED, f"{detail} while other requests hold it: try again"
+        return FailureKind.MESSAGE_TOO_LARGE, detail
+
+    def settle(self, cells: int) -> None:
+        """The picture is made and has so many cells: what was kept for more goes back."""
+        if cells < self._cells:
+            self._budget.put_back((self._cells - cells) * MERGED_CELL_BYTES)
+            self._cells = cells
+
+    def in_use(self) -> contextlib.AbstractContextManager[None]:
+        """For the thread that merges: see `BytesBudget`."""
+        return self._budget.in_use()
+
 
 def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answer | Outcome]:
     """The results, those aside that would make more of the merged picture than there is room for.
 
     A result is counted with those before it, in configured order: rows and columns of all of them, before alignment.
-    One that does not fit any more becomes failures, `message_too_large`, and later ones may still fit.
+    One that does not fit any more becomes failures, `message_too_large` or `overloaded`, and later ones may still fit.
     """
     answers = [result for result in results if isinstance(result, Answer)]
     parts = [matrix for answer in answers for matrix in _matrices(answer)]
     # Rows counted twice make no difference as long as they fit all the same; names are looked at only where not.
-    most_rows = sum(len(part.catalogue) for part in parts)
+    most_rows = sum(map(len, {id(part.catalogue): part.catalogue for part in parts}.values()))
     if holdings.has_room(most_rows * len(union_of([part.columns for part in parts]))):
         return list(results)
     rows: set[str] = set()
@@ -77,7 +98,7 @@ def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answ
             rows, columns = more_rows, more_columns
             kept.append(result)
         else:
-            kept.extend(as_failures(result.outcomes, FailureKind.MESSAGE_TOO_LARGE, _too_many(cells)))
+            kept.extend(as_failures(result.outcomes, *holdings.refusal(cells)))
     return kept
 
 
@@ -88,7 +109,3 @@ def cells_of(matrix: Matrix) -> int:
 
 def _matrices(answer: Answer) -> list[Matrix]:
     return [answer.matrix, *(leaf.matrix for _, leaf in answer.leaf_answers)]
-
-
-def _too_many(cells: int) -> str:
-    return f"its rows and columns with those of the peers before it make {cells} cells, more than memory is left for"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from keyviz_grpc.half_open import MOST_STREAMS, MOST_WAITING, NO_MESSAGE, NONE_CAME
+from keyviz_grpc.half_open import MOST_STREAMS, MOST_WAITING, NO_MESSAGE, NONE_CAME, Promptness
 from keyviz_grpc.interceptors import MOST_OPEN_CALLS
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
@@ -112,3 +113,29 @@ async def test_what_is_no_message_is_told_in_our_own_words(path: str) -> None:
         nothing = call(iter([]), timeout=30)
         assert (await nothing.code(), await nothing.details()) == (grpc.StatusCode.INVALID_ARGUMENT, NONE_CAME)
         assert await is_well(channel)
+
+
+async def test_one_more_that_comes_just_as_those_who_wait_run_out_is_served() -> None:
+    """A wait that ends in this very turn of the loop cannot be cut short any more, and need not."""
+
+    class Silent:
+        async def read(self) -> bytes:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def abort(self, code: grpc.StatusCode, words: str) -> None:
+            raise ConnectionError(code, words)
+
+    class Prompt(Silent):
+        async def read(self) -> bytes:
+            return b"message"
+
+    promptness = Promptness(message_s=0.05)
+    silent = [asyncio.ensure_future(promptness._first(cast("Any", Silent()))) for _ in range(MOST_WAITING)]
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    prompt: list[asyncio.Future[Any]] = []
+    time.sleep(0.1)  # noqa: ASYNC251 - all of them are due in the loop's next turn
+    loop.call_soon(lambda: prompt.append(asyncio.ensure_future(promptness._first(cast("Any", Prompt())))))
+    await asyncio.gather(*silent, return_exceptions=True)
+    assert await prompt[0] == b"message"

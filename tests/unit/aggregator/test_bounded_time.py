@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -12,6 +13,7 @@ import pytest
 
 from benchmarks.synthetic import FIRST_STAMP_UNIX_MS, Shape, cluster
 from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.aggregator.extent import Holdings, within
 from keyviz_grpc.aggregator.turns import GRACE_S
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.config import FanoutSettings
@@ -241,5 +243,31 @@ def test_a_step_that_no_node_has_any_more_does_not_widen_questions() -> None:
             wide.append(peer.asked.window.to_unix_ms - 10**12)
         assert wide[0] == 60 * wide[1] > 0
         await aggregator.close()
+
+    on_a_clock_of_its_own(work)
+
+
+def test_who_leaves_during_the_merge_takes_nothing_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the request holds stays held while its thread works, and then goes back, all of it."""
+    entered, go = threading.Event(), threading.Event()
+
+    def held_up(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answer | Outcome]:
+        entered.set()
+        assert go.wait(30)
+        return within(results, holdings)
+
+    async def work(clock: Callable[[], float]) -> None:
+        settings = FanoutSettings(max_total_bytes=10_000_000, max_held_bytes=10_000_000)
+        aggregator = Aggregator(Fixed([WELL, OTHER]), settings=settings, node_id="agg")
+        monkeypatch.setattr("keyviz_grpc.aggregator.aggregator.within", held_up)
+        asking = asyncio.ensure_future(aggregator.matrix(MatrixQuery(), Deadline.after(100.0, clock)))
+        await asyncio.to_thread(entered.wait, 30)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert not aggregator._held.fits(10_000_000)
+        go.set()
+        await aggregator.close()
+        aggregator._threads.shutdown(wait=True)
+        assert aggregator._held.fits(10_000_000)
 
     on_a_clock_of_its_own(work)

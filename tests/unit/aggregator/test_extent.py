@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from keyviz_grpc.aggregator.extent import Holdings, within
+from keyviz_grpc.aggregator.extent import Holdings, cells_of, within
 from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
@@ -123,3 +123,27 @@ def test_what_other_requests_hold_is_told_from_what_is_too_much() -> None:
     assert (part.take(400), part.others_hold_it) == (False, True)
     one.give_back()
     assert part.take(800)
+
+
+def test_a_picture_that_others_leave_no_room_for_is_overload_and_not_too_large() -> None:
+    """Trying again may help, and a larger bound of one request does not."""
+    all_together = BytesBudget(cells_of(HIGH.matrix) * MERGED_CELL_BYTES, shared=True)
+    assert all_together.take(1)
+    holdings = Holdings(BytesBudget(10**9, all_together))
+    found = holdings.kept("a:1", holdings.part(), HIGH)
+    assert isinstance(found, Outcome)
+    assert (found.kind, "try again" in found.detail) == ("overloaded", True)
+    assert kinds(within([HIGH], holdings)) == ["overloaded"]
+
+
+def test_rows_that_nodes_share_are_paid_once() -> None:
+    """Of one catalogue before the merge, and of any once the picture is there."""
+    budget = BytesBudget(10**6)
+    holdings = Holdings(budget)
+    assert within([HIGH, HIGH, HIGH], holdings) == [HIGH, HIGH, HIGH]
+    assert budget.fits(10**6 - cells_of(HIGH.matrix) * MERGED_CELL_BYTES)
+    other = node("other", range(100), range(2))
+    assert kinds(within([HIGH, other], holdings)) == ["ok", "ok"]
+    assert not budget.fits(10**6 - cells_of(HIGH.matrix) * MERGED_CELL_BYTES)
+    holdings.settle(cells_of(merge([HIGH, other], query=MatrixQuery(Series.READS), now_unix_ms=1).matrix))
+    assert budget.fits(10**6 - cells_of(HIGH.matrix) * MERGED_CELL_BYTES)
