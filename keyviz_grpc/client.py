@@ -15,6 +15,8 @@ from google.protobuf.message import DecodeError, Message
 from keyviz_grpc.auth import Credentials
 from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, HELD_KEY_BYTES, BytesBudget
 from keyviz_grpc.codec import (
+    HARMLESS_BYTES,
+    MESSAGE_BYTES,
     decode_answer,
     decode_hot_keys,
     decode_overview,
@@ -22,6 +24,7 @@ from keyviz_grpc.codec import (
     encode_hot_keys_query,
     encode_overview_request,
     encode_query,
+    messages_in_response,
 )
 from keyviz_grpc.connection import Connection, NoConnection, Status
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
@@ -302,7 +305,14 @@ def _parse(kind: type[_Reply], raw: bytes) -> _Reply:
 
 
 def _read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
-    return _decode(_parse(pb.GetKeyVizMatrixResponse, raw), recalled, known, len(raw), budget)
+    # While it is read an answer is a message as well, and one of many small messages takes a hundred times its bytes.
+    parsing = budget.part()
+    try:
+        if len(raw) > HARMLESS_BYTES:
+            _pay(parsing, MESSAGE_BYTES * messages_in_response(raw, budget.total_bytes // MESSAGE_BYTES))
+        return _decode(_parse(pb.GetKeyVizMatrixResponse, raw), recalled, known, len(raw), budget)
+    finally:
+        parsing.give_back()
 
 
 def _decode(

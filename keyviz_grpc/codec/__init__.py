@@ -1,6 +1,7 @@
 """Messages to model and back; distrusts every length that came over the wire."""
 
 from keyviz_grpc.codec.answers import decode_answer, encode_answer
+from keyviz_grpc.codec.crowd import HARMLESS_BYTES, MESSAGE_BYTES, messages_in_response
 from keyviz_grpc.codec.hot_keys import (
     decode_hot_keys,
     decode_hot_keys_query,
@@ -17,6 +18,8 @@ from keyviz_grpc.codec.queries import decode_query, encode_query
 from keyviz_grpc.codec.weight import decoded_bytes
 
 __all__ = [
+    "HARMLESS_BYTES",
+    "MESSAGE_BYTES",
     "decode_answer",
     "decode_hot_keys",
     "decode_hot_keys_query",
@@ -30,4 +33,5 @@ __all__ = [
     "encode_overview",
     "encode_overview_request",
     "encode_query",
+    "messages_in_response",
 ]

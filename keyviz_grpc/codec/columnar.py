@@ -8,6 +8,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from keyviz_grpc.codec.crowd import HARMLESS_BYTES, rows_in_catalogue
 from keyviz_grpc.codec.rows import decode_catalogue, encode_row
 from keyviz_grpc.codec.weight import ROW_BYTES
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
@@ -142,6 +143,8 @@ def decode_packed_catalogue(packed: bytes, expected: int | None = None) -> Catal
     kept = _catalogues.get(packed)
     if kept is not None:
         return kept
+    if expected is not None and len(packed) > HARMLESS_BYTES and rows_in_catalogue(packed, expected) > expected:
+        raise MalformedAnswer(f"columnar: {expected} widths for more rows than that")
     message = pb.KeyVizCatalogue()
     try:
         message.ParseFromString(packed)

@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 import pytest
+from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import decode_answer, encode_answer
+from keyviz_grpc.codec import decode_answer, encode_answer, messages_in_response
 from keyviz_grpc.codec.columnar import spread_by_rows
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.merge import merge
@@ -21,6 +22,7 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from tests.property.strategies import clusters
 from tests.reference.convert import answer_of, told_by
+from tests.reference.oracle import Node
 
 ENCODINGS = [(), (pb.MATRIX_ENCODING_COLUMNAR,)]
 SERIES = [Series.WRITES, Series.READS]
@@ -182,3 +184,35 @@ def test_identities_are_spread_by_rows_as_cell_by_cell(data: st.DataObject) -> N
     spread = spread_by_rows(shaped, shaped.sum(axis=1).cumsum(), codes, np.cumsum(lengths))
     assert spread.dtype == np.uint32
     assert spread.tolist() == expected.reshape(rows, width).tolist()
+
+
+def held_within(message: Message) -> int:
+    """How many messages there are in a message, however deep."""
+    inner = [value for field, value in message.ListFields() if field.message_type is not None]
+    each = [one for value in inner for one in ([value] if isinstance(value, Message) else value)]
+    return len(each) + sum(map(held_within, each))
+
+
+@given(clusters(), st.booleans(), st.booleans())
+def test_messages_are_counted_without_parsing(nodes: list[Node], packed: bool, unmerged: bool) -> None:
+    """As many as parsing finds, in every form; one more than the most is told as that."""
+    answers = [answer_of(node, Series.WRITES) for node in nodes]
+    merged = merge(answers, query=MatrixQuery(Series.WRITES, unmerged=unmerged), now_unix_ms=1)
+    message = encode_answer(merged, accept=(pb.MATRIX_ENCODING_COLUMNAR,) if packed else ())
+    raw, count = message.SerializeToString(), held_within(message)
+    assert messages_in_response(raw, 10**9) == count
+    if count:
+        assert messages_in_response(raw, count - 1) == count
+    for cut in range(0, len(raw), max(1, len(raw) // 20)):
+        with contextlib.suppress(MalformedAnswer):
+            assert messages_in_response(raw[:cut], 10**9) <= count
+
+
+def test_messages_in_each_other_without_end_are_refused() -> None:
+    """Before a parser goes down all of them."""
+    raw = b""
+    for _ in range(20):
+        inner = b"\x12" + bytes([len(raw)]) + raw if len(raw) < 100 else raw
+        raw = b"\xea\x01" + bytes([len(inner)]) + inner if len(inner) < 120 else raw
+    with pytest.raises(MalformedAnswer, match="deep"):
+        messages_in_response(raw, 10**9)
