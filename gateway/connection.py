@@ -73,9 +73,17 @@ class BoundedConnection(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
-        if self._stalled is not None:
+        if self._stalled is not None and not self.transport.is_closing():
             self._stalled.cancel()
         super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """See uvicorn. Of a connection that is closed with this answer nothing else watches the rest of it."""
+        super().on_response_complete()
+        if self.transport.is_closing() and (left := self.transport.get_write_buffer_size()):
+            if self._stalled is not None:
+                self._stalled.cancel()
+            self._watch_reader(left)
 
     def send_400_response(self, msg: str) -> None:
         """The answer to what is not HTTP, in the envelope and with the headers that every answer carries."""

@@ -46,6 +46,14 @@ class Told(asyncio.Transport):
         """Nothing is read here."""
 
 
+class Closing(Told):
+    """Closes when all that it holds is taken."""
+
+    def is_closing(self) -> bool:
+        """All the time."""
+        return True
+
+
 @pytest.mark.parametrize(
     ("held", "looks"),
     [
@@ -67,4 +75,16 @@ async def test_who_takes_too_little_is_cut_at_the_next_look(
     made.pause_writing()
     await asyncio.wait_for(transport.cut.wait(), 30)
     assert transport.looks == 1 + looks
+    made.connection_lost(None)
+
+
+async def test_the_rest_of_a_last_answer_is_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a connection that closes with it: however little is left, and whatever the transport says of writing on."""
+    monkeypatch.setattr(connection, "STALLED_S", 0.01)
+    transport = Closing(1000)
+    made = BoundedConnection(uvicorn.Config(Starlette(), log_config=None), ServerState(), {})
+    made.connection_made(transport)
+    made.on_response_complete()
+    made.resume_writing()
+    await asyncio.wait_for(transport.cut.wait(), 30)
     made.connection_lost(None)
