@@ -177,7 +177,7 @@ class PeerClient:
     async def _hot_keys(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer | Outcome:
         began = time.perf_counter()
         request = encode_hot_keys_query(query)
-        raw = await self._call_path(self._path, "GetHotKeys", request, deadline)
+        raw = await self._call_alive("GetHotKeys", request, deadline)
         if isinstance(raw, Status) and raw.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
             raw = await self._call_path(SERVICE_PATHS[1], "GetHotKeys", request, deadline)
         latency_ms = (time.perf_counter() - began) * 1000
@@ -224,11 +224,7 @@ class PeerClient:
             self._was_connected = self._connection.is_ready
 
     async def _call_either_path(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
-        result = await self._call_path(self._path, method, request, deadline)
-        if isinstance(result, Status) and result.was_cut and not self._connection.is_ready:
-            # The connection was from before a restart, and that was seen by asking: questions may be asked again.
-            self._path, self._told = SERVICE_PATHS[0], None
-            result = await self._call_path(self._path, method, request, deadline)
+        result = await self._call_alive(method, request, deadline)
         if not isinstance(result, Status):
             return result
         if result.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
@@ -248,6 +244,14 @@ class PeerClient:
         self._path, self._told = SERVICE_PATHS[0], None
         self._slicer.forget()
         self._columns.forget()
+
+    async def _call_alive(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome | Status:
+        result = await self._call_path(self._path, method, request, deadline)
+        if isinstance(result, Status) and result.was_cut and not self._connection.is_ready:
+            # The connection was from before a restart, and that was seen by asking: questions may be asked again.
+            self._path, self._told = SERVICE_PATHS[0], None
+            return await self._call_path(self._path, method, request, deadline)
+        return result
 
     async def _call_path(
         self, path: str, method: str, request: Message, deadline: Deadline
