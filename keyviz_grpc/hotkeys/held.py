@@ -15,9 +15,15 @@ class HeldWindows(Timeline[ClosedWindow]):
         super().__init__()
         self._limit, self._limit_bytes = limit, limit_bytes
         self.taken_bytes = 0
+        self.gone_unix_ms = 0  # the newest stamp that gave way, 0 = none did
 
-    def put(self, stamp: int, window: ClosedWindow) -> None:
-        """Keeps a window; one of a stamp that is there already is added to it. The oldest give way."""
+    def put(self, stamp: int, window: ClosedWindow) -> bool:
+        """Keeps a window; one of a stamp that is there already is added to it. The oldest give way.
+
+        False, and nothing is kept, at or below a stamp that gave way: what comes for it later would pass for all of it.
+        """
+        if stamp <= self.gone_unix_ms:
+            return False
         held = self.get(stamp)
         if held is not None:
             self.taken_bytes -= held.own_bytes
@@ -26,7 +32,9 @@ class HeldWindows(Timeline[ClosedWindow]):
         self.set(stamp, window)
         self.taken_bytes += window.own_bytes
         while len(self) > self._limit or (self.taken_bytes > self._limit_bytes and len(self) > 1):
+            self.gone_unix_ms = self.oldest_unix_ms
             self.taken_bytes -= self.pop_oldest().own_bytes
+        return True
 
 
 def _added(left: ClosedWindow, right: ClosedWindow) -> ClosedWindow:

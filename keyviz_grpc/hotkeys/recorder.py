@@ -109,9 +109,16 @@ class HotKeyRecorder:
 
     def _take(self, stamp: int, operations: Operations) -> None:
         groups = operations.groups()
+        if stamp <= self._held.gone_unix_ms:
+            self._totals.dropped += sum(map(len, groups.values()))
+            return
         self._window(stamp).take({self._bucket(kind, stamp): keys for kind, keys in groups.items()})
 
     def _miss(self, event: Missing) -> None:
+        if event.stamp <= self._held.gone_unix_ms:
+            self._totals.dropped += sum(event.dropped.values())
+            self._totals.skipped += sum(event.skipped.values())
+            return
         window = self._window(event.stamp)
         for kind, times in event.dropped.items():
             window.miss(self._bucket(kind, event.stamp), times)
@@ -132,7 +139,9 @@ class HotKeyRecorder:
     def _close(self, stamp: int) -> None:
         window = self._open.pop(stamp, None)
         closed = {} if window is None else window.close()
-        self._held.put(stamp, ClosedWindow(closed, 0 if window is None else window.lost))
+        if not self._held.put(stamp, ClosedWindow(closed, 0 if window is None else window.lost)):
+            # Newer windows gave way while it was open.
+            self._totals.dropped += sum(summary.taken for summary in closed.values())
         self._lives.forget(min([self._held.oldest_unix_ms, *self._open]))
 
     # --- answering

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Totals:
     """Operations that were looked at, by what became of their keys, and sketches that were taken away; only grow.
 
-    taken: into a sketch. dropped: too many were waiting. skipped: the key is too long. no_memory: the bucket had no
-    sketch. evicted: sketches whose memory a hotter bucket got.
+    taken: into a sketch. dropped: too many were waiting, or their window gave way to newer ones before it closed.
+    skipped: the key is too long. no_memory: the bucket had no sketch. evicted: sketches whose memory a hotter bucket
+    got.
     """
 
     taken: int = 0

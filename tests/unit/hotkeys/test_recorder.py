@@ -96,6 +96,29 @@ def test_a_window_that_opens_again_is_added_to_what_is_held() -> None:
     assert counts(ask(made, window=Window(W1, W1 + 1))) == {b"a": 3, b"b": 1}
 
 
+def test_a_window_that_gave_way_does_not_come_back_with_what_is_late_alone() -> None:
+    """It would pass for all of that window; what comes for it is counted as dropped."""
+    made = recorder(memory_bytes=1 << 20, counters=256)
+    made.note(1, "", True, b"open")
+    made.claim(W1 - 1)
+    fill(made, W1, {b"k": 5})
+    for stamp in (W2, W2, W3, W3):
+        fill(made, stamp, {bytes(1000) + b"%d" % random.getrandbits(60): 1 for _ in range(190)})
+    gone = ask(made)
+    assert gone.oldest_unix_ms == W3, "windows of so many bytes do not fit together"
+    fill(made, W1, {b"k": 1})
+    fill(made, W2, {b"k": 1})
+    made.note_many(W2, Noted([(1, "", True, b"k")]), wait=True)
+    made.skip_many(W2, {(1, "", True): 2})
+    made.tick()
+    assert made.stats().dropped == 3
+    made.close_window(W1 - 1)
+    assert (made.stats().dropped, made.stats().skipped) == (4, 2)
+    assert ask(made) == gone
+    fill(made, W3, {b"k": 1})
+    assert counts(ask(made))[b"k"] == 1
+
+
 def test_idle_windows_are_held_too() -> None:
     """No traffic is known, which is not the same as not being held."""
     made = recorder()
