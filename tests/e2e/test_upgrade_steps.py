@@ -120,7 +120,7 @@ class Viewer:
         while True:
             try:
                 answer = await self.client.get(MATRIX)
-            except httpx.RemoteProtocolError:
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 # The proxy let go of a connection that nobody used; a browser asks again on a new one.
                 answer = await self.client.get(MATRIX)
             if answer.status_code != 200 or answer.json()["fanout"]["responded"] != 3:
