@@ -168,6 +168,23 @@ async def test_a_reader_that_stopped_reading_is_let_go(monkeypatch: pytest.Monke
         assert (await client.get(MATRIX)).status_code == 200
 
 
+async def test_the_end_of_an_answer_does_not_wait_for_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece goes out at once, however small the last one is."""
+    at_once: list[int] = []
+
+    class Seen(connection.BoundedConnection):
+        def on_response_complete(self) -> None:
+            plain = self.transport.get_extra_info("socket")
+            at_once.append(plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            super().on_response_complete()
+
+    monkeypatch.setattr(serving, "BoundedConnection", Seen)
+    async with listening(ScriptedCluster()) as address, client_of(address) as client:
+        assert (await client.get(MATRIX)).status_code == 200
+    assert len(at_once) == 1
+    assert all(at_once)
+
+
 async def test_a_thousand_idle_connections_stop_nobody() -> None:
     """Requests beside them are answered."""
     async with contextlib.AsyncExitStack() as stack:
