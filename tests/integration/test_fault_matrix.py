@@ -58,7 +58,7 @@ PLAIN: list[Fault] = [
     # nobody there, or nobody awake
     Fault("refused", faults.refusing, "unreachable", "Connection refused", at_once=True),
     Fault("SYN dropped", faults.dropping_syn, *NOT_IN_TIME, connecting=True),
-    Fault("frozen process", faults.frozen, *NOT_IN_TIME),
+    Fault("frozen process", faults.frozen, *NOT_IN_TIME, connecting=True),
     Fault("connects and says nothing", faults.through("silent"), *NOT_IN_TIME, connecting=True),
     Fault("slow handler", faults.sleeping, "deadline_exceeded", "no answer in time"),
     Fault("slow body", faults.through("drip"), *NOT_IN_TIME, connecting=True),
