@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError
+
+from keyviz_grpc.rpc_types import Context, Continuation, Handler
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +23,6 @@ MOST_STREAMS: Final = 16
 NO_MESSAGE: Final = "request: the bytes are not a message of this method"
 NONE_CAME: Final = "request: its message did not come"
 INTERNAL: Final = "internal: see the server's log"
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 
 
 class Promptness(grpc.aio.ServerInterceptor):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2
 
+from keyviz_grpc.rpc_types import Context
+
 log = logging.getLogger(__name__)
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 MAX_WATCHERS: Final = 16
 """They hold calls that matrices need."""

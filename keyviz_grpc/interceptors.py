@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final
 
 import grpc
 
@@ -14,6 +14,7 @@ from keyviz_grpc.auth import Refused, Verifier
 from keyviz_grpc.caller import CALLER
 from keyviz_grpc.half_open import INTERNAL
 from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
+from keyviz_grpc.rpc_types import Continuation, Handler
 from keyviz_grpc.tracing import served
 
 log = logging.getLogger(__name__)
@@ -22,9 +23,6 @@ audit = logging.getLogger("keyviz.audit")
 MAX_DETAILS_CHARS: Final = 1000
 MOST_OPEN_CALLS: Final = 16
 OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
-
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 
 
 class Barrier(grpc.aio.ServerInterceptor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import grpc
 from google.protobuf.message import Message
@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from keyviz_grpc.hotkeys.stats import HotKeysStats
+from keyviz_grpc.rpc_types import Continuation, Handler
 from keyviz_grpc.sampler.stats import SamplerStats
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
@@ -20,9 +21,6 @@ BYTES: Final = tuple(4.0**power for power in range(4, 14))
 COUNTS: Final = (1, 10, 60, 100, 250, 500, 1000, 1500, 2500, 5000, 10_000)
 OTHER: Final = "other"
 _BY_NUMBER: Final = {int(code.value[0]): code for code in grpc.StatusCode}
-
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 
 
 @runtime_checkable
