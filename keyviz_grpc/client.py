@@ -187,15 +187,16 @@ class PeerClient:
             return replace(self._outcome_of(failed), latency_ms=latency_ms)
         if isinstance(raw, Outcome):
             return replace(raw, latency_ms=latency_ms)
-        if not budget.take(len(raw)):
-            return self._over_budget(len(raw), budget, latency_ms)
         known, loop = Outcome(self.address, latency_ms=latency_ms), asyncio.get_running_loop()
         try:
+            _pay(budget, len(raw))
             answer = await loop.run_in_executor(self._shared.threads, _decode_hot_keys, raw, known)
+            _pay(budget, HELD_KEY_BYTES * len(answer.keys))
+        except _Unpaid as unpaid:
+            return self._over_budget(unpaid.size_bytes, budget, latency_ms)
         except MalformedAnswer as error:
             return self._failed(FailureKind.MALFORMED, str(error), latency_ms)
-        unpaid = HELD_KEY_BYTES * len(answer.keys)
-        return answer if budget.take(unpaid) else self._over_budget(unpaid, budget, latency_ms)
+        return answer
 
     async def _guarded(self, work: Awaitable[_Result | Outcome]) -> _Result | Outcome:
         self.questions += 1
@@ -326,13 +327,8 @@ def _decode(
     told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
     answer, left_out_bytes = recalled.whole(told, wire_bytes)
     # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
-    _pay(budget, HELD_CELL_BYTES * _cells_of(answer) - size)
+    _pay(budget, HELD_CELL_BYTES * sum(matrix.cells for matrix in answer.matrices) - size)
     return answer, left_out_bytes
-
-
-def _cells_of(answer: Answer) -> int:
-    whole = (answer, *(own for _, own in answer.leaf_answers))
-    return sum(len(one.matrix.catalogue) * len(one.matrix.columns) for one in whole)
 
 
 def _decode_hot_keys(raw: bytes, known: Outcome) -> HotKeysAnswer:

@@ -105,8 +105,8 @@ class Connection:
             raw: bytes = await call(request, timeout=left_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             if channel is self._channel and not self.is_ready and state is not _FAILED:
-                waited_s = time.monotonic() - began
-                self._renew_at = began + waited_s + (0.0 if waited_s < QUICK_S else AGAIN_S)
+                now = time.monotonic()
+                self._renew_at = now if now - began < QUICK_S else now + AGAIN_S
             return Status(error.code().name, error.details() or "", state is _READY)
         except asyncio.CancelledError:
             # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.

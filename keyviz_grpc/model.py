@@ -325,6 +325,11 @@ class Matrix:
         """(rows, columns)."""
         return (len(self.catalogue), len(self.columns))
 
+    @property
+    def cells(self) -> int:
+        """Rows times columns."""
+        return len(self.catalogue) * len(self.columns)
+
     def identity_arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
         """(raft_group_ids, leader_terms), uint64[R, C] each, or None where unknown throughout."""
         if self.codes is None or not self.codes.any():

@@ -136,6 +136,11 @@ class Answer:
             raise MalformedAnswer(f"row_leaf_set has {len(self.row_leaf_set)} entries for {rows} rows")
 
     @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Its own, and those of the leaves that it carries."""
+        return (self.matrix, *(leaf.matrix for _, leaf in self.leaf_answers))
+
+    @property
     def responded(self) -> int:
         """How many leaves contributed."""
         return sum(outcome.ok for outcome in self.outcomes)

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 import grpc
 
@@ -35,13 +35,13 @@ from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.rpc_types import Context
 from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import span
 
 audit = logging.getLogger("keyviz.audit")
 
 _Result = TypeVar("_Result")
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 DEFAULT_DEADLINE_S: Final = 10.0
 
@@ -89,7 +89,7 @@ class AnswerBounds:
 
     def check_all(self, answer: Answer) -> None:
         """The same for an answer, and for those of its leaves that it carries."""
-        for matrix in (answer.matrix, *(leaf.matrix for _, leaf in answer.leaf_answers)):
+        for matrix in answer.matrices:
             self.check(matrix.shape)
 
 

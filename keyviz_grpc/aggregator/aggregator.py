@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from keyviz_grpc.aggregator.extent import Holdings, cells_of, within
+from keyviz_grpc.aggregator.extent import Holdings, within
 from keyviz_grpc.aggregator.flights import Questions, Room
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.left_out import LeftOut
@@ -35,7 +35,6 @@ from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import span
 
 _Result = TypeVar("_Result")
-_Reply = TypeVar("_Reply", Answer, Overview)
 
 LAST_MS: Final = 2**63 - 1
 """The last moment that a request can name."""
@@ -129,19 +128,7 @@ class Aggregator:
 
         def build() -> Answer:
             with holdings.in_use():
-                return made()
-
-        def made() -> Answer:
-            results = told if query.unmerged else within(told, holdings)
-            if (known := self._from_memory(results, query)) is not None:
-                return known
-            merged = self._merge(results, query)
-            holdings.settle(cells_of(merged.matrix))
-            tangled = merged.step_ms == 0 and query.via and not query.unmerged and len(merged.outcomes) > 1
-            # Without any step the leaves cannot be aligned here; the aggregator above may know one.
-            if tangled:
-                return self._merge(results, replace(query, unmerged=True))
-            return fold(select_range(merged, query.keys), query.rows, shares=not query.for_display)
+                return self._built(told, query, holdings)
 
         began = time.perf_counter()
         with span("keyviz.merge") as note:
@@ -150,6 +137,18 @@ class Aggregator:
         self._observer.merged(answer, time.perf_counter() - began)
         self._step_ms = max((outcome.step_ms for outcome in answer.outcomes if outcome.ok), default=0) or self._step_ms
         return answer
+
+    def _built(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer:
+        results = told if query.unmerged else within(told, holdings)
+        if (known := self._from_memory(results, query)) is not None:
+            return known
+        merged = self._merge(results, query)
+        holdings.settle(merged.matrix.cells)
+        tangled = merged.step_ms == 0 and query.via and not query.unmerged and len(merged.outcomes) > 1
+        # Without any step the leaves cannot be aligned here; the aggregator above may know one.
+        if tangled:
+            return self._merge(results, replace(query, unmerged=True))
+        return fold(select_range(merged, query.keys), query.rows, shares=not query.for_display)
 
     def _from_memory(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer | None:
         if self._merged is None:
@@ -207,7 +206,7 @@ class Aggregator:
         live = [peer for peer in peers if not isinstance(peer, Outcome)]
         addresses = [peer.address for peer in live]
         calls: list[Awaitable[Overview | Outcome]] = [
-            self._in_turn(peer, len(live), partial(peer.overview, via=via), below) for peer in live
+            self._turns.ask(peer.address, len(live), partial(peer.overview, via=via), below) for peer in live
         ]
         if self._local is not None:
             addresses.insert(0, SELF)
@@ -241,7 +240,7 @@ class Aggregator:
 
     async def _is_there(self, peer: Peer, peers: int, deadline: Deadline) -> bool:
         via = (self.node_id,)
-        reply = await self._in_turn(peer, peers, partial(peer.overview, via=via), deadline)
+        reply = await self._turns.ask(peer.address, peers, partial(peer.overview, via=via), deadline)
         if isinstance(reply, Outcome) and reply.kind is FailureKind.INCOMPATIBLE and not on_a_ring(reply):
             # An older node may lack that method alone: the newest columns tell.
             query = MatrixQuery(Series.READS, Window(int(self._wall_clock() * 1000)), via=via)
@@ -303,7 +302,7 @@ class Aggregator:
                 note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
             return self._at(result, asked_unix_ms)
 
-        result = await self._in_turn(peer, peers, ask, deadline)
+        result = await self._turns.ask(peer.address, peers, ask, deadline)
         self._observer.asked(peer.address, result, time.perf_counter() - began)
         return result
 
@@ -330,11 +329,6 @@ class Aggregator:
         half = -(-(self._step_ms or FIRST_GUESS_STEP_MS) // 2)
         from_ = max(1, window.from_unix_ms - half) if window.from_unix_ms else 0
         return Window(from_, min(window.to_unix_ms + half, LAST_MS) if window.to_unix_ms else 0)
-
-    async def _in_turn(
-        self, peer: Peer, peers: int, call: Callable[[Deadline], Awaitable[_Reply | Outcome]], deadline: Deadline
-    ) -> _Reply | Outcome:
-        return await self._turns.ask(peer.address, peers, call, deadline)
 
     def _questions(self) -> Questions[Any, Any]:
         return Questions(

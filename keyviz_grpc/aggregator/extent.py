@@ -10,7 +10,6 @@ import numpy as np
 from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge.columns import union_of
-from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer, Outcome, as_failures
 
 
@@ -32,8 +31,8 @@ class Holdings:
 
     def kept(self, address: str, part: BytesBudget, result: Answer | Outcome) -> Answer | Outcome:
         """The result as it counts from now on, in place of what the same peer may have said before."""
-        if isinstance(result, Answer) and not result.leaf_answers and not self.has_room(cells_of(result.matrix)):
-            kind, detail = self.refusal(cells_of(result.matrix))
+        if isinstance(result, Answer) and not result.leaf_answers and not self.has_room(result.matrix.cells):
+            kind, detail = self.refusal(result.matrix.cells)
             result = Outcome(address, kind=kind, detail=detail)
         if isinstance(result, Outcome):
             part.give_back()
@@ -78,7 +77,7 @@ def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answ
     One that does not fit any more becomes failures, `message_too_large` or `overloaded`, and later ones may still fit.
     """
     answers = [result for result in results if isinstance(result, Answer)]
-    parts = [matrix for answer in answers for matrix in _matrices(answer)]
+    parts = [matrix for answer in answers for matrix in answer.matrices]
     # Rows counted twice make no difference as long as they fit all the same; names are looked at only where not.
     most_rows = sum(map(len, {id(part.catalogue): part.catalogue for part in parts}.values()))
     if holdings.has_room(most_rows * len(union_of([part.columns for part in parts]))):
@@ -90,7 +89,7 @@ def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answ
         if isinstance(result, Outcome):
             kept.append(result)
             continue
-        own = _matrices(result)
+        own = result.matrices
         more_rows = rows.union(*(part.catalogue.index for part in own))
         more_columns = union_of([columns, *(part.columns for part in own)])
         cells = len(more_rows) * len(more_columns)
@@ -100,12 +99,3 @@ def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answ
         else:
             kept.extend(as_failures(result.outcomes, *holdings.refusal(cells)))
     return kept
-
-
-def cells_of(matrix: Matrix) -> int:
-    """Rows times columns."""
-    return matrix.shape[0] * matrix.shape[1]
-
-
-def _matrices(answer: Answer) -> list[Matrix]:
-    return [answer.matrix, *(leaf.matrix for _, leaf in answer.leaf_answers)]

@@ -15,14 +15,18 @@ class HeldWindows(Timeline[ClosedWindow]):
         super().__init__()
         self._limit, self._limit_bytes = limit, limit_bytes
         self.taken_bytes = 0
-        self.gone_unix_ms = 0  # the newest stamp that gave way, 0 = none did
+        self._gone_unix_ms = 0  # the newest stamp that gave way, 0 = none did
+
+    def is_gone(self, stamp: int) -> bool:
+        """Whether that window, or a newer one, gave way already."""
+        return stamp <= self._gone_unix_ms
 
     def put(self, stamp: int, window: ClosedWindow) -> bool:
         """Keeps a window; one of a stamp that is there already is added to it. The oldest give way.
 
         False, and nothing is kept, at or below a stamp that gave way: what comes for it later would pass for all of it.
         """
-        if stamp <= self.gone_unix_ms:
+        if self.is_gone(stamp):
             return False
         held = self.get(stamp)
         if held is not None:
@@ -32,7 +36,7 @@ class HeldWindows(Timeline[ClosedWindow]):
         self.set(stamp, window)
         self.taken_bytes += window.own_bytes
         while len(self) > self._limit or (self.taken_bytes > self._limit_bytes and len(self) > 1):
-            self.gone_unix_ms = self.oldest_unix_ms
+            self._gone_unix_ms = self.oldest_unix_ms
             self.taken_bytes -= self.pop_oldest().own_bytes
         return True
 

@@ -108,14 +108,13 @@ class HotKeyRecorder:
         return window
 
     def _take(self, stamp: int, operations: Operations) -> None:
-        groups = operations.groups()
-        if stamp <= self._held.gone_unix_ms:
-            self._totals.dropped += sum(map(len, groups.values()))
+        if self._held.is_gone(stamp):
+            self._totals.dropped += sum(operations.counts().values())
             return
-        self._window(stamp).take({self._bucket(kind, stamp): keys for kind, keys in groups.items()})
+        self._window(stamp).take({self._bucket(kind, stamp): keys for kind, keys in operations.groups().items()})
 
     def _miss(self, event: Missing) -> None:
-        if event.stamp <= self._held.gone_unix_ms:
+        if self._held.is_gone(event.stamp):
             self._totals.dropped += sum(event.dropped.values())
             self._totals.skipped += sum(event.skipped.values())
             return

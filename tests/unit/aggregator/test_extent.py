@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from keyviz_grpc.aggregator.extent import Holdings, cells_of, within
+from keyviz_grpc.aggregator.extent import Holdings, within
 from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
@@ -127,7 +127,7 @@ def test_what_other_requests_hold_is_told_from_what_is_too_much() -> None:
 
 def test_a_picture_that_others_leave_no_room_for_is_overload_and_not_too_large() -> None:
     """Trying again may help, and a larger bound of one request does not."""
-    all_together = BytesBudget(cells_of(HIGH.matrix) * MERGED_CELL_BYTES, shared=True)
+    all_together = BytesBudget(HIGH.matrix.cells * MERGED_CELL_BYTES, shared=True)
     assert all_together.take(1)
     holdings = Holdings(BytesBudget(10**9, all_together))
     found = holdings.kept("a:1", holdings.part(), HIGH)
@@ -141,9 +141,9 @@ def test_rows_that_nodes_share_are_paid_once() -> None:
     budget = BytesBudget(10**6)
     holdings = Holdings(budget)
     assert within([HIGH, HIGH, HIGH], holdings) == [HIGH, HIGH, HIGH]
-    assert budget.fits(10**6 - cells_of(HIGH.matrix) * MERGED_CELL_BYTES)
+    assert budget.fits(10**6 - HIGH.matrix.cells * MERGED_CELL_BYTES)
     other = node("other", range(100), range(2))
     assert kinds(within([HIGH, other], holdings)) == ["ok", "ok"]
-    assert not budget.fits(10**6 - cells_of(HIGH.matrix) * MERGED_CELL_BYTES)
-    holdings.settle(cells_of(merge([HIGH, other], query=MatrixQuery(Series.READS), now_unix_ms=1).matrix))
-    assert budget.fits(10**6 - cells_of(HIGH.matrix) * MERGED_CELL_BYTES)
+    assert not budget.fits(10**6 - HIGH.matrix.cells * MERGED_CELL_BYTES)
+    holdings.settle(merge([HIGH, other], query=MatrixQuery(Series.READS), now_unix_ms=1).matrix.cells)
+    assert budget.fits(10**6 - HIGH.matrix.cells * MERGED_CELL_BYTES)
