@@ -89,6 +89,10 @@ class OutOfSnapshotWindow(KeyVizError):
     """The range of time asked for is outside of the windows of which hot keys are held."""
 
 
+class NobodyWaits(KeyVizError):
+    """Whoever asked has gone or is out of time, so the work was stopped; nobody is told."""
+
+
 class LoopRefused(KeyVizError):
     """The request has passed this aggregator before; going on would never end."""
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +161,13 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
             query, source = decode_hot_keys_query(request), self._sampler()
             if not isinstance(source, HotKeysSource):
                 raise HotKeysDisabled
-            message = await _in_thread(self._threads, lambda: _hot_keys_message(source.hot_keys(query), query))
+            gone = threading.Event()
+            try:
+                message = await _in_thread(
+                    self._threads, lambda: _hot_keys_message(source.hot_keys(query, gone.is_set), query)
+                )
+            finally:
+                gone.set()  # the thread may be still at it
             _note_hot_keys(query, context)
             return message
         raise _Unreachable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -128,16 +129,19 @@ class HotKeysFanout:
         return part
 
     async def _ask_local(self, source: Source, query: HotKeysQuery, deadline: Deadline) -> _Part:
-        began = time.perf_counter()
+        began, gone = time.perf_counter(), threading.Event()
 
         def named() -> HotKeysAnswer:
             if not isinstance(source, HotKeysSource):
                 raise HotKeysDisabled
-            answer = source.hot_keys(query)
+            answer = source.hot_keys(query, gone.is_set)
             latency_ms = (time.perf_counter() - began) * 1000
             return replace(answer, outcomes=(replace(answer.outcomes[0], address=SELF, latency_ms=latency_ms),))
 
-        part = await self._here.local_calls.ask(named, deadline)
+        try:
+            part = await self._here.local_calls.ask(named, deadline)
+        finally:
+            gone.set()  # its thread may be still at it
         self._here.observer.asked_for_hot_keys(SELF, part, time.perf_counter() - began)
         return part
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from keyviz_grpc.hotkeys.closed import ClosedWindow, fitted
-from keyviz_grpc.hotkeys.summary import Sum, Summary
+from keyviz_grpc.hotkeys.summary import Summary
+from keyviz_grpc.hotkeys.sums import Sum
 from keyviz_grpc.hotkeys.window import Bucket
 from keyviz_grpc.timeline import Timeline
 

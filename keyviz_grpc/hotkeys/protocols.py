@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.deadline import Deadline
@@ -10,15 +11,24 @@ from keyviz_grpc.hotkeys.answer import HotKeysAnswer
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.outcome import Outcome
 
+GivenUp: TypeAlias = Callable[[], bool]
+"""Whether nobody waits for an answer any more; cheap, from any thread."""
+
+
+def waited_for() -> bool:
+    """The `GivenUp` of one who waits to the end."""
+    return False
+
 
 @runtime_checkable
 class HotKeysSource(Protocol):
-    """A `Source` that may record hot keys. Thread-safe; may take milliseconds of CPU."""
+    """A `Source` that may record hot keys. Thread-safe; may take a second of CPU."""
 
-    def hot_keys(self, query: HotKeysQuery) -> HotKeysAnswer:
+    def hot_keys(self, query: HotKeysQuery, given_up: GivenUp = waited_for) -> HotKeysAnswer:
         """This node's own view, every candidate, whatever `query.top` says; one outcome with an empty address.
 
-        `query.node_id`, when given and not this node's, yields nothing. Raises HotKeysDisabled, SamplerDisabled.
+        `query.node_id`, when given and not this node's, yields nothing. Raises HotKeysDisabled, SamplerDisabled,
+        NobodyWaits soon after `given_up` says so.
         """
         ...
 

@@ -9,16 +9,18 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.errors import NobodyWaits
 from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.closed import ClosedWindow
 from keyviz_grpc.hotkeys.held import HeldWindows
 from keyviz_grpc.hotkeys.lives import KeyRange, Lives
 from keyviz_grpc.hotkeys.operations import Kind, Operations
 from keyviz_grpc.hotkeys.pending import Missing, Note, Pending, RoutesChanged, Taken, WindowOver
+from keyviz_grpc.hotkeys.protocols import GivenUp, waited_for
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.hotkeys.settings import HotKeysSettings
 from keyviz_grpc.hotkeys.stats import HotKeysStats, Totals
-from keyviz_grpc.hotkeys.summary import Sum
+from keyviz_grpc.hotkeys.sums import Sum
 from keyviz_grpc.hotkeys.window import Bucket, OpenSketches, SketchMemory
 from keyviz_grpc.model import Series
 
@@ -36,6 +38,7 @@ class HotKeyRecorder:
     def __init__(self, settings: HotKeysSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()  # windows, sketches
+        self._asking = threading.Lock()  # outside of the other
         self._pending = Pending(settings)
         self._totals = Totals()
         self._memory = SketchMemory(settings.memory_bytes // 2)
@@ -145,11 +148,16 @@ class HotKeyRecorder:
 
     # --- answering
 
-    def answer(self, query: HotKeysQuery, key_range: KeyRange | None) -> HotKeysAnswer:
+    def answer(self, query: HotKeysQuery, key_range: KeyRange | None, given_up: GivenUp = waited_for) -> HotKeysAnswer:
         """What closed windows know, without outcomes and identity; `query.top` is not applied.
 
-        key_range: only keys of [start, end), empty end = unbounded; None = all.
+        key_range: only keys of [start, end), empty end = unbounded; None = all. One at a time, so that any number of
+        questions takes the memory of one. Raises NobodyWaits soon after `given_up` says so.
         """
+        with self._asking:
+            return self._answer(query, key_range, given_up)
+
+    def _answer(self, query: HotKeysQuery, key_range: KeyRange | None, given_up: GivenUp) -> HotKeysAnswer:
         self.tick()
         with self._lock:
             every = self._held.between(0, 0)
@@ -157,17 +165,17 @@ class HotKeyRecorder:
             life = self._lives.now(query.route_id)
         bucket = Bucket(query.route_id, query.label, query.series is Series.WRITES, life)
         scale = self.settings.sample_one_in
-        total = Sum.of(window.buckets[bucket] for _, window in inside if bucket in window.buckets)
         # Operations of buckets that were not told apart may have been this one's.
         lost = sum(window.lost for _, window in inside if bucket not in window.buckets)
-        error = total.error + lost
+        total = Sum(key_range)
+        for _, window in inside:
+            if given_up():
+                raise NobodyWaits
+            if bucket in window.buckets:
+                total.add(window.buckets[bucket])
         # Ranked by what is certain of each: whoever is not among the first has at most so much more than those as the
         # error is, which no other estimate between the bounds can promise.
-        found = {
-            key: (scale * lower, scale * lower, scale * (lower + error))
-            for key, lower in total.lowers.items()
-            if key_range is None or _inside(key, *key_range)
-        }
+        found = {key: (scale * lower, scale * lower, scale * (upper + lost)) for key, lower, upper in total.bounds()}
         whole = HotKeysAnswer(
             (),
             (),
@@ -175,7 +183,7 @@ class HotKeyRecorder:
             sampled_n=total.taken,
             dropped_samples=total.missed + lost,
             skipped_long_keys=total.skipped,
-            sketch_error=scale * error,
+            sketch_error=scale * (total.error + lost),
             snapshot_at_unix_ms=inside[-1][0] if inside else 0,
             oldest_unix_ms=every[0][0] if every else 0,
             newest_unix_ms=every[-1][0] if every else 0,
@@ -198,7 +206,3 @@ class HotKeyRecorder:
             windows=len(self._held),
             windows_limit=self.settings.windows,
         )
-
-
-def _inside(key: bytes, start: bytes, end: bytes) -> bool:
-    return start <= key and (not end or key < end)

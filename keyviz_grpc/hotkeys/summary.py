@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Final, Self
 
 import numpy as np
@@ -73,40 +73,11 @@ class Summary:
 
     def items(self) -> Iterator[tuple[bytes, int]]:
         """(key, lower)."""
-        start = 0
-        for length, lower in zip(self.lengths.tolist(), self.lowers.tolist(), strict=True):
-            yield self.data[start : start + length], lower
-            start += length
+        return chain.from_iterable(zip(*part, strict=True) for part in self.parts(max(1, len(self.lowers))))
 
-
-@dataclass(slots=True)
-class Sum:
-    """Summaries added up: of different windows, or of one window at different times."""
-
-    lowers: Counter[bytes]
-    error: int = 0
-    taken: int = 0
-    missed: int = 0
-    skipped: int = 0
-
-    @classmethod
-    def of(cls, summaries: Iterable[Summary]) -> Self:
-        """Of any number of them, none included."""
-        total = cls(Counter())
-        for summary in summaries:
-            total._add(summary)
-        return total
-
-    def _add(self, summary: Summary) -> None:
-        lowers = self.lowers
-        for key, lower in summary.items():
-            lowers[key] += lower
-        self.error += summary.error
-        self.taken += summary.taken
-        self.missed += summary.missed
-        self.skipped += summary.skipped
-
-    def summary(self) -> Summary:
-        """The sum as one summary."""
-        own = self.error - self.missed
-        return Summary.of(self.lowers, error=own, taken=self.taken, missed=self.missed, skipped=self.skipped)
+    def parts(self, most: int) -> Iterator[tuple[list[bytes], list[int]]]:
+        """(keys, their lowers), so many at once."""
+        data, ends = self.data, np.cumsum(self.lengths, dtype=np.int64)
+        for first in range(0, len(ends), most):
+            bounds = [int(ends[first - 1]) if first else 0, *ends[first : first + most].tolist()]
+            yield [data[start:end] for start, end in pairwise(bounds)], self.lowers[first : first + most].tolist()

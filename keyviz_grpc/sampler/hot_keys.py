@@ -12,6 +12,7 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.hotkeys.answer import UNKNOWN_SLICES, of_any_slice
 from keyviz_grpc.hotkeys.lives import KeyRange
 from keyviz_grpc.hotkeys.operations import UNIT_BITS, Columns, KeyRun
+from keyviz_grpc.hotkeys.protocols import GivenUp
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.sampler.batch import Batch
@@ -49,14 +50,21 @@ class HotKeys:
         self.recorder.note_many(stamp, _taken(batch, chosen), wait=wait)
 
     def answer(
-        self, query: HotKeysQuery, slices: Sequence[KeyRange], outcome: Outcome, *, generated_at_unix_ms: int
+        self,
+        query: HotKeysQuery,
+        slices: Sequence[KeyRange],
+        outcome: Outcome,
+        *,
+        generated_at_unix_ms: int,
+        given_up: GivenUp,
     ) -> HotKeysAnswer:
         """The node's own answer. slices: of the route in key order, empty where it is not known."""
         if query.node_id and query.node_id != outcome.node_id:
             return _signed(HotKeysAnswer((), ()), outcome, generated_at_unix_ms)
         number = query.sub_bucket
         inside = number is not None and number < len(slices)
-        own = self.recorder.answer(query, _keys_of(slices, number) if number is not None and inside else None)
+        keys = _keys_of(slices, number) if number is not None and inside else None
+        own = self.recorder.answer(query, keys, given_up)
         outcome = replace(outcome, oldest_unix_ms=own.oldest_unix_ms)
         if number is not None and not inside:
             own = of_any_slice(own)

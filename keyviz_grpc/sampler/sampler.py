@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from keyviz_grpc.errors import HotKeysDisabled, InvalidRequest
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
+from keyviz_grpc.hotkeys.protocols import GivenUp, waited_for
 from keyviz_grpc.outcome import Answer, Member, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler.answers import Answers
@@ -291,7 +292,7 @@ class Sampler:
             snapshot = self._answers.snapshot(query, counting.identities.table, counting.leadership.read_role)
         return self._answers.matrix(query, snapshot, generated_at_unix_ms=int(self._wall_clock() * 1000))
 
-    def hot_keys(self, query: HotKeysQuery) -> HotKeysAnswer:
+    def hot_keys(self, query: HotKeysQuery, given_up: GivenUp = waited_for) -> HotKeysAnswer:
         """See `HotKeysSource`. What was observed in windows that are closed is all in it."""
         hot = self._counting.hot
         if hot is None:
@@ -301,7 +302,7 @@ class Sampler:
             slices = self._counting.buckets.ranges_of(query.route_id)
         now = int(self._wall_clock() * 1000)
         own = replace(self._own, generated_at_unix_ms=now)
-        return hot.answer(query, slices, own, generated_at_unix_ms=now)
+        return hot.answer(query, slices, own, generated_at_unix_ms=now, given_up=given_up)
 
     def overview(self) -> Overview:
         """Identity, members without this node, and the leaders that `set_leader` told, by group."""

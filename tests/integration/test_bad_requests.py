@@ -179,7 +179,7 @@ async def test_a_bug_of_ours_tells_the_caller_nothing(caplog: pytest.LogCaptureF
         def overview(self) -> Overview:
             raise ZeroDivisionError("secret-inside")
 
-        def hot_keys(self, query: object) -> Any:
+        def hot_keys(self, query: object, given_up: object = None) -> Any:
             raise ZeroDivisionError("secret-inside")
 
     async with (

@@ -16,6 +16,7 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import HotKeysDisabled, SamplerDisabled, SettingError, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
+from keyviz_grpc.hotkeys.protocols import GivenUp, waited_for
 from keyviz_grpc.outcome import Answer, NoUsablePeers, Overview
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.query import MatrixQuery
@@ -76,7 +77,7 @@ class Failing(Prepared):
         self._fail()
         return super().matrix(query)
 
-    def hot_keys(self, query: HotKeysQuery) -> HotKeysAnswer:
+    def hot_keys(self, query: HotKeysQuery, given_up: GivenUp = waited_for) -> HotKeysAnswer:
         """The same."""
         self._fail()
         raise HotKeysDisabled

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from keyviz_grpc.errors import InvalidRequest, NoSnapshot, OutOfSnapshotWindow, SettingError
+from keyviz_grpc.errors import InvalidRequest, NobodyWaits, NoSnapshot, OutOfSnapshotWindow, SettingError
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, check_asked, top_of
 from keyviz_grpc.hotkeys.confidence import interval
@@ -226,6 +226,18 @@ def test_an_answer_has_so_many_candidates_and_its_bound_covers_the_rest() -> Non
     assert len(answer.keys) == MAX_CANDIDATES
     assert (answer.keys[0].key, answer.error_bound) == (b"hot", 1)
     assert [item.key for item in top_of(answer, 1).keys] == [b"hot"]
+
+
+def test_a_question_that_nobody_waits_for_stops_at_the_next_window() -> None:
+    """And the next one is answered."""
+    made = recorder()
+    for number in range(1, 11):
+        fill(made, number * 1000, {b"a": 1})
+    looks = iter([False, False, True])
+    with pytest.raises(NobodyWaits):
+        made.answer(HotKeysQuery(1), None, lambda: next(looks))
+    assert next(looks, None) is None
+    assert counts(ask(made)) == {b"a": 10}
 
 
 def test_only_keys_of_a_slice_are_candidates() -> None:
