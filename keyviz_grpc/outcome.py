@@ -40,7 +40,7 @@ class Outcome:
 
     `kind` is None when it is ok. `detail` explains a failure in one line without secrets. Times are unix
     milliseconds, 0 = not stated; `latency_ms` is measured by whoever called the leaf; `step_ms`, `incarnation`,
-    `generated_at_unix_ms` and `oldest_unix_ms` are what the leaf itself stated.
+    `generated_at_unix_ms`, `oldest_unix_ms` and, of hot keys alone, `newest_unix_ms` are what the leaf itself stated.
     """
 
     address: str
@@ -53,6 +53,7 @@ class Outcome:
     incarnation: int = 0
     step_ms: int = 0
     oldest_unix_ms: int = 0
+    newest_unix_ms: int = 0
 
     @property
     def ok(self) -> bool:

@@ -124,6 +124,7 @@ def decode_hot_keys(message: pb.GetHotKeysResponse, *, outcome: Outcome) -> HotK
         step_ms=message.step_ms,
         generated_at_unix_ms=message.generated_at_unix_ms,
         oldest_unix_ms=message.oldest_unix_ms,
+        newest_unix_ms=message.newest_unix_ms,
     )
     return HotKeysAnswer(
         keys,

@@ -41,6 +41,7 @@ def encode_outcome(outcome: Outcome) -> pb.KeyVizOutcome:
         incarnation=outcome.incarnation,
         step_ms=outcome.step_ms,
         oldest_unix_ms=outcome.oldest_unix_ms,
+        newest_unix_ms=outcome.newest_unix_ms,
     )
 
 
@@ -71,6 +72,7 @@ def _outcome(message: pb.KeyVizOutcome) -> Outcome:
         incarnation=message.incarnation,
         step_ms=step_ms("outcomes: step_ms", message.step_ms),
         oldest_unix_ms=moment_ms("outcomes: oldest_unix_ms", message.oldest_unix_ms),
+        newest_unix_ms=moment_ms("outcomes: newest_unix_ms", message.newest_unix_ms),
     )
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from keyviz_grpc.hotkeys.agreement import Counted, of_one_division, ranges_of, slices_of, up_to_date
+from keyviz_grpc.hotkeys.agreement import Counted, of_one_division, of_one_time, ranges_of, slices_of
 from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.merge.parts import inseparable
-from keyviz_grpc.merge.warnings import short_history, with_warnings
+from keyviz_grpc.merge.warnings import with_warnings
 from keyviz_grpc.outcome import Outcome, PeerWarning, WarningCode
 
 Part = HotKeysAnswer | Outcome
@@ -39,16 +39,15 @@ def merge_hot_keys(
 
     parts: one a peer in configured order, the local node first; an Outcome is a peer that failed.
     """
-    counted = up_to_date(of_one_division(each_node_once(parts, query.exclude), query), query)
+    counted = of_one_time(of_one_division(each_node_once(parts, query.exclude), query), query)
     live = [answer for answer, _ in counted if answer is not None]
     outcomes = [outcome for _, own in counted for outcome in own]
     found, error = added_up(live)
     ranges, differ = ranges_of(live)
-    marked = tuple(with_warnings(o, short_history(o, query.window, o.step_ms)) for o in outcomes)
     held = [answer for answer in live if answer.newest_unix_ms]
     whole = HotKeysAnswer(
         (),
-        marked,
+        tuple(outcomes),
         sample_rate=max((answer.sample_rate for answer in live), default=0),
         sampled_n=sum(answer.sampled_n for answer in live),
         dropped_samples=sum(answer.dropped_samples for answer in live),

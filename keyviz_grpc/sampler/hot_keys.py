@@ -14,6 +14,7 @@ from keyviz_grpc.hotkeys.lives import KeyRange
 from keyviz_grpc.hotkeys.operations import UNIT_BITS, Columns, KeyRun
 from keyviz_grpc.hotkeys.protocols import GivenUp
 from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
+from keyviz_grpc.merge.warnings import short_history, with_warnings
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.sampler.batch import Batch
 from keyviz_grpc.sampler.drainer import Drainer
@@ -65,10 +66,11 @@ class HotKeys:
         inside = number is not None and number < len(slices)
         keys = _keys_of(slices, number) if number is not None and inside else None
         own = self.recorder.answer(query, keys, given_up)
-        outcome = replace(outcome, oldest_unix_ms=own.oldest_unix_ms)
+        outcome = replace(outcome, oldest_unix_ms=own.oldest_unix_ms, newest_unix_ms=own.newest_unix_ms)
+        outcome = replace(outcome, warnings=tuple(short_history(outcome, query.window, outcome.step_ms)))
         if number is not None and not inside:
             own = of_any_slice(own)
-            outcome = replace(outcome, warnings=(UNKNOWN_SLICES,)) if own.observed and not slices else outcome
+            outcome = with_warnings(outcome, [UNKNOWN_SLICES]) if own.observed and not slices else outcome
         cut = slices[number] if number is not None and inside else None
         return _signed(replace(own, slices=len(slices), slice_range=cut), outcome, generated_at_unix_ms)
 

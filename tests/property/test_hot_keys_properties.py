@@ -40,7 +40,7 @@ def answer_of(stream: Sequence[tuple[bytes, int]], number: int, *, windows: int 
         made.claim(1000 * (window + 1))
         made.tick()
         made.close_window(1000 * (window + 1))
-    outcome = Outcome(f"peer{number}", f"n{number}", incarnation=7, oldest_unix_ms=1000)
+    outcome = Outcome(f"peer{number}", f"n{number}", incarnation=7, oldest_unix_ms=1000, newest_unix_ms=1000 * windows)
     return replace(made.answer(QUERY, None), outcomes=(outcome,), node_id=f"n{number}", incarnation=7)
 
 
@@ -185,6 +185,71 @@ def test_merging_is_independent_of_order_and_of_trees(parts: list[list[tuple[byt
     [tree] = shuffled
     assert replace(merged([tree]), outcomes=()) == replace(flat, outcomes=())
     assert {o.node_id for o in merged([tree]).outcomes} == {o.node_id for o in flat.outcomes}
+
+
+@st.composite
+def histories(draw: st.DrawFn, number: int) -> HotKeysAnswer:
+    """What a node says of one operation, with a step and a history of its own; it may have closed no window yet."""
+    step = draw(st.sampled_from([1000, 1000, 2000, 3000]))
+    stamps = sorted(step * at for at in draw(st.sets(st.integers(1, 8), max_size=3)))
+    oldest, newest = (stamps[0], stamps[-1]) if stamps else (0, 0)
+    own = Outcome(
+        "p",
+        f"n{number}",
+        incarnation=7,
+        step_ms=step,
+        oldest_unix_ms=oldest,
+        newest_unix_ms=newest,
+        generated_at_unix_ms=30_000,
+    )
+    return HotKeysAnswer(
+        (),
+        (own,),
+        sample_rate=1,
+        oldest_unix_ms=oldest,
+        newest_unix_ms=newest,
+        observed=True,
+        slices=1,
+        step_ms=step,
+        node_id=own.node_id,
+        incarnation=7,
+    )
+
+
+def asked_for(answer: HotKeysAnswer, window: Window) -> HotKeysAnswer:
+    """With the newest of its windows that are inside."""
+    stamps = range(answer.oldest_unix_ms, answer.newest_unix_ms + 1, answer.step_ms) if answer.newest_unix_ms else ()
+    inside = [stamp for stamp in stamps if window.from_unix_ms <= stamp < (window.to_unix_ms or 10**9)]
+    return replace(answer, snapshot_at_unix_ms=max(inside, default=0))
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(2, 5).flatmap(lambda size: st.tuples(*(histories(number) for number in range(size)))),
+    st.tuples(st.integers(0, 9000), st.sampled_from([0, 1, 999, 1000, 3000, 9000])),
+    st.randoms(use_true_random=False),
+)
+def test_who_lacks_some_of_the_time_is_the_same_in_any_order_and_tree(
+    nodes: tuple[HotKeysAnswer, ...], range_: tuple[int, int], rng: random.Random
+) -> None:
+    """Each leaf's warnings, word by word, over the wire."""
+    window = Window(range_[0], range_[0] + range_[1] if range_[1] else 0)
+    query = replace(QUERY, window=window)
+    parts = [asked_for(node, window) for node in nodes]
+
+    def put_together(some: Sequence[HotKeysAnswer], name: str) -> HotKeysAnswer:
+        whole = merge_hot_keys(some, query=query, now_unix_ms=5, node_id=name)
+        message = pb.GetHotKeysResponse.FromString(encode_hot_keys(whole).SerializeToString())
+        return decode_hot_keys(message, outcome=Outcome("below"))
+
+    flat = put_together(parts, "agg")
+    rng.shuffle(parts)
+    while len(parts) > 1:
+        at, size = rng.randrange(len(parts) - 1), rng.randint(2, 3)
+        parts[at : at + size] = [put_together(parts[at : at + size], f"agg{len(parts)}")]
+    [tree] = parts
+    assert {o.node_id: o.warnings for o in tree.outcomes} == {o.node_id: o.warnings for o in flat.outcomes}
+    assert (tree.degraded, tree.oldest_unix_ms) == (flat.degraded, flat.oldest_unix_ms)
 
 
 @given(st.lists(streams, min_size=1, max_size=3))

@@ -43,7 +43,7 @@ CONTRACT = {
     "KeyVizOutcome": """
         node_id=1 string; address=2 string; kind=3 OutcomeKind; detail=4 string; warnings=5 repeated KeyVizWarning;
         generated_at_unix_ms=6 int64; latency_ms=7 double; incarnation=8 int64; step_ms=9 int64;
-        oldest_unix_ms=10 int64""",
+        oldest_unix_ms=10 int64; newest_unix_ms=11 int64""",
     "KeyVizWarning": "code=1 string; bucket_id=2 string; detail=3 string",
     "LeafSet": "leaves=1 repeated uint32",
     "LeafRange": "row=1 uint32; leaf=2 uint32; start=3 bytes; end=4 bytes",

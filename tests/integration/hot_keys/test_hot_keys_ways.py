@@ -160,6 +160,29 @@ async def test_history_that_some_node_does_not_hold_is_said(house: House) -> Non
     assert answer.degraded
 
 
+async def test_a_node_that_began_later_is_warned_of_where_all_that_is_held_is_asked_for(house: House) -> None:
+    """What it counted before is in nobody's sum. Over HTTP, flat and in a tree; of its own time all is well."""
+    addresses = []
+    for number in range(3):
+        made, clock = house.sampler(f"n{number}", HotKeysSettings(windows=2 if number == 1 else 3))
+        for times in (4, 1, 2):
+            for _ in range(times):
+                made.observe(1, b"a", Op.WRITE, 1)
+            clock.move_to(clock.unix_ms + STEP_MS)
+            made.advance_to(clock.unix_ms)
+        addresses.append(await house.serve(made))
+    for peers in (addresses, [await house.above(addresses[:2], "x"), addresses[2]]):
+        body = await over_http(house.aggregator(peers))
+        [item] = body["keys"]
+        assert (item["upper"], body["oldest_unix_ms"], body["degraded"]) == (3 * 7 - 4, STAMP_MS, True)
+        told = [[(w["code"], w["detail"]) for w in node["warnings"]] for node in body["fanout"]["nodes"]]
+        assert told == [[], [("short_history", "it holds less of the past than other nodes")], []]
+        later = await over_http(house.aggregator(peers), from_unix_ms=STAMP_MS + 1)
+        assert (later["keys"][0]["upper"], later["degraded"]) == (9, False)
+    asked = pb.GetHotKeysRequest(route_id=1, from_unix_ms=STAMP_MS)
+    assert [(await call(address, asked)).degraded for address in addresses] == [False, True, False]
+
+
 @pytest.mark.parametrize("changes", [{}, {"sample_one_in": 2}, {"max_key_bytes": 3}])
 async def test_packed_keys_may_be_every_second_byte_of_an_array(house: House, changes: dict[str, int]) -> None:
     """An array that is not in one piece is read as its bytes, whether all operations are looked at or some."""

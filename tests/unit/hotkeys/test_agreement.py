@@ -20,19 +20,32 @@ SLICE = HotKeysQuery(7, sub_bucket=1)
 WHOLE = HotKeysQuery(7)
 
 
-def node(name: str, times: int, *, slices: int = 4, newest: int = 3000, **numbers: int) -> HotKeysAnswer:
+def node(
+    name: str, times: int, *, slices: int = 4, newest: int = 3000, oldest: int = 1000, step: int = 1000, **numbers: int
+) -> HotKeysAnswer:
     """What a node says that counted a key so often; nothing of the route if 0."""
+    oldest = min(oldest, newest)
     own = HotKeysAnswer(
         (),
-        (Outcome(name, node_id=name, incarnation=1, step_ms=1000, oldest_unix_ms=min(1000, newest)),),
+        (
+            Outcome(
+                name,
+                node_id=name,
+                incarnation=1,
+                step_ms=step,
+                oldest_unix_ms=oldest,
+                newest_unix_ms=newest,
+                generated_at_unix_ms=1_000_000,
+            ),
+        ),
         sample_rate=1,
         sampled_n=times,
         snapshot_at_unix_ms=newest,
-        oldest_unix_ms=min(1000, newest),
+        oldest_unix_ms=oldest,
         newest_unix_ms=newest,
         observed=times > 0,
         slices=slices,
-        step_ms=1000,
+        step_ms=step,
         node_id=name,
         incarnation=1,
     )
@@ -148,6 +161,86 @@ def test_nodes_that_stood_aside_are_not_behind_and_one_that_closed_no_window_is(
     one = replace(WHOLE, node_id="n0")
     assert not merged([node("n0", 1), nothing], one).degraded
     assert merged([node("n0", 1), nothing], WHOLE).degraded
+
+
+def warned(answer: HotKeysAnswer) -> list[list[str]]:
+    """The words of every leaf's warnings, all of which are about times."""
+    assert {w.code.value for outcome in answer.outcomes for w in outcome.warnings} <= {"short_history"}
+    return [[warning.detail for warning in outcome.warnings] for outcome in answer.outcomes]
+
+
+@pytest.mark.parametrize("short", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 2)])
+@pytest.mark.parametrize("to", [0, 3001])
+def test_nodes_that_hold_less_of_the_past_than_others_are_warned_of(short: tuple[int, ...], to: int) -> None:
+    """Asked for all that is held: what they counted before is in no interval. In every tree; how much less differs."""
+    nodes = [node(f"n{n}", 10, oldest=2000 + 1000 * (n % 2) if n in short else 1000) for n in range(3)]
+    ways = every_way(nodes, replace(WHOLE, window=Window(0, to)))
+    for answer in ways:
+        assert says(answer) == says(ways[0])
+        told = ["it holds less of the past than other nodes"]
+        assert warned(answer) == [told if number in short else [] for number in range(3)]
+        assert (answer.oldest_unix_ms, answer.degraded) == (1000, True)
+
+
+def test_nodes_are_as_old_as_the_beginning_of_their_oldest_window() -> None:
+    """Its end is later where windows are longer."""
+    alike = [node("n0", 1, oldest=61_000, newest=180_000), node("n1", 1, oldest=120_000, newest=180_000, step=60_000)]
+    assert not any(merged(order, WHOLE).degraded for order in (alike, alike[::-1]))
+    longer = [node("n0", 1, oldest=61_000, newest=180_000), node("n1", 1, oldest=60_000, newest=180_000, step=60_000)]
+    assert warned(merged(longer, WHOLE)) == [["it holds less of the past than other nodes"], []]
+
+
+def test_whoever_is_asked_from_some_time_on_is_warned_of_as_in_the_heatmap() -> None:
+    """By the time asked for, and not by what others hold: all of them may lack it, and who holds it lacks nothing."""
+    nodes = [node(f"n{n}", 1, oldest=1000 * (n + 1)) for n in range(3)]
+    for answer in every_way(nodes, replace(WHOLE, window=Window(2000, 0))):
+        assert warned(answer) == [[], [], ["holds columns from 3000 on, asked from 2000"]]
+    for answer in every_way([node(f"n{n}", 1, oldest=3000) for n in range(3)], replace(WHOLE, window=Window(1000, 0))):
+        assert warned(answer) == [["holds columns from 3000 on, asked from 1000"]] * 3
+    assert not merged(nodes[:2], replace(WHOLE, window=Window(2000, 0))).degraded
+
+
+def test_who_stood_aside_lacks_no_history_from_any_time_on() -> None:
+    """Where one node is asked for, the others were not asked."""
+    one = replace(WHOLE, node_id="n0", window=Window(1000, 2001))
+    answers = every_way([node("n0", 1, newest=2000), node("n1", 0, newest=0), node("n2", 0, newest=0)], one)
+    assert [warned(answer) for answer in answers] == [[[], [], []]] * 3
+
+
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        (Window(60_001, 120_001), ("", "", "")),
+        (Window(120_000, 120_001), ("begin", "begin", "")),
+        (Window(60_001, 150_001), ("", "", "end")),
+        (Window(90_001, 150_001), ("begin", "begin", "end")),
+        (Window(0, 150_001), ("", "", "end")),
+        (Window(0, 900_001), ("", "", "")),
+    ],
+)
+def test_nodes_with_other_steps_are_warned_of_where_their_windows_are_other_times(
+    window: Window, told: tuple[str, ...]
+) -> None:
+    """One column of the coarsest, asked for with all finer windows in it, is one time of all. In every tree."""
+    words = {
+        "begin": "its windows begin later than those of other nodes, whose step is another",
+        "end": "its windows end earlier than those of other nodes, whose step is another",
+        "": "",
+    }
+    newest = 180_000
+    if window.to_unix_ms == 150_001:
+        snapshots = (150_000, 150_000, 120_000)
+    else:
+        snapshots = (120_000,) * 3 if window.to_unix_ms == 120_001 else (newest,) * 3
+    nodes = [
+        node(f"n{n}", 1, oldest=step, newest=newest, step=step, snapshot_at_unix_ms=snapshots[n])
+        for n, step in enumerate((1000, 1000, 60_000))
+    ]
+    ways = every_way(nodes, replace(WHOLE, window=window))
+    for answer in ways:
+        assert says(answer) == says(ways[0])
+        assert warned(answer) == [[words[one]] if one else [] for one in told]
+        assert answer.degraded == any(told)
 
 
 def test_what_is_added_up_and_what_is_the_most_of_all() -> None:
