@@ -140,10 +140,18 @@ class Counted:
 
     def window(self, operations: Sequence[tuple[int, bytes, Op, int]]) -> None:
         """Counts (route, key, op, times) in the open window, 100 bytes of value each, and closes it."""
+        self.count(operations)
+        self.close()
+
+    def count(self, operations: Sequence[tuple[int, bytes, Op, int]]) -> None:
+        """Counts (route, key, op, times) in the open window."""
         for route, key, op, times in operations:
             for _ in range(times):
                 self.sampler.observe(route, key, op, 100)
-        closed = self.clock.unix_ms + STEP_MS
+
+    def close(self) -> None:
+        """Ends the open window."""
+        closed = self.clock.unix_ms + self.sampler.step_ms
         self.clock.move_to(closed)
         self.sampler.advance_to(closed)
 
@@ -156,11 +164,13 @@ def counting(
     end_ms: int,
     hot_keys: HotKeysSettings | None = None,
     incarnation: int | None = None,
+    step_ms: int = STEP_MS,
 ) -> Counted:
     """A sampler whose first window begins so that `columns` windows end at `end_ms`; `incarnation` as Sampler."""
-    clock = SteppedClock(end_ms - columns * STEP_MS)
+    clock = SteppedClock(end_ms - columns * step_ms)
     sampler = Sampler(
         node_id=node_id,
+        step_ms=step_ms,
         clock=clock,
         wall_clock=time.time,
         stall_s=math.inf,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from typing import Any
@@ -14,7 +15,7 @@ from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.sampler import Op
 from tests.e2e.page.acting import clipboard, pin
 from tests.e2e.page.conftest import ROUTES
-from tests.e2e.page_fixtures import Counted, counting, last_minute, opened, page_cluster
+from tests.e2e.page_fixtures import STEP_MS, Counted, Opened, counting, last_minute, opened, page_cluster
 
 pytestmark = pytest.mark.e2e
 
@@ -135,3 +136,139 @@ async def test_an_approximate_count_has_a_whisker_as_wide_as_its_bounds(browser:
             assert abs(line["x"] + line["width"] - whole["x"] - whole["width"]) <= 1
             assert lower <= count <= upper
             await expect(page.get("detail-hotkeys")).to_contain_text("A key that is not listed may have up to")
+
+
+async def test_a_column_has_the_keys_of_all_shorter_windows_in_it(browser: Browser) -> None:
+    """One node counts in windows of a minute, the other in thirds of one: the sum is the cell's, as are the shares."""
+    end = last_minute()
+    coarse = counting("n1", ROUTES, columns=2, end_ms=end, hot_keys=HotKeysSettings())
+    fine = counting("n2", ROUTES, columns=6, end_ms=end, hot_keys=HotKeysSettings(), step_ms=STEP_MS // 3)
+    with coarse.sampler, fine.sampler:
+        for times in (4, 5):
+            coarse.window([(1, b"a", Op.READ, times)])
+        for times in (1, 2, 3, 10, 20, 30):
+            fine.window([(1, b"a", Op.READ, times), (1, b"b", Op.READ, 5)])
+        async with (
+            page_cluster([coarse.sampler, fine.sampler]) as cluster,
+            opened(browser, cluster.view(series="reads")) as page,
+        ):
+            keys = page.get("hot-keys").get_by_role("listitem")
+            for column, told in enumerate((["b 15 · 60.0%", "a 10 · 40.0%"], ["a 65 · 81.3%", "b 15 · 18.8%"])):
+                await pin(page, 0, column)
+                for number, words in enumerate(told):
+                    key, share = words.split(" ", 1)
+                    await expect(keys.nth(number).locator(".key-text")).to_have_text(key)
+                    await expect(keys.nth(number)).to_contain_text(share)
+                await expect(page.get("keys-incomplete")).to_have_count(0)
+            assert page.complaints == []
+
+
+def asked_of(page: Opened) -> list[str]:
+    """Every question for hot keys from now on; the list grows."""
+    asked: list[str] = []
+    page.page.on("request", lambda one: asked.append(one.url) if "/keyviz/hotkeys?" in one.url else None)
+    return asked
+
+
+async def picture_refreshed(page: Opened) -> None:
+    """Lets time pass until the next answer about the picture is drawn."""
+    wanted = await page.questions() + 2
+    async with asyncio.timeout(10):
+        while await page.questions() < wanted:
+            await page.pass_time(1000)
+    await page.drawn()
+
+
+async def test_the_newest_window_is_asked_for_again_until_it_has_settled(browser: Browser) -> None:
+    """A node that closes it later comes in with the picture's next refresh; one that has settled does not change."""
+    end = last_minute()
+    first, late = (counting(f"n{n}", ROUTES, columns=4, end_ms=end, hot_keys=HotKeysSettings()) for n in (1, 2))
+    with first.sampler, late.sampler:
+        for number in range(4):
+            first.window([(1, b"a", Op.READ, 5)])
+            late.count([(1, b"a", Op.READ, 3)])
+            if number < 3:
+                late.close()
+        async with (
+            page_cluster([first.sampler, late.sampler]) as cluster,
+            opened(browser, cluster.view(series="reads"), clock=True) as page,
+        ):
+            asked = asked_of(page)
+            await pin(page, 0, 3)
+            key = page.get("hot-keys").get_by_role("listitem")
+            await expect(key).to_contain_text("5")
+            await expect(page.get("keys-incomplete")).to_have_text(
+                "Not complete: n2: it has not closed the newest window of the answer yet."
+            )
+            await expect(page.get("detail-hotkeys")).to_contain_text("No shares: ")
+            late.close()
+            await picture_refreshed(page)
+            await expect(key).to_contain_text("8 · 100%")
+            await expect(page.get("keys-incomplete")).to_have_count(0)
+            await pin(page, 0, 0)
+            await expect(key).to_contain_text("8 · 100%")
+            await picture_refreshed(page)
+            settled = len(asked)
+            await picture_refreshed(page)
+            assert len(asked) == settled
+            await pin(page, 0, 3)
+            await expect(key).to_contain_text("8 · 100%")
+            await page.page.get_by_label("Close details").click()
+            closed = len(asked)
+            assert closed > settled
+            await picture_refreshed(page)
+            assert len(asked) == closed
+            assert page.complaints == []
+
+
+async def test_who_is_missing_and_what_was_skipped_are_both_said_and_then_no_key_has_a_share(browser: Browser) -> None:
+    """Although the keys of those that answered are shown; whoever looks sees why there are no shares."""
+    end = last_minute()
+    nodes = [
+        counting(f"n{n}", ROUTES, columns=2, end_ms=end, hot_keys=HotKeysSettings(max_key_bytes=8)) for n in (1, 2)
+    ]
+    with nodes[0].sampler, nodes[1].sampler:
+        for node in nodes:
+            node.window([])
+            node.window([(1, b"apple", Op.READ, 6), (1, b"far too long", Op.READ, 2)])
+        async with (
+            page_cluster([node.sampler for node in nodes]) as cluster,
+            opened(browser, cluster.view(series="reads")) as page,
+        ):
+            await pin(page, 0, 1)
+            panel, key = page.get("detail-hotkeys"), page.get("hot-keys").get_by_role("listitem")
+            await expect(key).to_contain_text("12 · 75.0%")
+            await expect(page.get("keys-incomplete")).to_have_text("Not complete.")
+            await cluster.servers[1].drain(0.1)
+            await page.page.reload()
+            await pin(page, 0, 1)
+            await expect(key).to_contain_text("6")
+            await expect(key).not_to_contain_text("%")
+            await expect(page.get("keys-incomplete")).to_contain_text("Not complete: n2 cannot be reached.")
+            await expect(panel).to_contain_text("Left out for keys longer than the limit: 2 sampled operations.")
+            await expect(panel).to_contain_text("No shares: the cell was counted without n2.")
+            assert page.complaints == []
+
+
+async def test_shares_of_all_that_is_held_are_told_where_every_operation_was_looked_at(browser: Browser) -> None:
+    """And of a sample they are not, for nodes may sample at different rates; of one window they are the cell's."""
+    end = last_minute()
+    for one_in, told in ((1, "20 · 50.0%"), (2, None)):
+        hot = HotKeysSettings(sample_one_in=one_in)
+        counted = counting("n1", ROUTES, columns=2, end_ms=end, hot_keys=hot)
+        with counted.sampler:
+            for _ in range(2):
+                counted.window([(1, b"apple", Op.READ, 10), (1, b"pear", Op.READ, 10)])
+            async with (
+                page_cluster([counted.sampler]) as cluster,
+                opened(browser, cluster.view(series="reads")) as page,
+            ):
+                await pin(page, 0, 1)
+                panel, keys = page.get("detail-hotkeys"), page.get("hot-keys").get_by_role("listitem")
+                await expect(keys.first).to_contain_text("%")
+                await panel.get_by_role("combobox").select_option("latest")
+                if told is None:
+                    await expect(panel).to_contain_text("No shares: not every operation was looked at")
+                    await expect(keys.first).not_to_contain_text("%")
+                else:
+                    await expect(keys.first).to_contain_text(told)

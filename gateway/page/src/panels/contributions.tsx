@@ -1,5 +1,6 @@
 import { view } from "../state";
 import { Section, type Pinned } from "./section";
+import { fluxRound } from "./flux";
 import { askSmall, useTold, type Told } from "./loading";
 import { missingOf, stateOf } from "./nodes";
 import { named } from "./told";
@@ -27,11 +28,8 @@ interface WireCell {
 export function Contributions({ pinned: { head, columnMs, picture } }: { readonly pinned: Pinned }) {
   const { series } = view.value;
   const asked = new URLSearchParams({ bucket_id: head.bucketId, column_unix_ms: String(columnMs), series });
-  // Some seconds after it closed a window does not change any more.
-  const settled = (picture.stamps[picture.columns - 1] ?? 0) - columnMs > 2 * picture.stepMs;
   const path = head.aggregate ? "" : `/admin/api/v1/keyviz/cell?${asked.toString()}`;
-  const round = settled ? 0 : picture.columns;
-  const told = useTold<Told<WireCell>>(path, round, (signal) => askSmall<WireCell>(path, signal));
+  const told = useTold<Told<WireCell>>(path, fluxRound(picture, columnMs), (signal) => askSmall<WireCell>(path, signal));
   return (
     <Section title="Who counted it" name="contributions">
       {head.aggregate ? <p class="quiet">Nodes count its ranges one by one: open them to see who counted.</p> : <Body told={told} />}

@@ -1,8 +1,11 @@
 /** The keys behind a row: how an answer reads, and what to say where there is none. */
 import { bucketOf } from "./buckets";
 import { keyForms, type KeyForms } from "./keyforms";
+import { listed, missingOf, stateOf, withMoments } from "./nodes";
+import type { RowTotal } from "./rowtotal";
 import { several } from "../scale/amounts";
 import { shareOf, span } from "./units";
+import type { Fanout, NodeOutcome } from "./wire";
 
 /** The gateway's answer, as far as the page reads it. Counts are scaled to true frequency. */
 export interface WireHotKeys {
@@ -19,6 +22,8 @@ export interface WireHotKeys {
   readonly left_out_keys?: number;
   readonly snapshot_at: string;
   readonly confidence?: number;
+  /** Absent where there was none. */
+  readonly fanout?: Fanout | undefined;
 }
 
 /** In place of keys: there are none to tell, and why. */
@@ -31,20 +36,25 @@ export interface HotKeyRow {
   readonly count: number;
   readonly lower: number;
   readonly upper: number;
-  readonly share: string;
+  /** Of the row's operations; undefined where nobody knows how many these are. */
+  readonly share: string | undefined;
   /** Fractions (0 to 1) of the largest upper bound, for drawing: lower <= at <= upper. */
   readonly whisker: { readonly from: number; readonly at: number; readonly to: number };
 }
 
-/** What to ask for a row: undefined where a row is no route. columnMs: one window, 0 = the latest. */
+/**
+ * What to ask for a row: undefined where a row is no route. columnMs, stepMs: the column that ends then, with all the
+ * shorter windows that a node may have in it; 0 = all windows that are held.
+ */
 export function hotKeysPath(asks: {
   readonly bucketId: string;
   readonly series: string;
   readonly columnMs: number;
+  readonly stepMs: number;
   readonly top: number;
   readonly node: string;
 }): string | undefined {
-  const { bucketId, series, columnMs, top, node } = asks;
+  const { bucketId, series, columnMs, stepMs, top, node } = asks;
   const bucket = bucketOf(bucketId);
   if (bucket.kind !== "route") return undefined;
   const asked = new URLSearchParams({ route_id: bucket.routeId, series: series.startsWith("read") ? "reads" : "writes", top: String(top), absent: "200" });
@@ -52,14 +62,13 @@ export function hotKeysPath(asks: {
   if (bucket.slice !== undefined) asked.set("sub_bucket", String(bucket.slice));
   if (node !== "") asked.set("node", node);
   if (columnMs > 0) {
-    asked.set("from_unix_ms", String(columnMs));
+    asked.set("from_unix_ms", String(columnMs - Math.max(1, stepMs) + 1));
     asked.set("to_unix_ms", String(columnMs + 1));
   }
   return `/admin/api/v1/keyviz/hotkeys?${asked.toString()}`;
 }
 
-/** total: operations of the row in the same time; 0 = not known, then what was sampled stands in for it. */
-export function hotKeyRows(answer: WireHotKeys, total: number): readonly HotKeyRow[] {
+export function hotKeyRows(answer: WireHotKeys, row: RowTotal): readonly HotKeyRow[] {
   const bounded = answer.keys.map(({ key_b64, count, lower, upper }) => ({
     forms: keyForms(key_b64),
     count,
@@ -67,19 +76,14 @@ export function hotKeyRows(answer: WireHotKeys, total: number): readonly HotKeyR
     upper: Math.max(count, upper ?? count + answer.error_bound),
   }));
   const most = bounded.reduce((largest, key) => Math.max(largest, key.upper), 1);
-  const whole = total > 0 ? total : sampledTotal(answer);
   return bounded.map((key) => ({
     ...key,
-    share: shareOf(Math.min(key.count, whole), whole),
+    share: "total" in row ? shareOf(Math.min(key.count, row.total), row.total) : undefined,
     whisker: { from: key.lower / most, at: key.count / most, to: key.upper / most },
   }));
 }
 
-function sampledTotal(answer: WireHotKeys): number {
-  return (answer.sampled_n + answer.dropped_samples + answer.skipped_long_keys) * Math.max(1, answer.sample_rate);
-}
-
-/** How far the list can be believed, a sentence each; empty where it is exact and whole. */
+/** How far the list can be believed, a sentence each; empty where it is exact. */
 export function caveats(answer: WireHotKeys): readonly string[] {
   const said: string[] = [];
   if (answer.sample_rate > 1) said.push(`Estimated: one operation in ${answer.sample_rate} was looked at${confidenceOf(answer)}.`);
@@ -89,9 +93,44 @@ export function caveats(answer: WireHotKeys): readonly string[] {
   if (answer.dropped_samples > 0) said.push(`Left out for want of memory or time: ${several(answer.dropped_samples, "sampled operation")}.`);
   const leftOut = answer.left_out_keys ?? 0;
   if (leftOut > 0) said.push(`Left out on the way, for answers have room for so much: ${several(leftOut, "colder key")}.`);
-  if (answer.degraded && answer.skipped_long_keys === 0 && answer.dropped_samples === 0 && leftOut === 0) said.push("Not complete: some node did not contribute.");
   return said;
 }
+
+/** That operations are missing, and of whom as far as that is told; "" where none are. What was left out is a caveat. */
+export function incomplete(answer: WireHotKeys): string {
+  const lacking = [...missingOf(answer.fanout).map(reasonOf), ...warnedOf(answer.fanout)];
+  if (lacking.length > 0) return `Not complete: ${lacking.join("; ")}.`;
+  if (lacksNodes(answer)) return "Not complete: some node did not contribute.";
+  return answer.degraded ? "Not complete." : "";
+}
+
+/** Whether operations of some node are missing, which no bound covers. */
+export function lacksNodes(answer: WireHotKeys): boolean {
+  if (missingOf(answer.fanout).length > 0 || warnedOf(answer.fanout).length > 0) return true;
+  return answer.degraded && answer.skipped_long_keys === 0 && answer.dropped_samples === 0 && (answer.left_out_keys ?? 0) === 0;
+}
+
+function reasonOf(node: NodeOutcome): string {
+  const { reason, said } = stateOf(node);
+  const name = node.node_id || node.node;
+  if (node.kind === "disabled" && said.includes("hotkeys_disabled")) return `${name} has hot keys off`;
+  return `${name} ${node.kind === "incompatible" && said !== "" ? said : reason}`;
+}
+
+/** Warnings that tell of missing operations: "n1 and n2: it holds less of the past than other nodes". */
+function warnedOf(fanout: Fanout | undefined): readonly string[] {
+  const names = new Map<string, string[]>();
+  for (const node of fanout?.nodes ?? []) {
+    for (const { code, detail } of node.warnings) {
+      if (!LACKS.includes(code)) continue;
+      const said = withMoments(detail === "" ? code.replaceAll("_", " ") : detail);
+      names.set(said, [...(names.get(said) ?? []), node.node_id || node.node]);
+    }
+  }
+  return [...names].map(([said, of]) => `${listed(of)}: ${said}`);
+}
+
+const LACKS = ["short_history", "catalog_divergence"];
 
 function confidenceOf(answer: WireHotKeys): string {
   const { confidence } = answer;

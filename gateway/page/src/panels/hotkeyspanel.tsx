@@ -2,10 +2,13 @@ import { useState } from "preact/hooks";
 import { clock } from "../scale/time";
 import { nowMs, view } from "../state";
 import { bucketOf } from "./buckets";
+import { fluxRound } from "./flux";
 import { Section, type Pinned } from "./section";
-import { caveats, freshness, hotKeyRows, hotKeysPath, noKeys, type HotKeyRow, type WireHotKeys, type WireNoHotKeys } from "./hotkeys";
+import { caveats, freshness, hotKeyRows, hotKeysPath, incomplete, noKeys, type HotKeyRow, type WireHotKeys, type WireNoHotKeys } from "./hotkeys";
 import { KeyView } from "./keyview";
 import { askSmall, useTold, type Told } from "./loading";
+import { cellTotal, heldTotal, type RowTotal } from "./rowtotal";
+import { named } from "./told";
 import { exactly } from "./units";
 
 const TOP = 20;
@@ -17,14 +20,13 @@ type Answer = WireHotKeys | WireNoHotKeys;
 export function HotKeys({ pinned: { head, picture, row, column, columnMs } }: { readonly pinned: Pinned }) {
   const [latest, choose] = useState(false);
   const { series, node } = view.value;
-  const asks = { bucketId: head.bucketId, series, columnMs: latest ? 0 : columnMs, top: TOP, node };
+  const asks = { bucketId: head.bucketId, series, columnMs: latest ? 0 : columnMs, stepMs: picture.stepMs, top: TOP, node };
   const path = hotKeysPath(asks) ?? "";
   const last = picture.stamps[picture.columns - 1] ?? 0;
-  const round = latest ? Math.floor(last / AGAIN_MS) : 0;
+  const round = latest ? Math.floor(last / AGAIN_MS) : fluxRound(picture, columnMs);
   const told = useTold<Told<Answer>>(path, round, (signal) => askSmall<Answer>(path, signal));
-  const operations = !series.endsWith("bytes");
-  const cell = picture.values[row * picture.columns + column] ?? 0;
-  const total = !latest && operations ? cell : 0;
+  const seen = { ...picture, fanout: named(picture.fanout) ?? null };
+  const totalOf = (answer: WireHotKeys) => (latest ? heldTotal(head.bucketId, answer) : cellTotal(seen, row, column, answer));
   const title = series.startsWith("read") ? "Keys read most" : "Keys written most";
   return (
     <Section title={title} name="hotkeys">
@@ -39,30 +41,47 @@ export function HotKeys({ pinned: { head, picture, row, column, columnMs } }: { 
               <option value="latest">all windows held</option>
             </select>
           </label>
-          <Body told={told} total={total} stepMs={picture.stepMs} />
+          <Body told={told} totalOf={totalOf} stepMs={picture.stepMs} />
         </>
       )}
     </Section>
   );
 }
 
-function Body({ told, total, stepMs }: { readonly told: Told<Answer> | undefined; readonly total: number; readonly stepMs: number }) {
+interface Saying {
+  readonly told: Told<Answer> | undefined;
+  readonly totalOf: (answer: WireHotKeys) => RowTotal;
+  readonly stepMs: number;
+}
+
+function Body({ told, totalOf, stepMs }: Saying) {
   if (told === undefined) return <p class="quiet">Asking the nodes…</p>;
   if (told.kind === "refused") return <p data-testid="no-keys">{noKeys(told.code, told.message)}</p>;
-  const { body } = told;
-  if ("absent" in body) return <p data-testid="no-keys">{noKeys(body.absent.error, body.absent.message)}</p>;
+  if ("absent" in told.body) return <p data-testid="no-keys">{noKeys(told.body.absent.error, told.body.absent.message)}</p>;
+  const body = { ...told.body, fanout: named(told.body.fanout) };
+  const total = totalOf(body);
   const rows = hotKeyRows(body, total);
-  if (rows.length === 0) return <p data-testid="no-keys">{noKeys("empty", "")}</p>;
+  const lacking = incomplete(body);
   const { utc } = view.value;
+  const shares = "unknown" in total && rows.length > 0 ? `No shares: ${total.unknown}.` : "";
   return (
     <>
-      <ol class="hot-keys" data-testid="hot-keys">
-        {rows.map((key) => (
-          <HotKey key={key.forms.base64} row={key} />
-        ))}
-      </ol>
+      {rows.length === 0 ? (
+        <p data-testid="no-keys">{noKeys("empty", "")}</p>
+      ) : (
+        <ol class="hot-keys" data-testid="hot-keys">
+          {rows.map((key) => (
+            <HotKey key={key.forms.base64} row={key} />
+          ))}
+        </ol>
+      )}
+      {lacking !== "" && (
+        <p class="without" data-testid="keys-incomplete">
+          {lacking}
+        </p>
+      )}
       <ul class="quiet caveats">
-        {[freshness(body, nowMs.value, stepMs, (ms) => clock(ms, utc)), ...caveats(body)]
+        {[freshness(body, nowMs.value, stepMs, (ms) => clock(ms, utc)), shares, ...caveats(body)]
           .filter((line) => line !== "")
           .map((line) => (
             <li key={line}>{line}</li>
@@ -85,7 +104,8 @@ function HotKey({ row }: { readonly row: HotKeyRow }) {
           <span class="whisker-line" style={{ left: percent(from), width: percent(Math.max(0, to - from)) }} />
         </span>
         <span class="number">
-          {exactly(row.count)} · {row.share}
+          {exactly(row.count)}
+          {row.share !== undefined && ` · ${row.share}`}
         </span>
       </span>
     </li>

@@ -26,25 +26,41 @@ export const signedInTimes = signal(0);
 
 /**
  * The latest result for a key: undefined until there is one. A new key forgets the old result and its question;
- * the same key with another `round` asks again and keeps the old result until the new one is there. "" asks nothing.
+ * the same key with another `round` asks again, once the question under way is answered, and keeps the old result until
+ * the new one is there. "" asks nothing.
  */
 export function useTold<Result>(
   key: string,
-  round: number,
+  round: number | string,
   ask: (signal: AbortSignal) => Promise<Result>,
 ): Result | undefined {
   const [held, hold] = useState<{ readonly key: string; readonly result: Result } | undefined>(undefined);
-  const latest = useRef(ask);
-  latest.current = ask;
+  const latest = useRef({ ask, round });
+  latest.current = { ask, round };
+  const again = useRef<() => void>(() => undefined);
   const times = signedInTimes.value;
   useEffect(() => {
     if (key === "") return undefined;
     const own = new AbortController();
-    latest.current(own.signal).then(
-      (result) => !own.signal.aborted && hold({ key, result }),
-      () => undefined,
-    );
+    let [asking, asked] = [false, undefined as number | string | undefined];
+    const start = () => {
+      if (asking || own.signal.aborted || asked === latest.current.round) return;
+      [asking, asked] = [true, latest.current.round];
+      latest.current
+        .ask(own.signal)
+        .then(
+          (result) => own.signal.aborted || hold({ key, result }),
+          () => undefined,
+        )
+        .finally(() => {
+          asking = false;
+          start();
+        });
+    };
+    again.current = start;
+    start();
     return () => own.abort();
-  }, [key, round, times]);
+  }, [key, times]);
+  useEffect(() => again.current(), [round]);
   return held?.key === key ? held.result : undefined;
 }

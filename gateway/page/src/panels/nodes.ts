@@ -144,9 +144,13 @@ export function notices(fanout: Fanout | undefined): readonly Notice[] {
 
 const MOMENTS = /\b1\d{12}\b/g;
 
-/** What the node's warning says; unix milliseconds become moments that people can read. */
+/** Unix milliseconds become moments that people can read. */
+export const withMoments = (said: string): string =>
+  said.replaceAll(MOMENTS, (digits) => new Date(Number(digits)).toISOString().slice(0, 19) + "Z");
+
+/** What the node's warning says. */
 export function detailOf(node: NodeOutcome, warning: NodeWarning): string {
-  const detail = warning.detail.replaceAll(MOMENTS, (digits) => new Date(Number(digits)).toISOString().slice(0, 19) + "Z");
+  const detail = withMoments(warning.detail);
   const about = warning.bucket_id === "" ? "" : ` (${warning.bucket_id})`;
   return `${nameOf(node)}${about}: ${detail === "" ? warning.code.replaceAll("_", " ") : detail}`;
 }
