@@ -8,7 +8,7 @@ from benchmarks.measure import Result, compare, in_turn_cpu
 from benchmarks.node import node_parts
 from benchmarks.synthetic import Shape, cluster
 from gateway import encodings
-from keyviz_grpc.codec import decode_answer, encode_answer
+from keyviz_grpc.codec import decode_answer, encode_answer, parse_response
 from keyviz_grpc.merge import merge
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -62,8 +62,7 @@ def _codec() -> list[Result]:
             rows.append(Result(name, "bytes a cell", ours, base, ours / base, ""))
 
         def decode(raw: bytes) -> object:
-            message = pb.GetKeyVizMatrixResponse.FromString(raw)
-            return decode_answer(message, series=answer.matrix.series, outcome=Outcome("p"))  # noqa: B023
+            return decode_answer(parse_response(raw), series=answer.matrix.series, outcome=Outcome("p"))  # noqa: B023
 
         pair = in_turn_cpu(lambda: decode(packed), lambda: decode(plain), samples=20)  # noqa: B023
         rows += compare(f"{traffic} 1024 x 60, decoding packed against rows", *pair, target="")

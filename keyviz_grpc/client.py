@@ -25,6 +25,7 @@ from keyviz_grpc.codec import (
     encode_overview_request,
     encode_query,
     messages_in_response,
+    parse_response,
 )
 from keyviz_grpc.connection import Connection, NoConnection, Status
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
@@ -139,7 +140,7 @@ class PeerClient:
         if len(raw) > DECODED_AT_ONCE_BYTES:
             # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
             return await loop.run_in_executor(self._shared.threads, _read, raw, recalled, known, budget)
-        message = _parse(pb.GetKeyVizMatrixResponse, raw)
+        message = parse_response(raw)
         left_out = message.history.left_out_below_unix_ms > 0
         if left_out or (message.HasField("columnar") and recalled.held is None):
             # A third of a millisecond: less than what handing it to a thread and waking up again costs.
@@ -301,12 +302,10 @@ def _pay(budget: BytesBudget, size_bytes: int) -> None:
 
 
 def _parse(kind: type[_Reply], raw: bytes) -> _Reply:
-    message = kind()
     try:
-        message.ParseFromString(raw)
+        return kind.FromString(raw)
     except DecodeError as error:
         raise MalformedAnswer(f"the answer is not a {kind.DESCRIPTOR.name}") from error
-    return message
 
 
 def _read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
@@ -315,7 +314,7 @@ def _read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -
     try:
         if len(raw) > HARMLESS_BYTES:
             _pay(parsing, MESSAGE_BYTES * messages_in_response(raw, budget.total_bytes // MESSAGE_BYTES))
-        return _decode(_parse(pb.GetKeyVizMatrixResponse, raw), recalled, known, len(raw), budget)
+        return _decode(parse_response(raw), recalled, known, len(raw), budget)
     finally:
         parsing.give_back()
 

@@ -15,6 +15,7 @@ from keyviz_grpc.codec.overviews import (
     encode_overview_request,
 )
 from keyviz_grpc.codec.queries import decode_query, encode_query
+from keyviz_grpc.codec.rows_as_bytes import parse_response
 from keyviz_grpc.codec.weight import decoded_bytes
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "encode_overview_request",
     "encode_query",
     "messages_in_response",
+    "parse_response",
 ]

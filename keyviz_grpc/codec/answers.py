@@ -18,6 +18,7 @@ from keyviz_grpc.codec.rows import (
     decode_values,
     encode_rows,
 )
+from keyviz_grpc.codec.rows_as_bytes import Traffic, catalogue_of, plain
 from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.model import Catalogue, Matrix, Series
@@ -188,6 +189,22 @@ def _decode_matrix(
     shape = (len(response.rows), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
+    conflicts = _decode_conflicts(response.conflicts, shape)
+    if (traffic := Traffic.of(response, shape[1])) is not None:
+        catalogue = catalogue_of(response)
+        if not response.shares and conflicts is None:
+            return traffic.matrix(series, columns, catalogue)
+        return build_matrix(
+            series,
+            columns,
+            catalogue,
+            values=traffic.values,
+            identities=traffic.identities() if series.is_write else None,
+            shares=response.shares,
+            soft=traffic.soft,
+            conflicts=conflicts,
+        )
+    response = plain(response)
     values = decode_values(response.rows, shape[1])
     identities = decode_identities(response.rows, shape[1]) if series.is_write else None
     soft = decode_soft(response.rows, shape[1])
@@ -199,7 +216,7 @@ def _decode_matrix(
         identities=identities,
         shares=response.shares,
         soft=soft,
-        conflicts=_decode_conflicts(response.conflicts, shape),
+        conflicts=conflicts,
     )
 
 

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from keyviz_grpc.codec import known
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, rows_in_catalogue
-from keyviz_grpc.codec.rows import decode_catalogue, encode_row
-from keyviz_grpc.codec.weight import ROW_BYTES
+from keyviz_grpc.codec.rows import encode_row
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
-from keyviz_grpc.kept import Kept, KeptByIdentity
+from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Busy, Catalogue, Matrix, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
 VERSION: Final = 1
 WIDTHS: Final = (1, 2, 4, 8)
 _IS_WIDTH: Final = np.isin(np.arange(256), (0, *WIDTHS))
-KEPT_BYTES: Final = 64 << 20
 KEPT_CELLS: Final = 1 << 21
-MAX_KEPT_IDENTITIES: Final = 1 << 16
 FEW_CELLS: Final = 1 << 16
 
-# Catalogues and leaders change rarely: one side keeps the bytes, the other what they meant, found by all of them.
+# Catalogues change rarely: one side keeps the bytes, the other what they meant.
 _encoded: KeptByIdentity[bytes] = KeptByIdentity(16)
-_catalogues: Kept[bytes, Catalogue] = Kept(KEPT_BYTES)
-_tables: Kept[bytes, NDArray[np.uint64]] = Kept(KEPT_BYTES)
-
 
 # A node hands out the same matrix until its next window closes, however many ask.
 _packed: KeptByIdentity[pb.KeyVizColumnar] = KeptByIdentity(KEPT_CELLS)
@@ -140,9 +136,10 @@ def decode_packed_catalogue(packed: bytes, expected: int | None = None) -> Catal
 
     expected: how many rows it must have, or MalformedAnswer before anything is made of them.
     """
-    kept = _catalogues.get(packed)
-    if kept is not None:
-        return kept
+    return known.catalogue_of(packed, lambda: _rows_of(packed, expected))
+
+
+def _rows_of(packed: bytes, expected: int | None) -> Sequence[pb.KeyVizRow]:
     if expected is not None and len(packed) > HARMLESS_BYTES and rows_in_catalogue(packed, expected) > expected:
         raise MalformedAnswer(f"columnar: {expected} widths for more rows than that")
     message = pb.KeyVizCatalogue()
@@ -152,9 +149,7 @@ def decode_packed_catalogue(packed: bytes, expected: int | None = None) -> Catal
         raise MalformedAnswer("columnar: the catalogue is not a KeyVizCatalogue") from error
     if expected is not None and len(message.rows) != expected:
         raise MalformedAnswer(f"columnar: {expected} widths for {len(message.rows)} rows")
-    catalogue = decode_catalogue(message.rows)
-    _catalogues.put(packed, catalogue, len(packed) + ROW_BYTES * len(catalogue))
-    return catalogue
+    return message.rows
 
 
 def _decode_values(message: pb.KeyVizColumnar, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
@@ -200,18 +195,14 @@ def _decode_table(message: pb.KeyVizColumnar) -> NDArray[np.uint64]:
     table = np.zeros((len(groups) + 1, 2), np.uint64)
     table[1:, 0] = groups
     table[1:, 1] = terms
-    packed = table.tobytes() if len(table) <= MAX_KEPT_IDENTITIES else b""
-    kept = _tables.get(packed)
-    if kept is not None:
-        return kept
-    groups_, terms_ = table[1:, 0], table[1:, 1]
-    rising = (groups_[1:] > groups_[:-1]) | ((groups_[1:] == groups_[:-1]) & (terms_[1:] > terms_[:-1]))
+    return known.table_like(table, _check_table)
+
+
+def _check_table(table: NDArray[np.uint64]) -> None:
+    groups, terms = table[1:, 0], table[1:, 1]
+    rising = (groups[1:] > groups[:-1]) | ((groups[1:] == groups[:-1]) & (terms[1:] > terms[:-1]))
     if not table[1:].all() or not rising.all():
         raise MalformedAnswer("columnar: identities must be known, and ascend by group, then term")
-    if packed:
-        table.setflags(write=False)
-        _tables.put(packed, table, len(packed))
-    return table
 
 
 def _decode_codes(message: pb.KeyVizColumnar, values: NDArray[np.uint64], identities: int) -> NDArray[np.uint32] | None:

@@ -34,6 +34,7 @@ from keyviz_grpc.codec import (
     encode_hot_keys_query,
     encode_overview,
     encode_query,
+    parse_response,
 )
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer, TooLarge, TraceError
 from keyviz_grpc.hotkeys import HotKeysQuery
@@ -92,13 +93,18 @@ def _marks(marks: np.ndarray[Any, np.dtype[np.bool_]] | None) -> list[list[int]]
 
 def answer(data: bytes) -> None:
     """A peer's answer in either form: refused, or kept by both encodings, and merged and folded without trouble."""
-    series, known = SERIES[data[0] & 3], data[0] & 4
-    try:
-        response = pb.GetKeyVizMatrixResponse.FromString(data[1:])
-        outcome = Outcome("peer:1")
-        rows = KNOWN if known else None
-        decoded = decode_answer(response, series=series, outcome=outcome, max_cells=MAX_CELLS, rows=rows)
-    except (DecodeError, MalformedAnswer, TooLarge):
+    series, outcome, rows = SERIES[data[0] & 3], Outcome("peer:1"), KNOWN if data[0] & 4 else None
+
+    def read(parse: Callable[[bytes], pb.GetKeyVizMatrixResponse]) -> Answer | None:
+        try:
+            return decode_answer(parse(data[1:]), series=series, outcome=outcome, max_cells=MAX_CELLS, rows=rows)
+        except (DecodeError, MalformedAnswer, TooLarge):
+            return None
+
+    decoded, one_by_one = read(parse_response), read(pb.GetKeyVizMatrixResponse.FromString)
+    if decoded is None or one_by_one is None or picture(decoded) != picture(one_by_one):
+        if decoded is not one_by_one:
+            raise AssertionError(f"read at once {decoded!r:.500}, one by one {one_by_one!r:.500}")
         return
     partial = decoded.history is not None and decoded.history.left_out_below_unix_ms > 0
     for accept in (COLUMNAR,) if partial else (ROWS, COLUMNAR):

@@ -1,0 +1,50 @@
+"""Catalogues and tables of identities that were read before: both change rarely, and come with every answer.
+
+Equal ones become one object, so that what is found by which objects it is made of is found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.codec.rows import decode_catalogue
+from keyviz_grpc.codec.weight import ROW_BYTES
+from keyviz_grpc.kept import Kept
+from keyviz_grpc.model import Catalogue
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+KEPT_BYTES: Final = 64 << 20
+MAX_IDENTITIES: Final = 1 << 16
+
+_catalogues: Kept[bytes, Catalogue] = Kept(KEPT_BYTES)
+_tables: Kept[bytes, NDArray[np.uint64]] = Kept(KEPT_BYTES)
+
+
+def catalogue_of(packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) -> Catalogue:
+    """The catalogue that the bytes stand for. rows: reads them, called where they are not known."""
+    kept = _catalogues.get(packed)
+    if kept is not None:
+        return kept
+    catalogue = decode_catalogue(rows())
+    _catalogues.put(packed, catalogue, len(packed) + ROW_BYTES * len(catalogue))
+    return catalogue
+
+
+def table_like(
+    table: NDArray[np.uint64], check: Callable[[NDArray[np.uint64]], None] | None = None
+) -> NDArray[np.uint64]:
+    """The table, or the equal one that was given before. check: raises for a bad one, called where it is not known."""
+    packed = table.tobytes() if len(table) <= MAX_IDENTITIES else b""
+    kept = _tables.get(packed)
+    if kept is not None:
+        return kept
+    if check is not None:
+        check(table)
+    if packed:
+        table.setflags(write=False)
+        _tables.put(packed, table, len(packed))
+    return table

@@ -1,0 +1,182 @@
+"""Rows whose numbers are read all at once say what rows read one by one say, or are refused in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.synthetic import Shape, cluster, without_extensions
+from keyviz_grpc.codec import decode_answer, encode_answer, parse_response
+from keyviz_grpc.codec.rows_as_bytes import NOT_ONE, Traffic
+from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.merge import merge
+from keyviz_grpc.model import Series
+from keyviz_grpc.outcome import Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
+from tests.fuzz.messages import Take, nearly_right
+from tests.fuzz.targets import picture
+from tests.property.strategies import clusters
+from tests.reference.convert import answer_of
+from tests.reference.oracle import Node
+
+TOP = 2**64 - 1
+SERIES = [Series.WRITES, Series.READS]
+
+
+def told(raw: bytes, parse: Callable[[bytes], Any], series: Series) -> object:
+    """All that the answer says, or the class and words of its refusal."""
+    try:
+        return picture(decode_answer(parse(raw), series=series, outcome=Outcome("p:1"), max_cells=100_000))
+    except DecodeError:
+        return MalformedAnswer, NOT_ONE
+    except (MalformedAnswer, TooLarge) as refused:
+        return type(refused), str(refused)
+
+
+def check(raw: bytes, series: Series = Series.WRITES) -> None:
+    """The two ways of reading agree."""
+    assert told(raw, parse_response, series) == told(raw, pb.GetKeyVizMatrixResponse.FromString, series)
+
+
+@pytest.mark.parametrize("series", SERIES)
+@given(nodes=clusters(), older=st.booleans())
+def test_answers_of_nodes_and_of_aggregators(series: Series, nodes: list[Node], older: bool) -> None:
+    """With shares and conflicts, which only newer ones have, and without."""
+    parts = [answer_of(node, series) for node in nodes]
+    for answer in (*parts, merge(parts, query=MatrixQuery(series, unmerged=len(nodes) == 1), now_unix_ms=1)):
+        message = encode_answer(answer)
+        check((without_extensions(message) if older else message).SerializeToString(), series)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.binary(max_size=400), st.sampled_from(SERIES))
+def test_answers_that_are_nearly_right(data: bytes, series: Series) -> None:
+    """Lists of other lengths, numbers up to the highest, soft marks, half identities."""
+    check(nearly_right(Take(data)).SerializeToString(), series)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_damaged_bytes(data: st.DataObject) -> None:
+    """Any of them changed, and any part of the end missing."""
+    raw = bytearray(without_extensions(encode_answer(cluster(Shape(1, 12, 5))[0])).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    del raw[data.draw(st.integers(len(raw) // 2, len(raw))) :]
+    check(bytes(raw))
+
+
+def number(value: int, padding: int = 0) -> bytes:
+    """A varint; padding: so many bytes longer than it has to be."""
+    digits = []
+    while value >= 0x80:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    digits.append(value)
+    for _ in range(padding):
+        digits[-1] |= 0x80
+        digits.append(0)
+    return bytes(digits)
+
+
+def block(field: int, content: bytes) -> bytes:
+    """A field of wire type 2."""
+    return number(field << 3 | 2) + number(len(content)) + content
+
+
+def packed(*values: int) -> bytes:
+    """A packed list's content."""
+    return b"".join(map(number, values))
+
+
+def one_by_one(field: int, *values: int) -> bytes:
+    """A list that is not packed, as every reader must take it too."""
+    return b"".join(number(field << 3) + number(value) for value in values)
+
+
+ID = block(1, b"route:1") + block(3, b"m")
+COUNTS, GROUPS, TERMS = block(11, packed(300, 2)), block(13, packed(7, 7)), block(14, packed(3, 4))
+ROWS: dict[str, bytes] = {
+    "as written by everybody": ID + COUNTS + GROUPS + TERMS,
+    "lists before the name": COUNTS + TERMS + GROUPS + ID,
+    "no identities": ID + COUNTS,
+    "soft marks": ID + COUNTS + block(12, packed(1, 0)),
+    "soft marks, none set": ID + COUNTS + block(12, packed(0, 0)),
+    "soft marks that are large numbers": ID + COUNTS + block(12, packed(0, 300)),
+    "values one by one": ID + one_by_one(11, 300, 2) + GROUPS + TERMS,
+    "identities one by one": ID + COUNTS + one_by_one(13, 7, 7) + one_by_one(14, 3, 4),
+    "soft marks one by one": ID + COUNTS + one_by_one(12, 1, 0),
+    "values in two pieces": ID + block(11, packed(300)) + block(11, packed(2)),
+    "values twice": ID + COUNTS + COUNTS,
+    "identities twice": ID + COUNTS + GROUPS + TERMS + GROUPS + TERMS,
+    "soft marks twice": ID + COUNTS + block(12, packed(1, 0)) * 2,
+    "an empty list and a full one": ID + block(11, b"") + COUNTS,
+    "half of the identities": ID + COUNTS + GROUPS,
+    "identities of half a pair": ID + COUNTS + block(13, packed(7, 0)) + TERMS,
+    "fewer identities": ID + COUNTS + block(13, packed(7)) + block(14, packed(3)),
+    "fewer values": ID + block(11, packed(300)),
+    "more values": ID + block(11, packed(300, 2, 1)),
+    "no values": ID,
+    "a number cut off": ID + block(11, packed(300) + b"\x82"),
+    "numbers that end in the next list": ID + block(11, packed(1, 2) + b"\xff") + block(13, packed(7, 7)),
+    "the highest numbers": ID + block(11, packed(TOP, TOP - 1)) + block(13, packed(TOP, 1)) + block(14, packed(TOP, 1)),
+    "numbers longer than they have to be": ID + block(11, number(300, 2) + number(2, 8)) + GROUPS + TERMS,
+    "a number of more than 64 bits": ID + block(11, b"\xff" * 9 + b"\x7f" + b"\x01"),
+    "a number of eleven bytes": ID + block(11, number(2, 10) + b"\x01"),
+    "a field that nobody knows": ID + COUNTS + block(99, b"news") + GROUPS + TERMS,
+    "a name that is no text": block(1, b"\xff\xfe") + COUNTS,
+    "a role that is 0": ID + COUNTS + block(9, packed(0, 1)),
+    "false said outright": ID + number(5 << 3) + number(0) + COUNTS,
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("series", SERIES)
+def test_every_way_of_writing_a_row(name: str, series: Series) -> None:
+    """Alone, and between two rows that are as usual."""
+    columns = block(1, packed(1000, 2000))
+    before = block(2, block(1, b"route:0") + COUNTS + block(13, packed(9, 9)) + block(14, packed(1, 1)))
+    after = block(2, block(1, b"route:2") + block(2, b"m") + block(11, packed(0, 1)))
+    check(columns + block(2, ROWS[name]), series)
+    check(columns + before + block(2, ROWS[name]) + after, series)
+
+
+def test_rows_of_no_columns() -> None:
+    """They have no numbers, and one that has is refused."""
+    check(block(2, ID))
+    check(block(2, ID + COUNTS))
+    check(block(2, ID + block(11, b"\x80")))
+
+
+def answers() -> Iterator[bytes]:
+    """As older nodes and ours send rows."""
+    for trouble in (False, True):
+        for series in SERIES:
+            for answer in cluster(Shape(3, 50, 7, series=series, flips=trouble, divergent=trouble)):
+                message = encode_answer(answer)
+                yield from (message.SerializeToString(), without_extensions(message).SerializeToString())
+
+
+def test_usual_answers_are_read_at_once() -> None:
+    """Otherwise all of the above would compare one way with itself."""
+    for raw in answers():
+        response = parse_response(raw)
+        assert Traffic.of(response, len(response.column_unix_ms)) is not None
+        check(raw)
+
+
+def test_equal_tables_and_rows_become_one_object() -> None:
+    """Whoever merges or writes answers of older nodes finds again what was made for the ones before."""
+    raw = without_extensions(encode_answer(cluster(Shape(1, 50, 7))[0])).SerializeToString()
+    one, other = (
+        decode_answer(parse_response(raw), series=Series.WRITES, outcome=Outcome("p:1")).matrix for _ in range(2)
+    )
+    assert len(one.identities) > 1
+    assert one.identities is other.identities
+    assert one.catalogue is other.catalogue
