@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ UNIT_BYTES: Final = 1 << UNIT_BITS
 
 
 class Operations(Protocol):
-    """Operations of one window; never written to again."""
+    """Operations of one window; they may share memory with whoever made them, see `owned`."""
 
     @property
     def units(self) -> int:
@@ -32,6 +32,10 @@ class Operations(Protocol):
 
     def split(self, units: int) -> tuple[Operations, Operations]:
         """The first ones until they are that many units or, with the last one's key, more; and the rest."""
+        ...
+
+    def owned(self) -> Operations:
+        """The same with memory of their own, and no more of it than they take."""
         ...
 
     def counts(self) -> Counter[Kind]:
@@ -61,6 +65,10 @@ class Noted:
             first += 1
         return Noted(self.operations[:first]), Noted(self.operations[first:])
 
+    def owned(self) -> Noted:
+        """See `Operations`."""
+        return self
+
     def counts(self) -> Counter[Kind]:
         """See `Operations`."""
         return Counter(operation[:3] for operation in self.operations if operation is not None)
@@ -77,10 +85,44 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyRun:
-    """n keys in one piece: key i is data[offsets[i]:offsets[i + 1]]."""
+    """n keys out of one piece: key i is data[starts[i]:ends[i]].
 
-    data: bytes
-    offsets: NDArray[np.int64]
+    is_whole: each begins where the one before ends.
+    """
+
+    data: bytes | memoryview
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    is_whole: bool
+
+    @classmethod
+    def of(cls, data: bytes | memoryview, offsets: NDArray[np.int64]) -> Self:
+        """Key i is data[offsets[i]:offsets[i + 1]]."""
+        return cls(data, offsets[:-1], offsets[1:], is_whole=True)
+
+    def part(self, start: int, stop: int) -> Self:
+        """Keys start to stop."""
+        return type(self)(self.data, self.starts[start:stop], self.ends[start:stop], self.is_whole)
+
+    def chosen(self, numbers: NDArray[np.int64]) -> Self:
+        """The keys of these numbers."""
+        return type(self)(self.data, self.starts[numbers], self.ends[numbers], is_whole=False)
+
+    def owned(self) -> Self:
+        """The same keys one after the other, in a piece of their own."""
+        offsets = np.concatenate([[0], np.cumsum(self.ends - self.starts)])
+        if self.is_whole:
+            first = int(self.starts[0]) if len(self.starts) else 0
+            return self.of(bytes(self.data[first : first + int(offsets[-1])]), offsets)
+        return self.of(b"".join(self._slices()), offsets)
+
+    def own_keys(self) -> list[bytes]:
+        """Each key as an object."""
+        return [key if isinstance(key, bytes) else bytes(key) for key in self._slices()]
+
+    def _slices(self) -> Iterator[bytes | memoryview]:
+        data = self.data
+        return (data[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,18 +153,19 @@ class Columns:
 
     def _lengths(self) -> NDArray[np.int64]:
         keys = self.keys
-        return np.diff(keys.offsets) if isinstance(keys, KeyRun) else np.fromiter(map(len, keys), np.int64, len(keys))
+        return keys.ends - keys.starts if isinstance(keys, KeyRun) else np.fromiter(map(len, keys), np.int64, len(keys))
 
     def _part(self, start: int, stop: int, full_units: int) -> Columns:
-        keys, part = self.keys, slice(start, stop)
-        if isinstance(keys, KeyRun):
-            offsets = keys.offsets[start : stop + 1]
-            # What is left out must not stay in memory because of what is kept.
-            own: Sequence[bytes] | KeyRun = KeyRun(keys.data[offsets[0] : offsets[-1]], offsets - offsets[0])
-        else:
-            own = keys[part]
+        part = slice(start, stop)
+        keys = self.keys.part(start, stop) if isinstance(self.keys, KeyRun) else self.keys[part]
         labels = None if self.labels is None else self.labels[part]
-        return Columns(self.route_ids[part], self.writes[part], labels, own, full_units)
+        return Columns(self.route_ids[part], self.writes[part], labels, keys, full_units)
+
+    def owned(self) -> Columns:
+        """See `Operations`; keys that are objects do not change, so those stay the same."""
+        keys = self.keys.owned() if isinstance(self.keys, KeyRun) else list(self.keys)
+        labels = None if self.labels is None else list(self.labels)
+        return Columns(self.route_ids.copy(), self.writes.copy(), labels, keys, self.full_units)
 
     def counts(self) -> Counter[Kind]:
         """See `Operations`."""
@@ -157,8 +200,6 @@ class Columns:
 
     def _keys(self, order: NDArray[np.int64]) -> list[bytes]:
         keys = self.keys
-        if not isinstance(keys, KeyRun):
-            return [keys[number] for number in order.tolist()]
-        data = keys.data
-        starts, ends = keys.offsets[order].tolist(), keys.offsets[order + 1].tolist()
-        return [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        if isinstance(keys, KeyRun):
+            return keys.chosen(order).own_keys()
+        return [keys[number] for number in order.tolist()]

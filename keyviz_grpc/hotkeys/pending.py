@@ -116,14 +116,14 @@ class Pending:
             self._events.append(Missing(stamp, dropped, skipped))
 
     def put(self, stamp: int, operations: Operations) -> None:
-        """Operations of a window; those that find no room are dropped and counted."""
+        """Operations of a window; those that find no room are dropped and counted, the others copied."""
         room = self._settings.max_pending - self.units
         if operations.units > room:
             operations, late = operations.split(room)
             self._events.append(Missing(stamp, late.counts(), {}))
         if operations.units:
             self._hold(operations.units)
-            self._events.append(Taken(stamp, operations))
+            self._events.append(Taken(stamp, operations.owned()))
 
     def has_room(self, operations: Operations) -> bool:
         """Whether `put` would drop none of them."""

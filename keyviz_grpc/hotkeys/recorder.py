@@ -57,16 +57,18 @@ class HotKeyRecorder:
         return np.flatnonzero(self._dice.random(size) * self.settings.sample_one_in < 1.0)
 
     def note_many(self, stamp: int, operations: Operations, *, wait: bool) -> None:
-        """Chosen operations of the window of that stamp, none with too long a key.
+        """Chosen operations of the window of that stamp, none with too long a key; copied as far as there is room.
 
         wait: rather than drop any, take in all here and now.
         """
-        if wait and not self._pending.has_room(operations):
-            self.tick()
-            with self._lock:
-                self._take(stamp, operations)
-        else:
+        if not wait or self._pending.has_room(operations):
             self._pending.put(stamp, operations)
+            return
+        self.tick()
+        while operations.units:
+            first, operations = operations.split(self.settings.max_pending)
+            with self._lock:
+                self._take(stamp, first)
 
     def skip_many(self, stamp: int, counts: Mapping[Kind, int]) -> None:
         """Chosen operations of the window of that stamp whose keys are too long."""

@@ -47,8 +47,8 @@ class HotKeys:
         if too_long.any():
             numbers = np.arange(len(batch)) if chosen is None else chosen
             skipped, chosen = numbers[too_long[numbers]], numbers[~too_long[numbers]]
-            self.recorder.skip_many(stamp, _columns(batch, skipped, [b""] * len(skipped)).counts())
-        self.recorder.note_many(stamp, _taken(batch, chosen), wait=wait)
+            self.recorder.skip_many(stamp, _columns(batch, skipped).counts())
+        self.recorder.note_many(stamp, _columns(batch, chosen), wait=wait)
 
     def answer(
         self,
@@ -96,26 +96,13 @@ def _signed(answer: HotKeysAnswer, outcome: Outcome, generated_at_unix_ms: int) 
     )
 
 
-def _taken(batch: Batch, chosen: NDArray[np.int64] | None) -> Columns:
-    """A copy of these operations, for whoever called may use the arrays again; None = all."""
-    keys = batch.keys
+def _columns(batch: Batch, chosen: NDArray[np.int64] | None) -> Columns:
+    """These operations, None = all, with the batch's own keys, which are copied only when there is room for them."""
+    keys, full = batch.keys, batch.key_lengths >> UNIT_BITS
+    run = KeyRun.of(np.ascontiguousarray(keys.data).data, keys.offsets) if isinstance(keys, PackedKeys) else keys
     if chosen is None:
-        run = KeyRun(keys.data.tobytes(), keys.offsets.copy()) if isinstance(keys, PackedKeys) else list(keys)
-        labels = None if batch.labels is None else list(batch.labels)
-        return Columns(batch.route_ids.copy(), batch.writes == 1, labels, run, _full_units(batch.key_lengths))
-    if not isinstance(keys, PackedKeys):
-        return _columns(batch, chosen, [keys[number] for number in chosen.tolist()])
-    lengths, data = batch.key_lengths[chosen], np.ascontiguousarray(keys.data).data
-    starts, ends = keys.offsets[chosen].tolist(), keys.offsets[chosen + 1].tolist()
-    own = b"".join([data[start:end] for start, end in zip(starts, ends, strict=True)])
-    return _columns(batch, chosen, KeyRun(own, np.concatenate([[0], np.cumsum(lengths)])))
-
-
-def _columns(batch: Batch, chosen: NDArray[np.int64], keys: list[bytes] | KeyRun) -> Columns:
-    labels = None if batch.labels is None else [batch.labels[number] for number in chosen.tolist()]
-    full = _full_units(batch.key_lengths[chosen])
-    return Columns(batch.route_ids[chosen], batch.writes[chosen] == 1, labels, keys, full)
-
-
-def _full_units(lengths: NDArray[np.int64]) -> int:
-    return int((lengths >> UNIT_BITS).sum())
+        return Columns(batch.route_ids, batch.writes == 1, batch.labels, run, int(full.sum()))
+    numbers = chosen.tolist()
+    own = run.chosen(chosen) if isinstance(run, KeyRun) else [run[number] for number in numbers]
+    labels = None if batch.labels is None else [batch.labels[number] for number in numbers]
+    return Columns(batch.route_ids[chosen], batch.writes[chosen] == 1, labels, own, int(full[chosen].sum()))

@@ -24,7 +24,7 @@ def random_operations(ids: list[int], *, labelled: bool) -> list[Operation]:
 def columns_of(operations: list[Operation], *, run: bool) -> Columns:
     """The same in arrays; run: with the keys in one piece."""
     keys = [key for *_, key in operations]
-    piece = KeyRun(b"".join(keys), np.cumsum([0, *map(len, keys)]))
+    piece = KeyRun.of(b"".join(keys), np.cumsum([0, *map(len, keys)]))
     labels = [label for _, label, _, _ in operations]
     return Columns(
         np.array([route_id for route_id, *_ in operations], np.uint64),
@@ -64,9 +64,31 @@ def test_arrays_have_the_same_groups_and_counts_as_a_list(ids: list[int], *, lab
             assert sorted_groups(one.groups()) == sorted_groups(other.groups())
 
 
-def test_a_part_does_not_keep_the_keys_of_the_whole() -> None:
-    """What is dropped is free at once."""
-    whole = columns_of([(1, "", True, b"x" * 1000)] * 100, run=True)
+def test_what_is_owned_keeps_nothing_of_the_whole_and_nothing_changes_it() -> None:
+    """What is dropped is free at once, and whoever made the batch may use its arrays again."""
+    data = np.frombuffer(b"x" * 1000 * 100, np.uint8).copy()
+    ids = np.ones(100, np.uint64)
+    whole = Columns(ids, np.ones(100, np.bool_), None, KeyRun.of(data.data, np.arange(101) * 1000), 300)
     first, _ = whole.split(9)
-    assert isinstance(first.keys, KeyRun)
-    assert len(first.keys.data) == 3000
+    own = first.owned()
+    data[:] = ord("y")
+    ids[:] = 7
+    assert isinstance(own.keys, KeyRun)
+    assert len(own.keys.data) == 3000
+    assert own.groups() == {(1, "", True): [b"x" * 1000] * 3}
+    assert own.route_ids.base is None
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_owned_ones_are_the_same(*, run: bool) -> None:
+    """All of them, a part, some, and none."""
+    operations = random_operations(IDS["small"], labelled=True)
+    whole = columns_of(operations, run=run)
+    for columns in (whole, *whole.split(100), whole.split(0)[0]):
+        assert sorted_groups(columns.owned().groups()) == sorted_groups(columns.groups())
+        assert columns.owned().units == columns.units
+    if isinstance(whole.keys, KeyRun):
+        numbers = np.array([5, 3, 400])
+        owned = whole.keys.chosen(numbers).owned()
+        assert owned.own_keys() == [operations[number][3] for number in numbers.tolist()]
+        assert owned.is_whole

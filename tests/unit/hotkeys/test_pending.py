@@ -33,7 +33,7 @@ def held_bytes(pending: Pending) -> tuple[int, int, int]:
 
 def batch(keys: list[bytes], *, run: bool) -> Columns:
     """Writes of one route."""
-    piece = KeyRun(b"".join(keys), np.cumsum([0, *map(len, keys)]))
+    piece = KeyRun.of(b"".join(keys), np.cumsum([0, *map(len, keys)]))
     full = sum(len(key) // 256 for key in keys)
     count = len(keys)
     return Columns(np.ones(count, np.uint64), np.ones(count, np.bool_), None, piece if run else keys, full)
