@@ -19,6 +19,7 @@ from keyviz_grpc.errors import (
     SamplerDisabled,
 )
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
+from keyviz_grpc.hotkeys.query import MAX_SLICES
 from keyviz_grpc.model import Window
 
 DEFAULT_TOP = 20
@@ -38,7 +39,7 @@ def read_hot_keys_request(params: QueryParams) -> HotKeysQuery:
         raise InvalidRequest("route_id", first_of(params, "route_id"), "must be a positive 64-bit number")
     return HotKeysQuery(
         route_id,
-        label=text_of(params, "label"),
+        label=first_of(params, "label"),
         series=series_of(params),
         window=Window(moment_of(params, "from_unix_ms"), moment_of(params, "to_unix_ms")),
         sub_bucket=_sub_bucket(params),
@@ -60,8 +61,8 @@ def _sub_bucket(params: QueryParams) -> int | None:
     if not text:
         return None
     value = integer_of("sub_bucket", text)
-    if value >= 2**32:
-        raise InvalidRequest("sub_bucket", text, f"must be below {2**32}")
+    if value >= MAX_SLICES:
+        raise InvalidRequest("sub_bucket", text, f"must be from 0 to {MAX_SLICES - 1}")
     return value
 
 

@@ -11,14 +11,13 @@ from keyviz_grpc.codec.queries import MAX_NAMES, NUMBER_OF_SERIES, SERIES_OF_NUM
 from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer
 from keyviz_grpc.hotkeys.answer import LARGEST, MAX_CANDIDATES, HotKey, HotKeysAnswer
-from keyviz_grpc.hotkeys.query import HotKeysQuery
+from keyviz_grpc.hotkeys.query import MAX_SLICES, HotKeysQuery
 from keyviz_grpc.model import Window
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MAX_VIA
 
 LARGEST_RATE: Final = 1 << 20
-MAX_SLICES: Final = 1 << 20
 
 
 def decode_hot_keys_query(request: pb.GetHotKeysRequest) -> HotKeysQuery:
@@ -30,7 +29,6 @@ def decode_hot_keys_query(request: pb.GetHotKeysRequest) -> HotKeysQuery:
         ("via", request.via, MAX_VIA),
         ("exclude", [leaf.node_id for leaf in request.exclude], MAX_NAMES),
         ("node_id", [request.node_id], 1),
-        ("label", [request.label], 1),
     )
     return HotKeysQuery(
         request.route_id,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.labels import check_label
 from keyviz_grpc.model import EVERYTHING, Series, Window
+
+MAX_SLICES: Final = 1 << 20
+"""No route is believed to have more slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,11 @@ class HotKeysQuery:
     def __post_init__(self) -> None:
         if not 0 < self.route_id < 2**64:
             raise InvalidRequest("route_id", self.route_id, "must be a positive 64-bit number")
+        check_label(self.label)
         if self.series not in (Series.READS, Series.WRITES):
             problem = "must be reads or writes: hot keys are counted in operations, not in bytes"
             raise InvalidRequest("series", self.series.value, problem)
         if self.top < 0:
             raise InvalidRequest("top", self.top, "must not be negative")
-        if self.sub_bucket is not None and self.sub_bucket < 0:
-            raise InvalidRequest("sub_bucket", self.sub_bucket, "must not be negative")
+        if self.sub_bucket is not None and not 0 <= self.sub_bucket < MAX_SLICES:
+            raise InvalidRequest("sub_bucket", self.sub_bucket, f"must be from 0 to {MAX_SLICES - 1}")

@@ -6,7 +6,6 @@ A slot outlives its bucket's route while history shows it and is used again afte
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -15,14 +14,13 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.errors import InvalidRequest, UnknownRoute
+from keyviz_grpc.labels import check_label
 from keyviz_grpc.model import Row, SampleRole
 from keyviz_grpc.sampler.places import CutTable, Place, RouteTable, numbers_of
 from keyviz_grpc.sampler.rows import aggregate_row, rows_of, runs_of
 from keyviz_grpc.sampler.slices import Division, division_of
 from keyviz_grpc.sampler.slots import Bucket, Home, Slots
 from keyviz_grpc.sampler.types import Route
-
-LABEL = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class Buckets:
@@ -132,8 +130,7 @@ class Buckets:
         Raises UnknownRoute for an id that was never registered, InvalidRequest for a label that is not a label.
         A route that was removed counts on in its buckets. A label past the limit counts in the plain ones.
         """
-        if label and not LABEL.fullmatch(label):
-            raise InvalidRequest("label", label, "must be 1 to 128 of the characters A-Z, a-z, 0-9, _ and -")
+        check_label(label)
         self._plan()
         found = self._place_of.get((route_id, label))
         if found is not None:

@@ -33,7 +33,7 @@ async def test_one_who_asks_a_node_directly_is_told_by_a_status(house: House, pa
     """Under both paths. An aggregator, which has others to ask, gets what the node knows."""
     node, off = await house.node({b"a": 1}), await house.node({}, hot_keys=None)
     early, _ = house.sampler("early", HotKeysSettings())
-    empty = await house.serve(early)
+    empty, above = await house.serve(early), await house.above([node], "x")
     asked = pb.GetHotKeysRequest
     wrong = [
         (off, asked(route_id=1), "UNAVAILABLE", "hotkeys_disabled"),
@@ -42,6 +42,10 @@ async def test_one_who_asks_a_node_directly_is_told_by_a_status(house: House, pa
         (node, asked(route_id=1, from_unix_ms=STAMP_MS + 1), "OUT_OF_RANGE", "out_of_snapshot_window"),
         (node, asked(route_id=1, sub_bucket=1), "INVALID_ARGUMENT", "sub_bucket=1"),
         (node, asked(), "INVALID_ARGUMENT", "route_id=0"),
+        (node, asked(route_id=1, label="no label"), "INVALID_ARGUMENT", "label='no label'"),
+        (node, asked(route_id=1, label="x" * 129), "INVALID_ARGUMENT", "label='xxx"),
+        (above, asked(route_id=1, label="a:b"), "INVALID_ARGUMENT", "label='a:b'"),
+        (node, asked(route_id=9, sub_bucket=1 << 20), "INVALID_ARGUMENT", "sub_bucket=1048576"),
         (node, asked(route_id=1, series=pb.KEYVIZ_SERIES_READ_BYTES), "INVALID_ARGUMENT", "series='read_bytes'"),
         (node, asked(route_id=1, series=9), "INVALID_ARGUMENT", "series=9"),  # type: ignore[arg-type]
         (node, asked(route_id=1, from_unix_ms=5, to_unix_ms=4), "INVALID_ARGUMENT", "from_unix_ms=5"),
@@ -50,7 +54,7 @@ async def test_one_who_asks_a_node_directly_is_told_by_a_status(house: House, pa
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call(address, request, path)
         assert (raised.value.code().name, words in str(raised.value.details())) == (code, True), raised.value.details()
-        if code not in ("INVALID_ARGUMENT", "UNAVAILABLE") or "sub_bucket" in words:
+        if code not in ("INVALID_ARGUMENT", "UNAVAILABLE") or words == "sub_bucket=1":
             request.via.append("agg")
             assert not (await call(address, request, path)).keys
     told = await call(node, asked(route_id=1), path)

@@ -59,6 +59,7 @@ async def test_what_was_asked_for_is_repeated_and_reaches_the_cluster() -> None:
     check(body, "HotKeys")
     assert (body["label"], body["sub_bucket"], body["series"], len(body["keys"])) == ("hot", 0, "reads", 1)
     assert body["unlisted_bound"] > body["error_bound"], "it covers those that `top` cut off"
+    assert (await ask(label="a-Z_" * 32))[0] == 200
     [query] = cluster.hot_queries
     assert (query.route_id, query.label, query.sub_bucket, query.series) == (7, "hot", 0, "reads")
     assert (query.window.from_unix_ms, query.window.to_unix_ms, query.node_id) == (5, 130_000, "n1")
@@ -100,7 +101,13 @@ async def test_top_is_20_and_never_more_than_1024(top: str, asked: int) -> None:
         ({"top": "-1"}, "top='-1'"),
         ({"sub_bucket": "-1"}, "sub_bucket=-1"),
         ({"sub_bucket": "2"}, "sub_bucket=2"),
-        ({"sub_bucket": str(2**32)}, "sub_bucket"),
+        ({"sub_bucket": str(2**20)}, "sub_bucket='1048576'"),
+        ({"sub_bucket": "9" * 30}, "sub_bucket='" + "9" * 30),
+        ({"label": "a b"}, "label='a b'"),
+        ({"label": "h#1"}, "label='h#1'"),
+        ({"label": "é"}, "label='é'"),
+        ({"label": "hot\n"}, r"label='hot\n'"),
+        ({"label": "x" * 129}, "label='" + "x" * 129),
         ({"from_unix_ms": "9", "to_unix_ms": "8"}, "from_unix_ms=9"),
         ({"node": "nobody"}, "node='nobody'"),
         ({"node": "nobody", "absent": "200"}, "node='nobody'"),
