@@ -74,8 +74,9 @@ class HotKeysAnswer:
     that is not in `keys` may really have, which is more where candidates were cut off. snapshot_at_unix_ms: stamp of
     the newest window in it, 0 = none. oldest_unix_ms, newest_unix_ms: stamps of the windows held, 0 = none.
     observed: whether any window held has operations of the bucket. slices: of the route, 0 = nobody knows the route.
-    left_out_keys: candidates cut off for want of room, here or below. slice_range: [start, end) of the slice asked for,
-    None = nobody says; slices_differ: not all nodes have the same. outcomes: one a leaf in configured order.
+    left_out_keys: how often a candidate was cut off for want of room, here or below. slice_range: [start, end) of the
+    slice asked for, None = nobody says; slices_differ: not all nodes have the same. outcomes: one a leaf in configured
+    order.
     """
 
     keys: tuple[HotKey, ...]
@@ -124,16 +125,19 @@ def finished(
 ) -> HotKeysAnswer:
     """The answer with these keys, found[key] = (count, sketch_lower, sketch_upper), and the bounds that follow.
 
-    most: how many keys are kept, the hottest ones; `sketch_error` then covers those left out.
+    most: how many keys are kept, the hottest ones; `sketch_error` then covers those left out, which are told.
     """
     ordered = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
-    error = answer.sketch_error
+    error, left_out = answer.sketch_error, answer.left_out_keys
     if most is not None and len(ordered) > most:
         error = max(error, *(upper for _, (_, _, upper) in ordered[most:]))
+        left_out += len(ordered) - most
         del ordered[most:]
     keys = tuple(HotKey(key, count, lower, upper, answer.sample_rate) for key, (count, lower, upper) in ordered)
     _, bound = interval(0, error, answer.sample_rate)
-    return replace(answer, keys=keys, sketch_error=error, error_bound=bound, unlisted_bound=bound)
+    return replace(
+        answer, keys=keys, left_out_keys=left_out, sketch_error=error, error_bound=bound, unlisted_bound=bound
+    )
 
 
 def of_any_slice(answer: HotKeysAnswer) -> HotKeysAnswer:

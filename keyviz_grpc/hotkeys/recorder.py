@@ -189,6 +189,7 @@ class HotKeyRecorder:
             snapshot_at_unix_ms=inside[-1][0] if inside else 0,
             oldest_unix_ms=every[0][0] if every else 0,
             newest_unix_ms=every[-1][0] if every else 0,
+            left_out_keys=total.gone,
             observed=any(bucket in window.buckets or window.lost for _, window in every),
         )
         return finished(whole, found, most=MAX_CANDIDATES)

@@ -25,7 +25,8 @@ _CHUNK: Final = 1024
 class Sum:
     """Of each key at least its lower bound of operations was taken, and of any key at most `error` more.
 
-    taken, missed, skipped: as in `Summary`. within: only keys of [start, end), empty end = unbounded; None = all.
+    taken, missed, skipped: as in `Summary`. gone: how often a key was cut off. within: only keys of [start, end), empty
+    end = unbounded; None = all.
 
     When there are too many keys the coldest go. What each may have had is at most `cut`, which a key that comes later
     may have had before it came: it is in the upper bounds of those alone, and in the error. So a key that is never cut
@@ -34,10 +35,10 @@ class Sum:
     most the operations by the number of keys that stay, however often keys are cut off.
     """
 
-    __slots__ = ("_bytes", "_earlier", "_errors", "_lowers", "_within", "cut", "missed", "skipped", "taken")
+    __slots__ = ("_bytes", "_earlier", "_errors", "_lowers", "_within", "cut", "gone", "missed", "skipped", "taken")
 
     def __init__(self, within: KeyRange | None = None) -> None:
-        self.cut = self.taken = self.missed = self.skipped = 0
+        self.cut = self.gone = self.taken = self.missed = self.skipped = 0
         self._errors = 0
         self._lowers: dict[bytes, int] = {}
         self._earlier: NDArray[np.int64] = np.empty(0, np.int64)  # of the first keys: `cut` when each came
@@ -104,6 +105,7 @@ class Sum:
         fitting = int(np.searchsorted(np.cumsum(lengths[order]), MOST_BYTES // 2, side="right"))
         staying = min(fitting, MOST_KEYS // 2)
         self.cut = int(uppers[order[staying]])
+        self.gone += size - staying
         stay = np.zeros(size, np.bool_)
         stay[order[:staying]] = True
         self._lowers = dict(compress(self._lowers.items(), stay.tolist()))

@@ -225,7 +225,21 @@ def test_an_answer_has_so_many_candidates_and_its_bound_covers_the_rest() -> Non
     answer = ask(made)
     assert len(answer.keys) == MAX_CANDIDATES
     assert (answer.keys[0].key, answer.error_bound) == (b"hot", 1)
+    assert (answer.left_out_keys, answer.degraded) == (501, True)
     assert [item.key for item in top_of(answer, 1).keys] == [b"hot"]
+    first = made.answer(HotKeysQuery(1), (b"", b"001000"))
+    assert (len(first.keys), first.left_out_keys, first.degraded) == (1000, 0, False)
+
+
+def test_keys_that_go_while_windows_are_added_up_are_told_as_well() -> None:
+    """More than a sum holds: listed or left out, each of them once."""
+    made = recorder(counters=1 << 15)
+    for window in range(3):
+        keys = [b"%d-%06d" % (window, number) for number in range(MAX_CANDIDATES)]
+        made.note_many(W1 + window, Noted([(1, "", True, key) for key in keys]), wait=True)
+        made.close_window(W1 + window)
+    answer = ask(made)
+    assert (len(answer.keys) + answer.left_out_keys, answer.degraded) == (3 * MAX_CANDIDATES, True)
 
 
 def test_a_question_that_nobody_waits_for_stops_at_the_next_window() -> None:
