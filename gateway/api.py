@@ -151,7 +151,7 @@ class Api:
         keys = min(len(answer.keys), query.top)
         told = {"route_id": query.route_id, "label": query.label, "series": query.series.value, "keys": keys}
         self._gate.note_look(request, session, "hot keys", told)
-        return _response(body)
+        return _response(body, self._unsent)
 
     def _hot_keys_body(self, answer: HotKeysAnswer, query: HotKeysQuery, encoding: str) -> _Body:
         # Intervals of 1024 sampled keys take 18 ms to find: not on the loop.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from keyviz_grpc.errors import Overloaded
@@ -33,25 +33,39 @@ class InFlight:
 
 
 class Unsent:
-    """Bytes of bodies that their readers have not taken; above `limit_bytes` no further body is begun."""
+    """Bodies that their readers have not taken, of `limit_bytes` together at most, or one that is larger.
+
+    held_bytes: a body that several readers take counts once.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
+        self._readers: Counter[int] = Counter()
 
     def check(self) -> None:
-        """Raises Overloaded while too much waits."""
-        if self.held_bytes > self.limit_bytes:
+        """Raises Overloaded where no further body would find room, so that none is made in vain."""
+        if self.held_bytes >= self.limit_bytes:
             raise Overloaded(f"{self.held_bytes} bytes wait for readers that do not take them, try again")
 
     @contextlib.contextmanager
-    def held(self, size_bytes: int) -> Iterator[None]:
-        """Counts a body inside the block."""
-        self.held_bytes += size_bytes
+    def held(self, pieces: Sequence[bytes]) -> Iterator[None]:
+        """Counts a body inside the block; raises Overloaded where it has no room beside those that wait."""
+        size_bytes, body = sum(map(len, pieces)), id(pieces)
+        if not self._readers[body]:
+            if self.held_bytes and self.held_bytes + size_bytes > self.limit_bytes:
+                del self._readers[body]
+                held = f"{self.held_bytes} bytes wait for readers that do not take them"
+                raise Overloaded(f"{held}, and {size_bytes} more would be over {self.limit_bytes}: try again")
+            self.held_bytes += size_bytes
+        self._readers[body] += 1
         try:
             yield
         finally:
-            self.held_bytes -= size_bytes
+            self._readers[body] -= 1
+            if not self._readers[body]:
+                del self._readers[body]
+                self.held_bytes -= size_bytes
 
 
 class RateLimit:

@@ -18,21 +18,21 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 class InPieces(Response):
     """A response whose body is some pieces, sent one after the other as the reader takes them.
 
-    With `unsent` it counts there until its reader has taken nearly all of it, or has gone.
+    With `unsent` it counts there until its reader has taken nearly all of it, or has gone; Overloaded is raised before
+    anything is sent where it has no room there.
     """
 
     def __init__(
         self, pieces: Sequence[bytes], *, status: int, headers: Mapping[str, str], unsent: Unsent | None
     ) -> None:
-        self._size_bytes = sum(map(len, pieces))
-        headers = {"Content-Length": str(self._size_bytes), **headers}
+        headers = {"Content-Length": str(sum(map(len, pieces))), **headers}
         super().__init__(status_code=status, headers=headers, media_type=JSON)
         self._pieces, self._unsent = pieces, unsent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         del receive
-        with contextlib.nullcontext() if self._unsent is None else self._unsent.held(self._size_bytes):
+        with contextlib.nullcontext() if self._unsent is None else self._unsent.held(self._pieces):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for piece in self._pieces if scope["method"] != "HEAD" else ():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
@@ -90,8 +89,9 @@ class Gate(grpc.aio.ServerInterceptor):
 class Admission(grpc.aio.ServerInterceptor):
     """At most `limit` unary calls inside at once, and as many answers being sent; one more is refused at once.
 
-    An answer is being sent until its caller has taken it, so callers that do not read hold so many answers at most, and
-    while those are more than `unsent_bytes` together no further call is let in.
+    An answer is being sent until its caller has taken it, so callers that do not read hold so many answers at most.
+    Together those are never more than `unsent_bytes`, or one answer that is larger: the next one is refused when its
+    size is known, for any number of calls may have been let in before that.
     Health checks do not count; of them one connection has MOST_OPEN_CALLS at most, taken or not.
     """
 
@@ -110,6 +110,7 @@ class Admission(grpc.aio.ServerInterceptor):
         if handler is None or handler.unary_unary is None:
             return handler
         inner: Any = handler.unary_unary
+        serialize: Any = handler.response_serializer
 
         async def checked(request: Any, context: Any) -> Any:
             connection = context.peer()
@@ -126,34 +127,40 @@ class Admission(grpc.aio.ServerInterceptor):
             self._open += 1
             context.add_done_callback(lambda _: self._ended())
             try:
-                return await inner(request, context)
+                raw: bytes = serialize(await inner(request, context))
+                if not self._has_place(len(raw)):
+                    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._unread(len(raw)))
+                return raw
             finally:
                 self._inside -= 1
 
-        exempt = handler_call_details.method.startswith(OPEN_SERVICES)
-        return grpc.unary_unary_rpc_method_handler(
-            checked if exempt else admitted,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=self._counting(handler.response_serializer),
-        )
+        if handler_call_details.method.startswith(OPEN_SERVICES):
+            return grpc.unary_unary_rpc_method_handler(
+                checked, request_deserializer=handler.request_deserializer, response_serializer=serialize
+            )
+        return grpc.unary_unary_rpc_method_handler(admitted, request_deserializer=handler.request_deserializer)
 
-    def _counting(self, serialize: Any) -> Callable[[Any], bytes]:
-        def run(message: Any) -> bytes:
-            raw: bytes = serialize(message) if serialize is not None else message
-            task = asyncio.current_task()  # of the call; it ends when the answer is taken, or given up
-            if task is not None:
-                self._unsent_bytes += len(raw)
-                task.add_done_callback(lambda _: self._taken(len(raw)))
-            return raw
-
-        return run
+    def _has_place(self, size: int) -> bool:
+        # One at a time: nothing comes between making an answer's bytes and taking its place.
+        if self._unsent_bytes and self._unsent_bytes + size > self._most_unsent_bytes:
+            return False
+        task = asyncio.current_task()  # of the call; it ends when the answer is taken, or given up
+        if task is not None:
+            self._unsent_bytes += size
+            task.add_done_callback(lambda _: self._taken(size))
+        return True
 
     def _taken(self, size: int) -> None:
         self._unsent_bytes -= size
 
+    def _unread(self, more: int = 0) -> str:
+        held = f"{self._unsent_bytes} bytes wait for callers that do not read them"
+        beside = f", and {more} more would be over {self._most_unsent_bytes}" if more else ""
+        return f"overloaded: {held}{beside}: try again"
+
     def _full(self) -> str:
-        if self._unsent_bytes > self._most_unsent_bytes:
-            return f"overloaded: {self._unsent_bytes} bytes wait for callers that do not read them, try again"
+        if self._unsent_bytes >= self._most_unsent_bytes:
+            return self._unread()
         if self._inside >= self._limit:
             return f"overloaded: {self._limit} calls are under way already, try again"
         if self._open >= 2 * self._limit:

@@ -42,32 +42,50 @@ async def served(settings: GatewaySettings) -> AsyncIterator[str]:
 
 
 async def test_bodies_that_nobody_takes_are_bounded() -> None:
-    """So many that more are refused in clear words; small answers are given meanwhile, and all when readers go."""
+    """Whoever asks at the same moment: those beyond are refused in clear words, and all get theirs when readers go.
+
+    Small answers are given meanwhile, one body that many want counts once, and one alone is given whatever its size.
+    """
     async with (
-        served(GatewaySettings(timeout_s=30, max_unsent_bytes=8 << 20)) as address,
+        served(GatewaySettings(timeout_s=30, max_unsent_bytes=15 << 20)) as address,
         httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=60) as client,
         asyncio.timeout(120),
     ):
-        host, _, port = address.rpartition(":")
         plain = {"accept-encoding": "identity"}
         size = len((await client.get(MATRIX, headers=plain)).content)
-        assert size > 4 << 20
-        readers: list[socket.socket] = []
-        while (answer := await client.get(MATRIX, params={"rows": 1})).status_code == 200:
-            reader = socket.socket()
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            reader.connect((host, int(port)))
-            reader.send(f"GET {MATRIX}?from_unix_ms={1 + len(readers)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            readers.append(reader)
-            await asyncio.sleep(0.05)
-            assert len(readers) < 40
+        assert 4 << 20 < size < 7 << 20
+        readers = [slow_reader(address, f"?from_unix_ms={1 + number}") for number in range(6)]
+        refused = [answer for answer in await asyncio.gather(*map(first_bytes, readers)) if b" 503 " in answer]
+        assert len(refused) == 4
+        answer = await client.get(MATRIX, headers=plain)
         assert (answer.status_code, answer.json()["error"]) == (503, "overloaded")
         assert "bytes wait for readers" in answer.json()["message"]
+        assert (await client.get(MATRIX, params={"rows": 1})).status_code == 200
         assert (await client.get("/admin/healthz")).status_code == 200
         for reader in readers:
             reader.close()
         while (await client.get(MATRIX, headers=plain)).status_code != 200:  # noqa: ASYNC110 - nobody announces it
             await asyncio.sleep(0.05)
+        viewers = [slow_reader(address) for _ in range(12)]
+        assert not any(b" 503 " in answer for answer in await asyncio.gather(*map(first_bytes, viewers)))
+        for reader in viewers:
+            reader.close()
+
+
+def slow_reader(address: str, query: str = "") -> socket.socket:
+    """Somebody who has asked for the matrix and takes no more of it than one looks at."""
+    host, _, port = address.rpartition(":")
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.connect((host, int(port)))
+    reader.setblocking(False)
+    reader.send(f"GET {MATRIX}{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return reader
+
+
+async def first_bytes(reader: socket.socket) -> bytes:
+    """The first line of what comes."""
+    return await asyncio.get_running_loop().sock_recv(reader, 30)
 
 
 async def received(address: str, sip_bytes: int, pause_s: float, **options: int) -> tuple[int, bool]:

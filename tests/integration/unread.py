@@ -67,8 +67,13 @@ class Unread:
 
     async def all_ended(self, within_s: float) -> None:
         """Returns once the server has given up every call."""
-        async with asyncio.timeout(within_s), self.changed:
-            await self.changed.wait_for(lambda: len(self.ended) == self.begun)
+        async with asyncio.timeout(within_s):
+            await self.some_ended(self.begun)
+
+    async def some_ended(self, count: int) -> None:
+        """Returns once the server has given up so many."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.ended) >= count)
 
     async def _read(self) -> None:
         while True:
