@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Final
 
@@ -70,6 +71,15 @@ class BytesBudget:
         with self.lock:
             self._closed = True
             self._give_back_if_over()
+
+    def hand_on(self, size: int, holder: object) -> None:
+        """Closes it, but `size` bytes of what was taken stay so as long as `holder` exists, whoever has it."""
+        with self.lock:
+            size = min(size, self.total_bytes - self._left)
+            self.close()
+            kept = BytesBudget(size, self._within)
+            kept.take(size)
+        weakref.finalize(holder, kept.give_back).atexit = False
 
     def _give_back_if_over(self) -> None:
         if self._closed and not self._users:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections import Counter
 from typing import Any, Final
 
@@ -43,8 +44,9 @@ class Barrier(grpc.aio.ServerInterceptor):
                     return await inner(request, context)
             except grpc.aio.AbortError:
                 raise
-            except Exception:
+            except Exception as error:
                 log.exception("a handler failed", extra={"method": handler_call_details.method})
+                forget_frames(error)
                 await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)
 
         return grpc.unary_unary_rpc_method_handler(
@@ -174,6 +176,15 @@ class Admission(grpc.aio.ServerInterceptor):
         self._unguarded[connection] -= 1
         if not self._unguarded[connection]:
             del self._unguarded[connection]
+
+
+def forget_frames(error: BaseException) -> None:
+    """Lets go of what the functions held that an error has left, for a call that is aborted because of it.
+
+    gRPC keeps an abort in a cycle with its call, and Python with the abort what was raised before: an answer that was
+    too large to send would take memory until the garbage collector comes across it.
+    """
+    traceback.clear_frames(error.__traceback__)
 
 
 def _refusing(message: str, code: grpc.StatusCode = grpc.StatusCode.UNAUTHENTICATED) -> Handler:

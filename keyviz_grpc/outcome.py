@@ -96,7 +96,7 @@ class History:
     left_out_columns: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Answer:
     """A matrix and where it comes from: one leaf's own answer, or a merged one; merging is closed over this type.
 

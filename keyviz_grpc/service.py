@@ -30,7 +30,7 @@ from keyviz_grpc.errors import ON_THE_WIRE, HotKeysDisabled, InvalidRequest, Key
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.hotkeys.answer import MAX_KEYS_BYTES, check_asked, top_of, within_bytes
 from keyviz_grpc.hotkeys.protocols import HotKeysSource
-from keyviz_grpc.interceptors import MAX_DETAILS_CHARS
+from keyviz_grpc.interceptors import MAX_DETAILS_CHARS, forget_frames
 from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
@@ -57,6 +57,7 @@ async def _errors_on_the_wire(context: Context) -> AsyncIterator[None]:
         yield
     except tuple(ON_THE_WIRE) as error:
         code, details = _status_of(error)
+        forget_frames(error)
         await context.abort(code, details)
 
 
@@ -192,12 +193,16 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
         """See the proto file."""
         async with _errors_on_the_wire(context):
             query = replace(decode_query(request), known=None)  # a merged answer is always told in full
-            answer = await self._cluster.matrix(query, _deadline(context))
-            if self._bounds is not None:
-                self._bounds.check_all(answer)
-            accept = tuple(request.accept)
-            return await _in_thread(self._threads, lambda: _encoded(answer, accept, self._metrics))
+            return await self._matrix(query, tuple(request.accept), _deadline(context))
         raise _Unreachable
+
+    async def _matrix(
+        self, query: MatrixQuery, accept: tuple[int, ...], deadline: Deadline
+    ) -> pb.GetKeyVizMatrixResponse:
+        answer = await self._cluster.matrix(query, deadline)
+        if self._bounds is not None:
+            self._bounds.check_all(answer)
+        return await _in_thread(self._threads, lambda: _encoded(answer, accept, self._metrics))
 
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetClusterOverviewRequest, context: Context

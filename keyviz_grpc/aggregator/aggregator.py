@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from keyviz_grpc.aggregator.extent import Holdings, within
+from keyviz_grpc.aggregator.extent import Holdings, held_bytes, within
 from keyviz_grpc.aggregator.flights import Questions, Room
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.left_out import LeftOut
@@ -111,7 +111,10 @@ class Aggregator:
 
     async def _matrix(self, query: MatrixQuery, deadline: Deadline) -> Answer:
         with self._budget() as budget:
-            return await self._merged_answer(query, deadline, Holdings(budget))
+            answer = await self._merged_answer(query, deadline, Holdings(budget))
+            # It waits for its turn to be written, with those of others: until nobody has it any more it is held.
+            budget.hand_on(held_bytes(answer), answer)
+            return answer
 
     @contextlib.contextmanager
     def _budget(self) -> Iterator[BytesBudget]:
@@ -185,11 +188,14 @@ class Aggregator:
         query = MatrixQuery(series, window, bucket_ids=(bucket_id,), unmerged=True)
         with self._budget() as budget:
             results = await self._ask_all(query, deadline, Holdings(budget))
-        _check_usable([o for r in results for o in (r.outcomes if isinstance(r, Answer) else (r,))])
-        now = int(self._wall_clock() * 1000)
-        return await self._in_thread(
-            lambda: contributions(results, query=query, column_unix_ms=column_unix_ms, now_unix_ms=now)
-        )
+            _check_usable([o for r in results for o in (r.outcomes if isinstance(r, Answer) else (r,))])
+            now = int(self._wall_clock() * 1000)
+
+            def build() -> Cell:
+                with budget.in_use():
+                    return contributions(results, query=query, column_unix_ms=column_unix_ms, now_unix_ms=now)
+
+            return await self._in_thread(build)
 
     async def hot_keys(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
         """See `Cluster`."""

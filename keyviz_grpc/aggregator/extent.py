@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES, BytesBudget
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge.columns import union_of
 from keyviz_grpc.outcome import Answer, Outcome, as_failures
@@ -68,6 +68,12 @@ class Holdings:
     def in_use(self) -> contextlib.AbstractContextManager[None]:
         """For the thread that merges: see `BytesBudget`."""
         return self._budget.in_use()
+
+
+def held_bytes(answer: Answer) -> int:
+    """What an answer takes that is merged already, or that carries its leaves as they are."""
+    leaves = sum(leaf.matrix.cells for _, leaf in answer.leaf_answers)
+    return answer.matrix.cells * MERGED_CELL_BYTES + leaves * HELD_CELL_BYTES
 
 
 def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answer | Outcome]:

@@ -40,3 +40,35 @@ def test_nothing_goes_back_while_a_thread_works_with_it() -> None:
         request.put_back(50)
         assert left(held) == 750
     assert left(held) == 1000
+
+
+def test_what_is_handed_on_is_held_as_long_as_its_holder_exists() -> None:
+    """The rest goes back at once; closing it again, or its parts, changes nothing."""
+
+    class Holder:
+        pass
+
+    held = BytesBudget(1000, shared=True)
+    request = BytesBudget(800, held)
+    part = request.part()
+    assert part.take(300)
+    assert request.take(200)
+    holder = Holder()
+    request.hand_on(400, holder)
+    assert left(held) == 600
+    assert not part.take(1)
+    part.give_back()
+    request.close()
+    assert left(held) == 600
+    del holder
+    assert left(held) == 1000
+
+
+def test_no_more_is_handed_on_than_was_taken() -> None:
+    """Whatever is said to be held."""
+    held = BytesBudget(1000, shared=True)
+    request = BytesBudget(800, held)
+    assert request.take(100)
+    holder = {1}
+    request.hand_on(900, holder)
+    assert left(held) == 900

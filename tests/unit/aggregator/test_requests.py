@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.synthetic import FIRST_STAMP_UNIX_MS
 from keyviz_grpc.aggregator import Aggregator
-from keyviz_grpc.aggregator.extent import Holdings, within
-from keyviz_grpc.bytes_budget import BytesBudget
+from keyviz_grpc.aggregator.extent import Holdings, held_bytes, within
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import Overloaded
@@ -44,6 +44,18 @@ class Clocked(Scripted):
         if isinstance(reply, Outcome):
             return reply
         return replace(reply, step_ms=1000, generated_at_unix_ms=int((self.wall_clock() + self.skew_s) * 1000))
+
+
+@dataclass
+class Paying(Scripted):
+    """A peer that pays for its answer, as clients do."""
+
+    async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
+        """As scripted."""
+        reply = await super().matrix(query, deadline, budget)
+        if isinstance(reply, Answer):
+            budget.take(HELD_CELL_BYTES * reply.matrix.cells)
+        return reply
 
 
 def test_who_waits_for_a_frozen_peer_does_not_blame_the_others_clocks() -> None:
@@ -149,5 +161,31 @@ def test_who_leaves_during_the_merge_takes_nothing_along(monkeypatch: pytest.Mon
         await aggregator.close()
         aggregator._threads.shutdown(wait=True)
         assert aggregator._held.fits(10_000_000)
+
+    on_a_clock_of_its_own(work)
+
+
+@pytest.mark.parametrize("unmerged", [False, True])
+def test_a_merged_answer_is_held_until_nobody_has_it(*, unmerged: bool) -> None:
+    """While it waits to be written other requests find so much less; those who share it hold it once."""
+
+    async def work(clock: Callable[[], float]) -> None:
+        settings = FanoutSettings(max_total_bytes=10_000_000, max_held_bytes=10_000_000)
+        peers = [Paying("a", 0.1), Paying("b", 0.1, ANSWERS[1])]
+        aggregator = Aggregator(Fixed(peers), settings=settings, node_id="agg")
+        query = MatrixQuery(unmerged=unmerged)
+        asking = [aggregator.matrix(query, Deadline.after(100.0, clock)) for _ in range(2)]
+        [first, second] = await asyncio.gather(*asking)
+        assert first is second
+        size = held_bytes(first)
+        assert size > 0
+        assert aggregator._held.fits(10_000_000 - size)
+        assert not aggregator._held.fits(10_000_001 - size)
+        del first
+        assert not aggregator._held.fits(10_000_001 - size)
+        del second, asking
+        await asyncio.sleep(0)
+        assert aggregator._held.fits(10_000_000)
+        await aggregator.close()
 
     on_a_clock_of_its_own(work)
