@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ import grpc
 import pytest_asyncio
 from cryptography import x509
 
-from tests.integration.guarded import Gateway
+from keyviz_grpc.bytes_budget import BytesBudget
+from keyviz_grpc.client import PeerClient
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.server import serve_node
+from tests.integration.guarded import ANSWERS, Gateway, Prepared
 from tests.integration.odd_nodes import serving
 from tests.integration.secured import Secured
 
@@ -134,3 +141,42 @@ async def test_the_gateways_certificate_is_replaced_under_calls(secured: Secured
         await more(seen)
     assert shown_to_node[-1] == serial_in(mine.certificate) != first
     assert set(seen) == {(200, 1)}
+
+
+class HeldUp(Prepared):
+    """A source that tells of each question and answers none before it is told to."""
+
+    entered: threading.Semaphore
+    go: threading.Event
+
+    def matrix(self, query: MatrixQuery) -> Answer:
+        """See Source."""
+        self.entered.release()
+        assert self.go.wait(30)
+        return super().matrix(query)
+
+
+async def test_a_connection_that_gave_way_ends_with_its_client(secured: Secured) -> None:
+    """Its calls fail at once as the peer's, as those of the new one do, and nothing of it is left behind."""
+    source = HeldUp(ANSWERS[0])
+    source.entered, source.go = threading.Semaphore(0), threading.Event()
+    secured.stack.callback(source.go.set)
+    node = await secured.stack.enter_async_context(
+        await serve_node(source, listen="127.0.0.1:0", settings=secured.node_settings)
+    )
+    client = PeerClient(node.address, secured.shared())
+    calls, channels = [], []
+    for _ in range(2):
+        calls.append(asyncio.create_task(client.matrix(MatrixQuery(), Deadline.after(30), BytesBudget(1 << 30))))
+        assert await asyncio.to_thread(source.entered.acquire, timeout=30)
+        channels.append(client._connection._channel)
+        secured.authority.pair("gateway")
+    assert channels[0] is not channels[1]
+    async with asyncio.timeout(5):
+        await client.close()
+        ended = await asyncio.gather(*calls)
+    assert [one.kind for one in ended if isinstance(one, Outcome)] == ["unreachable"] * 2
+    for channel in channels:
+        assert channel is not None
+        assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+    source.go.set()
