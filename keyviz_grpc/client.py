@@ -99,7 +99,11 @@ class PeerClient:
         began, account = time.perf_counter(), budget.part()
 
         async def once(part: MatrixQuery) -> Reply:
-            return await self._ask_once(self._columns.recall(part), deadline, account, began)
+            paid = account.part()
+            reply = await self._ask_once(self._columns.recall(part), deadline, paid, began)
+            if isinstance(reply.result, Outcome):
+                paid.give_back()  # what came is not kept, and something shorter may be asked for now
+            return reply
 
         known_below = self._columns.known_below_unix_ms(query)
         return await self._guarded(self._slicer.ask(query, once, account.give_back, known_below))

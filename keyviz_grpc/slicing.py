@@ -90,9 +90,10 @@ class Slicer:
     ) -> Answer | Outcome:
         """One answer to `query`, by one call where it fits half the cap, else by one call a slice, oldest first.
 
-        once: makes one call. start_over: told when slices do not fit each other, since rows or nodes changed between
-        them: they are thrown away, and all are asked for once more. known_below_unix_ms: columns below this need not
-        be sent, 0 = all must be. The first failure of a slice is the peer's failure, for half an answer is none.
+        once: makes one call. start_over: told when what came so far is thrown away: it was a look alone, or slices do
+        not fit each other, since rows or nodes changed between them, and all are asked for once more.
+        known_below_unix_ms: columns below this need not be sent, 0 = all must be. The first failure of a slice is the
+        peer's failure, for half an answer is none.
         """
         return await self._memory.ask(query, once, start_over, known_below_unix_ms)
 
@@ -133,7 +134,7 @@ class _Memory:
             if isinstance(reply.result, Answer):
                 self._remember(query, reply.result)
             whole = query.unmerged or bool(query.bucket_ids)  # small, and told in one piece or not at all
-            if not reply.over_cap or whole or not await self._probe(query, once):
+            if not reply.over_cap or whole or not await self._probe(query, once, start_over):
                 return reply.result
         joined = await self._sliced(query, once)
         if isinstance(joined, _Torn):
@@ -205,7 +206,7 @@ class _Memory:
         if not query.bucket_ids and not query.window.to_unix_ms:
             self.whole = (query.window.from_unix_ms, len(answer.matrix.columns), self.now_unix_ms())
 
-    async def _probe(self, query: MatrixQuery, once: Once) -> bool:
+    async def _probe(self, query: MatrixQuery, once: Once, start_over: StartOver) -> bool:
         """Learns from the newest columns alone, whatever their step and wherever they are; whether that worked."""
         end = query.window.to_unix_ms or self.now_unix_ms()
         furthest = end - max(1, query.window.from_unix_ms)
@@ -214,6 +215,7 @@ class _Memory:
             probe = replace(query, window=Window(end - back, query.window.to_unix_ms))
             reply = await once(probe)
             self._learn(probe, reply)
+            start_over()
             if self._told_columns(reply):
                 return True
             if reply.over_cap:

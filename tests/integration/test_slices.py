@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,9 +14,9 @@ import pytest
 
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.aggregator import Aggregator
-from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES
-from keyviz_grpc.client import ClientShared
-from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES, BytesBudget
+from keyviz_grpc.client import ClientShared, PeerClient
+from keyviz_grpc.codec import decode_answer, encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind
@@ -259,3 +260,46 @@ async def test_a_request_under_way_survives_that_the_peer_is_forgotten() -> None
     found = await slicer.ask(MatrixQuery(), once, lambda: None)
     assert isinstance(found, Answer)
     assert found.matrix.columns.tolist() == answer.matrix.columns.tolist()
+
+
+async def held_when_asked(cap: int) -> list[tuple[Window, int]]:
+    """Each question to a node whose answer is over the cap, with what was held of earlier ones when it came."""
+    [answer] = cluster(replace(SHAPE, nodes=1), now_unix_ms=NOW_MS)
+    held: list[int] = []
+    budget = BytesBudget(1 << 30)
+
+    def note(_: int, told: Answer) -> Answer:
+        held.append(budget.total_bytes - budget._left)
+        return told
+
+    source = Windowed(answer, change=note)
+    async with await serve_node(source, listen="127.0.0.1:0") as node:
+        client = PeerClient(node.address, ClientShared(max_message_bytes=cap))
+        found = await client.matrix(MatrixQuery(), Deadline.after(30), budget)
+        await client.close()
+    assert isinstance(found, Answer)
+    assert found.matrix.columns.tolist() == answer.matrix.columns.tolist()
+    return list(zip(source.asked, held, strict=True))
+
+
+async def test_what_is_thrown_away_is_not_held_while_slices_are_asked_for() -> None:
+    """Nor what was learned from: the first slice finds all the room there is."""
+    [answer] = cluster(replace(SHAPE, nodes=1), now_unix_ms=NOW_MS)
+    noted = await held_when_asked(size_of(answer) // 5)
+    first = next(number for number, (window, _) in enumerate(noted) if window.to_unix_ms)
+    assert first > 1, "one that is too large, and a look"
+    assert {held for _, held in noted[: first + 1]} == {0}
+    assert all(held >= before for (_, before), (_, held) in pairwise(noted[first:]))
+    assert noted[-1][1] > 0
+
+
+async def test_an_answer_of_too_many_cells_is_given_back_before_a_shorter_one_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It came whole and was paid for."""
+    most = 60 * 1000 // 5
+    monkeypatch.setattr("keyviz_grpc.client.decode_answer", partial(decode_answer, max_cells=most))
+    noted = await held_when_asked(64 << 20)
+    assert [held for _, held in noted[:2]] == [0, 0]
+    # Slices that are kept add up; one with too many cells comes to nothing.
+    assert max(held for _, held in noted) < size_of(cluster(SHAPE)[0]) + (60 * 1000 + most) * HELD_CELL_BYTES
