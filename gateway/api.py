@@ -79,7 +79,8 @@ class Api:
         self._in_flight = InFlight(settings.max_requests)
         self._unsent = Unsent(settings.max_unsent_bytes)
         self._bodies: Flights[_Wanted, _Body] = Flights(Room(settings.max_requests), joined=metrics.joined_body)
-        self._readiness: Flights[str, bool] = Flights(Room(1))
+        # A probe that leaves in the middle ends no question: the next one would be refused while that comes to its end.
+        self._readiness: Flights[str, bool] = Flights(Room(1), lasting=True)
         self._renderer = MatrixRenderer(shelf=remembered)
         metrics.watch_in_flight(lambda: self._in_flight.count)
 

@@ -38,11 +38,12 @@ class Room:
 class Flights(Generic[Key, Value]):
     """Work by key within a room; a caller that leaves cancels its work unless another still waits.
 
-    joined: called whenever a caller waits for work that another one started.
+    joined: called whenever a caller waits for work that another one started. lasting: work goes on without callers,
+    and the next one joins it.
     """
 
-    def __init__(self, room: Room, *, joined: Callable[[], None] | None = None) -> None:
-        self._room, self._joined = room, joined
+    def __init__(self, room: Room, *, joined: Callable[[], None] | None = None, lasting: bool = False) -> None:
+        self._room, self._joined, self._lasting = room, joined, lasting
         self._flying: dict[Key, _Flight[Value]] = {}
 
     def due_by(self, keys: Iterable[Key], at_s: float) -> Key:
@@ -64,7 +65,7 @@ class Flights(Generic[Key, Value]):
             return await asyncio.shield(flight.task)
         finally:
             flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
+            if not self._lasting and not flight.waiting and not flight.task.done():
                 self._forget(key, flight)
                 flight.task.cancel()
 

@@ -321,3 +321,22 @@ async def test_many_probes_cause_one_question() -> None:
         answers = await asyncio.gather(*probes)
     assert {answer.status_code for answer in answers} == {200}
     assert cluster.readiness_asked == 1
+
+
+async def test_a_probe_that_leaves_is_nothing_to_the_next_one() -> None:
+    """The question goes on and answers both those who come meanwhile and, anew, those who come later."""
+    cluster = ScriptedCluster(held=asyncio.Event())
+    async with asking(cluster) as client:
+        for _ in range(3):
+            leaving = asyncio.create_task(client.get("/admin/readyz"))
+            await cluster.asked.wait()
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+        staying = asyncio.create_task(client.get("/admin/readyz"))
+        await asyncio.sleep(0)
+        assert cluster.held is not None
+        cluster.held.set()
+        assert (await staying).status_code == 200
+        assert (cluster.readiness_asked, cluster.cancelled) == (1, 0)
+        assert (await client.get("/admin/readyz")).status_code == 200
+        assert cluster.readiness_asked == 2
