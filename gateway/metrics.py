@@ -8,11 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
-from starlette.requests import Request
-from starlette.responses import Response
 
 from keyviz_grpc.cli.exposing import process_registry
 from keyviz_grpc.hotkeys import HotKeysAnswer
@@ -141,11 +138,6 @@ class Metrics:
         """A body was compressed."""
         self._pack_seconds.labels(encoding).observe(seconds)
         self._packed_bytes.labels(encoding).observe(size)
-
-    async def expose(self, request: Request) -> Response:
-        """The text format of Prometheus."""
-        del request
-        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class _Peers:

@@ -10,13 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from starlette.applications import Starlette
-from starlette.routing import Route
-
 from gateway.app import create_app
-from gateway.endpoints import Endpoint
 from gateway.metrics import Metrics
-from gateway.problems import Refused, answer_refused
 from gateway.serving import CertificateFiles, http_server
 from gateway.session import Sessions
 from gateway.settings import GatewaySettings
@@ -25,6 +20,7 @@ from keyviz_grpc.addresses import parse_address
 from keyviz_grpc.aggregator import Aggregator, FailureLog, Observers
 from keyviz_grpc.allocator import give_back_when_idle, keep_freed_memory
 from keyviz_grpc.auth import Verifier
+from keyviz_grpc.cli.exposing import metrics_served
 from keyviz_grpc.cli.running import announce_ready, stop_requested
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
@@ -157,7 +153,7 @@ async def _serve(plan: GatewayPlan) -> None:
         stack.callback(giving_back.cancel)
         grpc_address = await _serve_grpc(plan, aggregator, metrics, stack)
         if plan.metrics is not None:
-            await _serve_metrics(plan.metrics, metrics, stack)
+            await stack.enter_async_context(metrics_served(metrics.registry, plan.metrics))
         app = create_app(
             aggregator,
             settings=plan.settings,
@@ -181,17 +177,6 @@ async def _serve_grpc(
     )
     stack.push_async_callback(server.drain, plan.drain_s)
     return server.address
-
-
-async def _serve_metrics(address: str, metrics: Metrics, stack: contextlib.AsyncExitStack) -> None:
-    listener = bind(address)
-    stack.callback(listener.close)
-    app = Starlette(
-        routes=[Route("/metrics", Endpoint("metrics", get=metrics.expose))],
-        exception_handlers={Refused: answer_refused},
-    )
-    await stack.enter_async_context(http_server(app, listener))
-    log.info("serving metrics", extra={"address": address_of(listener)})
 
 
 def _allow_many_connections() -> None:

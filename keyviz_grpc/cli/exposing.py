@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 32
 HEAD_S: Final = 10.0
+ANSWER_S: Final = 20.0
+"""In which an answer is made and taken, and the next request begun."""
 
 
 def process_registry() -> CollectorRegistry:
@@ -53,26 +55,38 @@ async def metrics_served(registry: CollectorRegistry, address: str) -> AsyncIter
 
 
 class _Impatient(HttpToolsProtocol):
-    """A connection that asks for nothing in time is let go: there are few, and others want to look."""
+    """A connection that asks for nothing in time, or does not take what it asked for, is let go.
+
+    There are few, and others want to look. uvicorn's own patience is for connections between two requests alone.
+    """
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base
         """See asyncio.Protocol."""
         super().connection_made(transport)
-        self._timer = self.loop.call_later(HEAD_S, transport.close)
+        self._within(HEAD_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._within(None)
         super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """See httptools."""
+        super().on_message_begin()
+        self._within(HEAD_S)
 
     def on_headers_complete(self) -> None:
         """See httptools."""
+        self._within(ANSWER_S)
+        super().on_headers_complete()
+
+    def _within(self, seconds: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        super().on_headers_complete()
+        # Not closed, which would wait for a reader that takes nothing.
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
 
 def _exposing(registry: CollectorRegistry) -> Callable[[Request], Awaitable[Response]]:

@@ -19,10 +19,11 @@ import pytest
 
 from keyviz_grpc.auth import mint_token
 from keyviz_grpc.cli.children import Child
+from keyviz_grpc.cli.exposing import MAX_CONNECTIONS
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
 from tests.e2e.conftest import Processes, ask, eventually, finished
-from tests.integration.http_clusters import certificate
+from tests.integration.http_clusters import certificate, idle_at
 
 pytestmark = pytest.mark.e2e
 
@@ -286,6 +287,12 @@ async def exposed(processes: Processes, name: str) -> str:
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"http://{address}/metrics")
         assert (await client.get(f"http://{address}/")).status_code == 404
+        idle = idle_at(address, b"", MAX_CONNECTIONS)
+        async with asyncio.timeout(30):  # the process takes them in while it answers
+            while (await client.get(f"http://{address}/metrics")).status_code != 503:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for one in idle:
+            one.close()
     assert answer.headers["content-type"].startswith("text/plain")
     return answer.text
 

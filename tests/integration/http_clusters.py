@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import math
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,3 +99,16 @@ def certificate(folder: Path, name: str) -> CertificateFiles:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return files
+
+
+def idle_at(address: str, sent: bytes, count: int) -> list[socket.socket]:
+    """So many connections to HOST:PORT that have sent this, and read nothing."""
+    host, _, port = address.rpartition(":")
+    made = []
+    for _ in range(count):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect((host, int(port)))
+        one.sendall(sent)
+        made.append(one)
+    return made

@@ -11,11 +11,12 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from gateway.metrics import Metrics
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.auth import Refused
+from keyviz_grpc.cli import exposing
 from keyviz_grpc.cli.exposing import metrics_served
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
@@ -28,7 +29,7 @@ from keyviz_grpc.proto import keyviz_pb2_grpc as service
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.server import serve_cluster, serve_node
-from tests.integration.http_clusters import counting
+from tests.integration.http_clusters import counting, idle_at
 
 MATRIX = "keyviz.v1.KeyViz/GetKeyVizMatrix"
 OUTCOMES = ("taken", "dropped", "skipped", "no_memory")
@@ -305,3 +306,23 @@ async def test_a_gateways_own_grpc_face_and_its_fan_out_share_a_registry() -> No
                 await service.KeyVizStub(channel).GetKeyVizMatrix(pb.GetKeyVizMatrixRequest())
                 assert told(metrics.registry, "keyviz_grpc_requests_total", method=MATRIX, code="OK") == 1
                 assert told(metrics.registry, "keyviz_peer_outcomes_total", kind="ok") == 1
+
+
+async def test_the_listener_of_metrics_has_few_connections_and_keeps_none_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that ask for nothing, or do not take their answer, are in the way of others for a while and no longer."""
+    monkeypatch.setattr(exposing, "HEAD_S", 1.5)
+    monkeypatch.setattr(exposing, "ANSWER_S", 1.5)
+    monkeypatch.setattr(exposing, "MAX_CONNECTIONS", 4)
+    registry = CollectorRegistry()
+    Gauge("filler", "x" * (16 << 20), registry=registry)  # more than sockets take in on the way
+    async with metrics_served(registry, "127.0.0.1:0") as address, httpx.AsyncClient(trust_env=False) as client:
+        for asked in (b"", b"GET /metrics HTTP/1.1\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
+            others = idle_at(address, asked, exposing.MAX_CONNECTIONS)
+            async with asyncio.timeout(60):
+                for expected in (503, 200):
+                    while (await client.get(f"http://{address}/metrics", timeout=30)).status_code != expected:  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+            for other in others:
+                other.close()

@@ -19,8 +19,9 @@ HEAD = """# Metrics
 
 `keyviz-node` and `keyviz-gateway` serve `/metrics` for Prometheus where `--metrics HOST:PORT` says, on a listener of
 its own that is beyond loopback only with `--expose-metrics` (or `--insecure`, which lifts every guard): it has neither
-TLS nor credentials, and no keys or values. A store that embeds the sampler shows the same in its own registry
-until the server is drained: `serve_node(sampler, listen=…, registry=prometheus_client.REGISTRY)`.
+TLS nor credentials, and no keys or values. It has 32 connections at a time, one more gets 503; one that asks for
+nothing in 10 s, or has not taken its answer in 20 s, is cut. A store that embeds the sampler shows the same in its own
+registry until the server is drained: `serve_node(sampler, listen=…, registry=prometheus_client.REGISTRY)`.
 
 Every label has a small, fixed set of values, whatever callers send: unknown methods and routes are `other`. Peers have
 series of their own up to 256 at a time; one that nobody heard of for ten minutes makes room for a new one, beyond that
