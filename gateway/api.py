@@ -99,9 +99,12 @@ class Api:
         with span("keyviz.matrix", series=wanted.asked.query.series.value):
             answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
             _check_known(answer.outcomes, wanted.asked.query.node_id)
-            loop = asyncio.get_running_loop()
             with span("keyviz.encode", encoding=wanted.encoding or "identity") as note:
-                body = await loop.run_in_executor(self._threads, self._render, answer, wanted)
+                if not wanted.encoding and self._renderer.is_written(answer, identity=wanted.asked.identity):
+                    body = self._render(answer, wanted)
+                else:
+                    loop = asyncio.get_running_loop()
+                    body = await loop.run_in_executor(self._threads, self._render, answer, wanted)
                 note(bytes=body.size_bytes)
         return body
 

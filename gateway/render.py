@@ -71,6 +71,11 @@ class MatrixRenderer:
         """The body of the matrix endpoint in one piece; see `pieces`."""
         return b"".join(self.pieces(answer, identity=identity))
 
+    def is_written(self, answer: Answer, *, identity: bool = True) -> bool:
+        """Whether the rows of the body are written already, so that `pieces` takes a fraction of a millisecond."""
+        before = self._before(answer.matrix, identity=identity, keep=not answer.degraded)
+        return before is not None and before.matrix is answer.matrix and before.rows is not None
+
     def pieces(self, answer: Answer, *, identity: bool = True) -> list[bytes]:
         """The body of the matrix endpoint. identity False leaves out `raft_group_ids` and `leader_terms`.
 
@@ -90,10 +95,12 @@ class MatrixRenderer:
         head = b'{"column_unix_ms":%b,"step_ms":%d,"rows":[' % (columns, answer.step_ms)
         return [head, *rows, b"]," + _json(after)[1:]]
 
+    def _before(self, matrix: Matrix, *, identity: bool, keep: bool) -> _Written | None:
+        there = self._shelf.get(self, (matrix.series, identity)) if self._shelf is not None and keep else None
+        return there if isinstance(there, _Written) else None
+
     def _rows_of(self, matrix: Matrix, *, identity: bool, keep: bool) -> list[bytes]:
-        key = (matrix.series, identity)
-        there = self._shelf.get(self, key) if self._shelf is not None and keep else None
-        before = there if isinstance(there, _Written) else None
+        before = self._before(matrix, identity=identity, keep=keep)
         seen = before is not None and before.matrix is matrix
         if seen and before is not None and before.rows is not None:
             return before.rows
@@ -105,7 +112,7 @@ class MatrixRenderer:
             # All of it is worth its room only once somebody asks twice between two columns.
             kept = _Written(matrix, values, rows if seen else None)
             size = sum(map(len, values)) + TEXT_BYTES * len(values) + (sum(map(len, rows)) if seen else 0)
-            self._shelf.put(self, key, kept, size_bytes=size, shared=(matrix.catalogue, matrix))
+            self._shelf.put(self, (matrix.series, identity), kept, size_bytes=size, shared=(matrix.catalogue, matrix))
         return rows
 
     def _add_rows(self, pieces: list[bytes], matrix: Matrix, values: list[bytes], *, identity: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar
 
 from keyviz_grpc.aggregator.extent import Holdings, held_bytes, within
 from keyviz_grpc.aggregator.flights import Questions, Room
@@ -44,6 +44,15 @@ FIRST_GUESS_STEP_MS: Final = 60_000
 
 BUILD_SHARE: Final = 0.8
 """Of the caller's time, what peers may take; the rest is for merging and sending."""
+
+
+class _Told(TypedDict):
+    """What a merge is told besides what it merges."""
+
+    query: MatrixQuery
+    now_unix_ms: int
+    node_id: str
+    incarnation: int
 
 
 class Aggregator:
@@ -135,7 +144,8 @@ class Aggregator:
 
         began = time.perf_counter()
         with span("keyviz.merge") as note:
-            answer = await self._in_thread(build)
+            unchanged = self._unchanged(told, query, holdings)
+            answer = await self._in_thread(build) if unchanged is None else unchanged
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
         self._observer.merged(answer, time.perf_counter() - began)
         self._step_ms = max((outcome.step_ms for outcome in answer.outcomes if outcome.ok), default=0) or self._step_ms
@@ -153,25 +163,20 @@ class Aggregator:
             return self._merge(results, replace(query, unmerged=True))
         return fold(select_range(merged, query.keys), query.rows, shares=not query.for_display)
 
+    def _unchanged(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer | None:
+        """What is shown already, where nothing is new: two hops to a thread would take longer."""
+        answer = None if self._merged is None else self._merged.unchanged(told, **self._told(query))
+        return answer if answer is not None and holdings.has_room(answer.matrix.cells) else None
+
     def _from_memory(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer | None:
-        if self._merged is None:
-            return None
-        return self._merged.merge(
-            results,
-            query=query,
-            now_unix_ms=int(self._wall_clock() * 1000),
-            node_id=self.node_id,
-            incarnation=self._incarnation,
-        )
+        return None if self._merged is None else self._merged.merge(results, **self._told(query))
+
+    def _told(self, query: MatrixQuery) -> _Told:
+        now = int(self._wall_clock() * 1000)
+        return {"query": query, "now_unix_ms": now, "node_id": self.node_id, "incarnation": self._incarnation}
 
     def _merge(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer:
-        return merge(
-            results,
-            query=query,
-            now_unix_ms=int(self._wall_clock() * 1000),
-            node_id=self.node_id,
-            incarnation=self._incarnation,
-        )
+        return merge(results, **self._told(query))
 
     async def cell(self, *, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
         """See `Cluster`. Identical questions in flight share one fan-out."""

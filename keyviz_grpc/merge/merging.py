@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -19,6 +20,14 @@ from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning
 from keyviz_grpc.query import MatrixQuery
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MergedCells:
+    """The cells of a merged answer. column_nodes: as in `Answer`."""
+
+    matrix: Matrix
+    column_nodes: NDArray[np.int64]
+
+
 def merge(
     parts: Sequence[Answer | Outcome],
     *,
@@ -26,12 +35,14 @@ def merge(
     now_unix_ms: int,
     node_id: str = "",
     incarnation: int = 0,
+    known: MergedCells | None = None,
 ) -> Answer:
     """One answer from many (docs/merge.md), not folded to a budget.
 
     parts: one a peer in configured order, local node first; an Outcome is a peer that failed. query: what was asked of
     the aggregator; its window cuts aligned stamps. now_unix_ms: the aggregator's clock, for `clock_skew` alone.
     node_id, incarnation: the aggregator's own.
+    known: the cells that come out; then none are merged, and of the parts' columns the newest one is enough.
 
     The result lists every leaf's outcome in order. Merging merged answers gives what merging the leaves gives, where
     all leaves have one step and `query.for_display` did not leave out what that needs. With `query.unmerged` the result
@@ -45,6 +56,31 @@ def merge(
     live = [(part.answer, first) for part, first in zip(prepared, first_leaves, strict=True) if part.answer is not None]
     answers, firsts = [answer for answer, _ in live], [first for _, first in live]
     joined = join([answer.matrix.catalogue for answer in answers])
+    merged = _merged(answers, joined, query) if known is None else known
+    held = NO_BOOKS if query.for_display else holders(answers, firsts, joined)
+    ranges, diverging = _divergences(answers, firsts, joined)
+    outcomes = [
+        with_warnings(outcome, [*diverging.get(leaf, ()), *short_history(outcome, query.window, grid)])
+        for leaf, outcome in enumerate(outcomes)
+    ]
+    return Answer(
+        merged.matrix,
+        tuple(outcomes),
+        node_id=node_id,
+        incarnation=incarnation,
+        step_ms=grid,
+        generated_at_unix_ms=now_unix_ms,
+        oldest_unix_ms=min((o.oldest_unix_ms for o in outcomes if o.contributes and o.oldest_unix_ms), default=0),
+        merged=True,
+        column_nodes=merged.column_nodes,
+        leaf_sets=held.leaf_sets,
+        row_leaf_set=held.row_leaf_set,
+        leaf_ranges=() if query.for_display else ranges,
+        revision=sum(answer.revision for answer in answers),
+    )
+
+
+def _merged(answers: Sequence[Answer], joined: Joined, query: MatrixQuery) -> MergedCells:
     columns = union_of([answer.matrix.columns for answer in answers])
     placed = [
         Placed(answer.matrix, rows, _where(answer.matrix.columns, columns))
@@ -55,28 +91,8 @@ def merge(
         cells = merge_writes(placed, shape, list_shares=not query.for_display)
     else:
         cells = merge_reads(placed, shape)
-    held = NO_BOOKS if query.for_display else holders(answers, firsts, joined)
-    ranges, diverging = _divergences(answers, firsts, joined)
-    outcomes = [
-        with_warnings(outcome, [*diverging.get(leaf, ()), *short_history(outcome, query.window, grid)])
-        for leaf, outcome in enumerate(outcomes)
-    ]
-    matrix = cells.over(query.series, columns, joined.catalogue)
-    return Answer(
-        matrix,
-        tuple(outcomes),
-        node_id=node_id,
-        incarnation=incarnation,
-        step_ms=grid,
-        generated_at_unix_ms=now_unix_ms,
-        oldest_unix_ms=min((o.oldest_unix_ms for o in outcomes if o.contributes and o.oldest_unix_ms), default=0),
-        merged=True,
-        column_nodes=_column_nodes(answers, placed, len(columns)),
-        leaf_sets=held.leaf_sets,
-        row_leaf_set=held.row_leaf_set,
-        leaf_ranges=() if query.for_display else ranges,
-        revision=sum(answer.revision for answer in answers),
-    )
+    nodes = _column_nodes(answers, placed, len(columns))
+    return MergedCells(cells.over(query.series, columns, joined.catalogue), nodes)
 
 
 _Diverging: TypeAlias = tuple[tuple[LeafRange, ...], dict[int, list[PeerWarning]]]

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.merge import fold, merge, select_range
+from keyviz_grpc.merge import MergedCells, fold, merge, select_range
 from keyviz_grpc.merge.columns import select_columns, union_of
-from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Series
+from keyviz_grpc.model import ALL_KEYS, Catalogue, KeyRange, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered.blocks import FAR, between, joined
@@ -58,9 +58,7 @@ class _Merged:
         Merged cells are a function of the nodes' cells in that column, of their catalogues and of their order. A life
         fixes its cells and rows, so what is left to compare is which node holds which column.
         """
-        if self.lives != tuple(part.life for part in parts) or not all(
-            known == part.catalogue for known, part in zip(self.catalogues, parts, strict=True)
-        ):
+        if not self.is_of(parts):
             return 0
         if len(union) == 0 or any(len(known) == 0 for known in self.columns):
             return 0
@@ -69,6 +67,24 @@ class _Merged:
             if not np.array_equal(_cut(known, first, end), _cut(part.columns, first, end)):
                 return 0
         return end
+
+    def is_of(self, parts: Sequence[_Part]) -> bool:
+        """Whether it was made of these lives, in this order, with these rows."""
+        return self.lives == tuple(part.life for part in parts) and all(
+            known == part.catalogue for known, part in zip(self.catalogues, parts, strict=True)
+        )
+
+    def is_all_of(self, parts: Sequence[_Part]) -> bool:
+        """Whether it was made of exactly these columns too, and each node has one at least."""
+        return self.is_of(parts) and all(
+            len(known) and np.array_equal(known, part.columns) for known, part in zip(self.columns, parts, strict=True)
+        )
+
+    def shows(self, query: MatrixQuery) -> bool:
+        """Whether the rows wanted are here already, folded to the budget."""
+        rows = len(self.matrix.catalogue)
+        whole = query.keys == ALL_KEYS and (query.rows == 0 or rows <= query.rows)
+        return whole or (self.shown is not None and self.shown[:2] == (query.keys, query.rows))
 
 
 class MergedColumns:
@@ -95,8 +111,7 @@ class MergedColumns:
         if parts is None:
             return None
         union = union_of([part.columns for part in parts])
-        there = self._shelf.get(self, (query.series, query.for_display))
-        known = there if isinstance(there, _Merged) and len(there.matrix.identities) <= MOST_IDENTITIES else None
+        known = self._known(query)
         end = 0 if known is None else known.fresh_from(parts, union)
 
         def merged(answers: Sequence[Answer]) -> Answer:
@@ -111,6 +126,35 @@ class MergedColumns:
         if not all(outcome.contributes for outcome in whole.outcomes):
             return None
         return self._shown(whole, parts, known, query)
+
+    def unchanged(
+        self,
+        results: Sequence[Answer | Outcome],
+        *,
+        query: MatrixQuery,
+        now_unix_ms: int,
+        node_id: str,
+        incarnation: int,
+    ) -> Answer | None:
+        """What `merge` gives, where nothing is new in it and it was shown before: quick enough for an event loop.
+
+        None where there is something to merge or to fold.
+        """
+        parts, known = _plain_parts(results, query), self._known(query)
+        if parts is None or known is None or not (known.is_all_of(parts) and known.shows(query)):
+            return None
+        newest = [_from(part.answer, int(part.answer.matrix.columns[-1])) for part in parts]
+        cells = MergedCells(known.matrix, known.column_nodes)
+        whole = merge(
+            newest, query=query, now_unix_ms=now_unix_ms, node_id=node_id, incarnation=incarnation, known=cells
+        )
+        if not all(outcome.contributes for outcome in whole.outcomes):
+            return None
+        return self._shown(whole, parts, known, query)
+
+    def _known(self, query: MatrixQuery) -> _Merged | None:
+        there = self._shelf.get(self, (query.series, query.for_display))
+        return there if isinstance(there, _Merged) and len(there.matrix.identities) <= MOST_IDENTITIES else None
 
     def _shown(self, whole: Answer, parts: Sequence[_Part], known: _Merged | None, query: MatrixQuery) -> Answer:
         """The rows asked for, folded to the budget; the same matrix, object by object, while nothing is new."""

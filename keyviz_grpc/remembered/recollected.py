@@ -26,20 +26,21 @@ class Recollected(Matrix):
     _blocks: Sequence[tuple[Block, slice]]
 
     def __init__(self, series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, slice]]) -> None:
-        columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
-        if len(columns) and (columns[0] <= 0 or bool((np.diff(columns) <= 0).any())):
-            raise MalformedAnswer("column_unix_ms is not positive and strictly ascending")
+        filled = [block.columns[part] for block, part in blocks if part.stop > part.start]
+        columns = filled[0] if len(filled) == 1 else np.concatenate([np.empty(0, np.int64), *filled])
+        if len(filled) > 1 and bool((np.diff(columns) <= 0).any()):
+            raise MalformedAnswer("column_unix_ms is not strictly ascending")
         columns.setflags(write=False)
         for name, value in (("series", series), ("columns", columns), ("catalogue", catalogue), ("_blocks", blocks)):
             object.__setattr__(self, name, value)
 
-    def since(self, from_unix_ms: int) -> Matrix:
+    def since(self, from_unix_ms: int) -> Recollected:
         """The columns from that stamp on."""
         cut = []
         for block, part in self._blocks:
             new = between(block, from_unix_ms, FAR)
             cut.append((block, slice(max(part.start, new.start), part.stop)))
-        return joined(self.series, self.catalogue, cut)
+        return Recollected(self.series, self.catalogue, cut)
 
     if not TYPE_CHECKING:
 

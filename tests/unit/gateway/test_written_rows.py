@@ -95,3 +95,17 @@ def test_a_matrix_that_two_keep_is_weighed_once() -> None:
     assert shelf.used_bytes == alone
     shelf.drop("b", 1)
     assert shelf.used_bytes == 0
+
+
+def test_rows_count_as_written_from_the_second_time_on() -> None:
+    """Of the very same matrix, in the same form, and of no degraded answer."""
+    renderer, one, degraded = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1), answer(2, degraded=True)
+    told = []
+    for _ in range(3):
+        told.append(renderer.is_written(one))
+        renderer.render(one)
+    assert told == [False, False, True]
+    assert not renderer.is_written(one, identity=False)
+    assert not renderer.is_written(answer(1))
+    assert not renderer.is_written(degraded)
+    assert not MatrixRenderer().is_written(one)

@@ -1,0 +1,114 @@
+"""Polls in which nothing is new: told without merging, and told as merging would tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.synthetic import STEP_MS, Shape, cluster
+from gateway.render import MatrixRenderer
+from keyviz_grpc.errors import FailureKind
+from keyviz_grpc.merge import fold, merge, select_range
+from keyviz_grpc.merge.columns import select_columns
+from keyviz_grpc.model import KeyRange, Window
+from keyviz_grpc.outcome import Answer, History, Outcome, WarningCode
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered import MergedColumns, Shelf
+
+ROWS, COLUMNS, NUMBER = 30, 8, 7
+QUERY = MatrixQuery(rows=1024)
+
+
+def nodes(first: int = 0, end: int = COLUMNS, *, number: int = NUMBER) -> list[Answer]:
+    """Two nodes, and the columns of theirs from `first` to `end`."""
+    told = cluster(Shape(2, ROWS, COLUMNS + 1))
+    return [
+        replace(
+            answer,
+            matrix=select_columns(answer.matrix, slice(first, end)),
+            history=History(number, int(answer.matrix.columns[end - 1])),
+        )
+        for answer in told
+    ]
+
+
+def told(query: MatrixQuery, now_unix_ms: int = 5) -> dict[str, object]:
+    """What a merge is told besides."""
+    return {"query": query, "now_unix_ms": now_unix_ms, "node_id": "gw", "incarnation": 3}
+
+
+def whole(parts: Sequence[Answer | Outcome], query: MatrixQuery, now_unix_ms: int = 5) -> bytes:
+    """The body by merging all of it."""
+    merged = merge(parts, **told(query, now_unix_ms))  # type: ignore[arg-type]
+    return MatrixRenderer().render(fold(select_range(merged, query.keys), query.rows))
+
+
+def remembered(parts: Sequence[Answer | Outcome], query: MatrixQuery = QUERY) -> MergedColumns:
+    """The memory of whoever merged these."""
+    memory = MergedColumns(Shelf(1 << 24))
+    assert memory.merge(parts, **told(query)) is not None  # type: ignore[arg-type]
+    return memory
+
+
+@pytest.mark.parametrize(
+    "query",
+    [QUERY, MatrixQuery(), MatrixQuery(rows=7), MatrixQuery(rows=9, keys=KeyRange(b"\x20", b"\x60"))],
+)
+def test_the_same_columns_are_told_as_merging_tells_them(query: MatrixQuery) -> None:
+    """As they are, and folded or cut as before; the clock of a node is judged by what is now."""
+    memory = remembered(nodes(), query)
+    skewed = []
+    for now_unix_ms in (nodes()[0].generated_at_unix_ms, 5):
+        answer = memory.unchanged(nodes(), **told(query, now_unix_ms))  # type: ignore[arg-type]
+        assert answer is not None
+        assert MatrixRenderer().render(answer) == whole(nodes(), query, now_unix_ms)
+        codes = [warning.code for outcome in answer.outcomes for warning in outcome.warnings]
+        skewed.append(WarningCode.CLOCK_SKEW in codes)
+    assert skewed == [False, True]
+
+
+def test_nothing_is_told_before_it_was_merged() -> None:
+    """Nor of another series, nor after forgetting."""
+    assert MergedColumns(Shelf(1 << 24)).unchanged(nodes(), **told(QUERY)) is None  # type: ignore[arg-type]
+    memory = remembered(nodes())
+    memory.forget()
+    assert memory.unchanged(nodes(), **told(QUERY)) is None  # type: ignore[arg-type]
+
+
+OTHERS: dict[str, Callable[[], Sequence[Answer | Outcome]]] = {
+    "a new column": lambda: nodes(end=COLUMNS + 1),
+    "a new column of one node": lambda: [nodes()[0], nodes(end=COLUMNS + 1)[1]],
+    "a column less": lambda: nodes(first=1),
+    "another history": lambda: nodes(number=NUMBER + 1),
+    "another life": lambda: [replace(nodes()[0], incarnation=1), nodes()[1]],
+    "a node that fails": lambda: [nodes()[0], Outcome("p", kind=FailureKind.UNREACHABLE)],
+    "a node less": lambda: nodes()[:1],
+    "nodes in another order": lambda: nodes()[::-1],
+    "no history": lambda: [replace(nodes()[0], history=None), nodes()[1]],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_differs_is_merged(name: str) -> None:
+    """Whatever it is."""
+    memory = remembered(nodes())
+    assert memory.unchanged(OTHERS[name](), **told(QUERY)) is None  # type: ignore[arg-type]
+    assert memory.unchanged(nodes(), **told(QUERY)) is not None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        MatrixQuery(rows=7),
+        MatrixQuery(rows=1024, keys=KeyRange(b"\x20", b"\x60")),
+        MatrixQuery(rows=1024, window=Window(0, STEP_MS * 3)),
+        MatrixQuery(rows=1024, bucket_ids=("route:1",)),
+        MatrixQuery(rows=1024, node_id="n1"),
+    ],
+)
+def test_another_question_is_not_answered_from_the_one_before(query: MatrixQuery) -> None:
+    """What has to be folded, cut or chosen again takes longer than an event loop may stand still."""
+    memory = remembered(nodes())
+    assert memory.unchanged(nodes(), **told(query)) is None  # type: ignore[arg-type]
