@@ -192,7 +192,9 @@ def _hot_key_families(stats: HotKeysStats) -> Iterator[Metric]:
         operations.add_metric([outcome], getattr(stats, outcome))
     yield operations
     yield CounterMetricFamily(
-        "keyviz_hot_keys_sketches_evicted", "Sketches whose memory a hotter route got.", stats.evicted
+        "keyviz_hot_keys_sketches_evicted",
+        "Sketches whose memory a hotter route or a nearer window got.",
+        stats.evicted,
     )
     for name, text, open_, closed in (
         ("bytes", "Memory of open windows' sketches, and of closed windows.", stats.open_bytes, stats.closed_bytes),

@@ -14,6 +14,7 @@ from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, HotKeysAnswer, finished
 from keyviz_grpc.hotkeys.closed import ClosedWindow
 from keyviz_grpc.hotkeys.held import HeldWindows
 from keyviz_grpc.hotkeys.lives import KeyRange, Lives
+from keyviz_grpc.hotkeys.opened import OpenWindows
 from keyviz_grpc.hotkeys.operations import Kind, Operations
 from keyviz_grpc.hotkeys.pending import Missing, Note, Pending, RoutesChanged, Taken, WindowOver
 from keyviz_grpc.hotkeys.protocols import GivenUp, waited_for
@@ -21,7 +22,7 @@ from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.hotkeys.settings import HotKeysSettings
 from keyviz_grpc.hotkeys.stats import HotKeysStats, Totals
 from keyviz_grpc.hotkeys.sums import Sum
-from keyviz_grpc.hotkeys.window import Bucket, OpenSketches, SketchMemory
+from keyviz_grpc.hotkeys.window import Bucket
 from keyviz_grpc.model import Series
 
 
@@ -41,9 +42,10 @@ class HotKeyRecorder:
         self._asking = threading.Lock()  # outside of the other
         self._pending = Pending(settings)
         self._totals = Totals()
-        self._memory = SketchMemory(settings.memory_bytes // 2)
-        self._open: dict[int, OpenSketches] = {}
         self._held = HeldWindows(limit=settings.windows, limit_bytes=settings.memory_bytes // 2)
+        self._open = OpenWindows(
+            settings, self._totals, close=self._close, is_over=lambda stamp: stamp <= self._held.newest_unix_ms
+        )
         self._lives = Lives()
         self._dice = np.random.default_rng()
         self.note: Note = self._pending.note
@@ -75,7 +77,8 @@ class HotKeyRecorder:
         self._pending.tell(Missing(stamp, {}, counts))
 
     def claim(self, stamp: int) -> None:
-        """States that whatever was noted until now belongs to the window of that stamp."""
+        """States that whatever was noted until now belongs to the window of that stamp, the present one."""
+        self._open.present_unix_ms = stamp
         self._pending.claim(stamp)
 
     def close_window(self, stamp: int) -> None:
@@ -106,24 +109,18 @@ class HotKeyRecorder:
                     case RoutesChanged():
                         self._change(event)
 
-    def _window(self, stamp: int) -> OpenSketches:
-        window = self._open.get(stamp)
-        if window is None:
-            window = self._open[stamp] = OpenSketches(self.settings.counters, self._memory, self._totals)
-        return window
-
     def _take(self, stamp: int, operations: Operations) -> None:
         if self._held.is_gone(stamp):
             self._totals.dropped += sum(operations.counts().values())
             return
-        self._window(stamp).take({self._bucket(kind, stamp): keys for kind, keys in operations.groups().items()})
+        self._open.at(stamp).take({self._bucket(kind, stamp): keys for kind, keys in operations.groups().items()})
 
     def _miss(self, event: Missing) -> None:
         if self._held.is_gone(event.stamp):
             self._totals.dropped += sum(event.dropped.values())
             self._totals.skipped += sum(event.skipped.values())
             return
-        window = self._window(event.stamp)
+        window = self._open.at(event.stamp)
         for kind, times in event.dropped.items():
             window.miss(self._bucket(kind, event.stamp), times)
         for kind, times in event.skipped.items():
@@ -201,9 +198,9 @@ class HotKeyRecorder:
             **asdict(self._totals),
             pending=self._pending.units,
             pending_limit=self.settings.max_pending,
-            buckets=self._memory.buckets,
-            sketches=self._memory.sketches,
-            open_bytes=self._memory.taken_bytes,
+            buckets=self._open.memory.buckets,
+            sketches=self._open.memory.sketches,
+            open_bytes=self._open.memory.taken_bytes,
             closed_bytes=self._held.taken_bytes,
             half_bytes=half,
             windows=len(self._held),

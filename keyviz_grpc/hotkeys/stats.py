@@ -11,7 +11,7 @@ class Totals:
 
     taken: into a sketch. dropped: too many were waiting, or their window gave way to newer ones before it closed.
     skipped: the key is too long. no_memory: the bucket had no sketch. evicted: sketches whose memory a hotter bucket
-    got.
+    got, or a window nearer to the present.
     """
 
     taken: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from keyviz_grpc.hotkeys.sketch import KeySketch
@@ -16,6 +16,7 @@ MARGIN: Final = 16
 """How many operations more than that, so that chance alone moves no memory."""
 
 MAX_BUCKETS: Final = 1 << 15
+"""How many buckets all open windows tell apart together."""
 
 
 class Bucket(NamedTuple):
@@ -36,19 +37,25 @@ class SketchMemory:
         self.buckets = 0
         self.sketches = 0
 
+    @property
+    def left_bytes(self) -> int:
+        """How many bytes more fit."""
+        return self.limit_bytes - self.taken_bytes
+
     def take(self, size: int) -> bool:
         """Whether so many bytes more fit; if so they are taken."""
-        if self.taken_bytes + size > self.limit_bytes:
+        if size > self.left_bytes:
             return False
         self.taken_bytes += size
         return True
 
 
 class _Entry:
-    __slots__ = ("missed", "seen", "sketch", "skipped", "taken")
+    __slots__ = ("before", "missed", "seen", "sketch", "skipped", "taken")
 
-    def __init__(self) -> None:
+    def __init__(self, before: int) -> None:
         self.sketch: KeySketch | None = None
+        self.before = before  # of any bucket, this one perhaps, when it was not told apart yet
         self.seen = 0
         self.taken = 0
         self.missed = 0
@@ -67,19 +74,39 @@ class _Entry:
         self.missed += self.taken
         self.taken = 0
 
+    def summary(self) -> Summary:
+        """What is known of the bucket."""
+        missed, skipped = self.missed + self.before, self.skipped
+        if self.sketch is None:
+            return Summary.of({}, error=0, taken=0, missed=missed, skipped=skipped)
+        own = self.sketch.summary()
+        return Summary(own.data, own.lengths, own.lowers, own.error + missed, own.taken, missed, skipped)
+
+
+def _nobody() -> bool:
+    return False
+
 
 class OpenSketches:
     """Sketches by bucket. Not thread-safe: the recorder calls it under its lock.
 
-    A bucket without a sketch only counts its operations as missed. It gets a sketch as soon as there is memory, or when
-    it has had HOTTER times as many operations (and MARGIN) as buckets that have one: the coldest of those lose theirs,
-    and what they had counts as missed.
+    A bucket without a sketch only counts its operations as missed. It gets a sketch as soon as there is memory, which
+    other windows may give, see `OpenWindows.make_way`, or when it has had HOTTER times as many operations (and MARGIN)
+    as buckets that have one: the coldest of those lose theirs, and what they had counts as missed.
+
+    lost: operations of buckets that are not told apart, since there were too many or the window gave way.
     """
 
-    def __init__(self, counters: int, memory: SketchMemory, totals: Totals) -> None:
-        self._counters, self._memory, self._totals = counters, memory, totals
+    def __init__(
+        self, counters: int, memory: SketchMemory, totals: Totals, make_way: Callable[[], bool] = _nobody
+    ) -> None:
+        self._counters, self._memory, self._totals, self._make_way = counters, memory, totals, make_way
         self._entries: dict[Bucket, _Entry] = {}
         self.lost = 0
+
+    def __len__(self) -> int:
+        """How many buckets it tells apart."""
+        return len(self._entries)
 
     def take(self, groups: Mapping[Bucket, Sequence[bytes]]) -> None:
         """Takes in the keys of operations; the hottest buckets first, since memory may not suffice for all."""
@@ -92,7 +119,7 @@ class OpenSketches:
             else:
                 entry.seen += len(keys)
                 batches.append((-entry.seen, len(batches), entry, keys))
-        cold = _Cold(self._entries.values(), self._memory, self._totals)
+        cold = _Cold(self._entries.values(), self._memory, self._totals, self._make_way)
         for _, _, entry, keys in sorted(batches):
             sketch = self._with_room(entry, keys, cold)
             if sketch is not None:
@@ -124,18 +151,27 @@ class OpenSketches:
 
     def close(self) -> dict[Bucket, Summary]:
         """What it knows of each bucket; the memory of its sketches is free afterwards."""
-        closed = {bucket: _summary(entry) for bucket, entry in self._entries.items()}
+        closed = {bucket: entry.summary() for bucket, entry in self._entries.items()}
+        self._clear()
+        return closed
+
+    def give_way(self) -> None:
+        """Tells no bucket apart any more: what it had of any may have been of every one."""
+        self._totals.evicted += sum(entry.sketch is not None for entry in self._entries.values())
+        self.lost += sum(entry.taken + entry.missed + entry.skipped for entry in self._entries.values())
+        self._clear()
+
+    def _clear(self) -> None:
         for entry in self._entries.values():
             if entry.sketch is not None:
                 entry.lose(self._memory)
         self._memory.buckets -= len(self._entries)
         self._entries = {}
-        return closed
 
     def _entry(self, bucket: Bucket) -> _Entry | None:
         entry = self._entries.get(bucket)
-        if entry is None and len(self._entries) < MAX_BUCKETS:
-            entry = self._entries[bucket] = _Entry()
+        if entry is None and (self._memory.buckets < MAX_BUCKETS or self._make_way()):
+            entry = self._entries[bucket] = _Entry(self.lost)
             self._memory.buckets += 1
         return entry
 
@@ -152,24 +188,31 @@ class OpenSketches:
 
 
 class _Cold:
-    """The sketches that may lose their memory during one batch, coldest first; made when first needed.
+    """What may lose its memory during one batch: other windows, see `OpenWindows.make_way`, then the coldest sketches
+    of this one; looked for when first needed.
 
     `seen` of no entry changes meanwhile, and whoever asks comes in descending order of it.
     """
 
-    def __init__(self, entries: Iterable[_Entry], memory: SketchMemory, totals: Totals) -> None:
-        self._entries, self._memory, self._totals = entries, memory, totals
+    def __init__(
+        self, entries: Iterable[_Entry], memory: SketchMemory, totals: Totals, make_way: Callable[[], bool]
+    ) -> None:
+        self._entries, self._memory, self._totals, self._make_way = entries, memory, totals, make_way
         self._ordered: list[_Entry] | None = None
         self._given = 0
-        self._refused = False
+        self._refused = self._alone = False
 
     def give_way(self, hotter: _Entry, needed: int) -> bool:
-        """Frees `needed` bytes from sketches that are much colder than this entry; all or nothing."""
+        """Frees `needed` bytes from other windows, and from sketches that are much colder than this entry."""
+        while not self._alone and self._memory.left_bytes < needed:
+            self._alone = not self._make_way()
+        missing = needed - self._memory.left_bytes
+        if missing <= 0:
+            return True
         if self._refused:
             return False  # for one that was hotter already
         if self._ordered is None:
             self._ordered = sorted((e for e in self._entries if e.sketch is not None), key=lambda e: e.seen)
-        missing = needed - (self._memory.limit_bytes - self._memory.taken_bytes)
         until = self._given
         while missing > 0 and until < len(self._ordered) and _gives_way(self._ordered[until], hotter):
             missing -= self._ordered[until].reserved_bytes
@@ -186,10 +229,3 @@ class _Cold:
 
 def _gives_way(entry: _Entry, hotter: _Entry) -> bool:
     return entry.seen * HOTTER + MARGIN <= hotter.seen
-
-
-def _summary(entry: _Entry) -> Summary:
-    if entry.sketch is None:
-        return Summary.of({}, error=0, taken=0, missed=entry.missed, skipped=entry.skipped)
-    own = entry.sketch.summary()
-    return Summary(own.data, own.lengths, own.lowers, own.error + entry.missed, own.taken, entry.missed, entry.skipped)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.sampler.window import OpenWindow
+
+MOST_LATE: Final = 64
+"""How many windows that are over are open at most, for operations that come late."""
 
 
 class Windows:
@@ -16,8 +20,10 @@ class Windows:
 
     `current` is the window of the moment, [from_s, until_s) in seconds, with the stamp `stamp_now`. made: an empty
     window; close(stamp, window): what becomes of one that is due. most: how many idle windows are worth closing at
-    once. A window [stamp - step, stamp) is due when the clock reaches its stamp. When the clock goes back, the window
-    of that moment is opened again. Windows that pass whole while the process did not run are never made.
+    once, and how many may be open that are still to come. A window [stamp - step, stamp) is due when the clock reaches
+    its stamp. When the clock goes back, the window of that moment is opened again. Windows that pass whole while the
+    process did not run are never made. When there are too many that are over, or that are still to come, the first of
+    them closes before it is due; what comes for it later opens it again.
     """
 
     def __init__(
@@ -79,8 +85,15 @@ class Windows:
         """The open window of that stamp, opened if need be."""
         window = self._open.get(stamp)
         if window is None:
+            self._make_room(is_late=stamp < self.stamp_now)
             window = self._open[stamp] = self._made()
         return window
+
+    def _make_room(self, *, is_late: bool) -> None:
+        alike = [stamp for stamp in self._open if stamp != self.stamp_now and (stamp < self.stamp_now) == is_late]
+        if len(alike) >= (MOST_LATE if is_late else self._most):
+            first = min(alike)
+            self._close(first, self._open.pop(first))
 
     def stamp(self, slots: NDArray[np.int64], codes: NDArray[np.uint32], *, size: int) -> None:
         """Fixes the identity of what these slots have written so far, in every open window of `size` slots."""
