@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -37,7 +37,10 @@ class Block(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A block that owns its arrays, in integers as narrow as they allow. wire_bytes: what it took to be sent."""
+    """A block that owns its arrays, in integers as narrow as they allow.
+
+    wire_bytes: what it took to be sent. size_bytes: of its arrays.
+    """
 
     columns: NDArray[np.int64]
     values: NDArray[np.unsignedinteger]
@@ -47,6 +50,10 @@ class Piece:
     soft: NDArray[np.bool_] | None
     conflicts: NDArray[np.bool_] | None
     wire_bytes: int
+    size_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size_bytes", size_bytes_of(self))
 
     @classmethod
     def of(cls, block: Block, wire_bytes: int) -> Piece:
@@ -62,11 +69,6 @@ class Piece:
             None if block.conflicts is None else block.conflicts.copy(),
             wire_bytes,
         )
-
-    @property
-    def size_bytes(self) -> int:
-        """Of its arrays."""
-        return size_bytes_of(self)
 
 
 def size_bytes_of(block: Block) -> int:

@@ -48,10 +48,12 @@ class Remembered:
         pieces = tuple(piece for piece in self.pieces if piece.columns[-1] >= oldest)
         if part.stop > part.start:
             share = wire_bytes * (part.stop - part.start) // max(1, len(tail.columns))
-            pieces = (*pieces, Piece.of(joined(series, self.catalogue, [(tail, part)]), share))
+            whole = part == slice(0, len(tail.columns))
+            new = tail if whole else joined(series, self.catalogue, [(tail, part)])
+            pieces = (*pieces, Piece.of(new, share))
         if len(pieces) > MOST_PIECES:
-            whole = joined(series, self.catalogue, [(piece, between(piece, oldest, FAR)) for piece in pieces])
-            pieces = (Piece.of(whole, sum(piece.wire_bytes for piece in pieces)),)
+            every = joined(series, self.catalogue, [(piece, between(piece, oldest, FAR)) for piece in pieces])
+            pieces = (Piece.of(every, sum(piece.wire_bytes for piece in pieces)),)
         return replace(self, below_unix_ms=max(self.below_unix_ms, below_unix_ms), pieces=pieces)
 
 
