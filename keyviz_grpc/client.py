@@ -75,7 +75,7 @@ class ClientShared:
 class PeerClient:
     """A peer over gRPC. Implements `Peer`.
 
-    questions: how many are under way, each of one call or of several.
+    questions: how many are under way, each of one call or of several. told_id: see `Peer`.
     """
 
     def __init__(self, address: str, shared: ClientShared) -> None:
@@ -91,6 +91,7 @@ class PeerClient:
         self._told: tuple[str, int] | None = None
         self._was_connected = False
         self.questions = 0
+        self.told_id = ""
         self._slicer = Slicer(shared.max_message_bytes, lambda: int(time.time() * 1000))
         self._columns = NodeColumns(shared.remembered)
 

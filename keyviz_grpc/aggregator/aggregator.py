@@ -28,7 +28,7 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge, select_range
 from keyviz_grpc.model import ALL_KEYS, Series, Window
 from keyviz_grpc.outcome import Answer, Cell, Outcome, Overview
-from keyviz_grpc.peers.protocols import Membership, Peer
+from keyviz_grpc.peers.protocols import Membership, Peer, named
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import MergedColumns, Shelf
 from keyviz_grpc.source import Source
@@ -313,7 +313,7 @@ class Aggregator:
                 note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
             return self._at(result, asked_unix_ms)
 
-        result = await self._turns.ask(peer.address, peers, ask, deadline)
+        result = named(peer, await self._turns.ask(peer.address, peers, ask, deadline))
         self._observer.asked(peer.address, result, time.perf_counter() - began)
         return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class Holdings:
         """The result as it counts from now on, in place of what the same peer may have said before."""
         if isinstance(result, Answer) and not result.leaf_answers and not self.has_room(result.matrix.cells):
             kind, detail = self.refusal(result.matrix.cells)
-            result = Outcome(address, kind=kind, detail=detail)
+            known = Outcome(address) if result.merged else result.outcomes[0]
+            result = replace(known, address=address, kind=kind, detail=detail)
         if isinstance(result, Outcome):
             part.give_back()
         elif (before := self._parts.get(address)) is not None:

@@ -24,7 +24,7 @@ from keyviz_grpc.hotkeys.merge import merge_hot_keys, repeated_leaves
 from keyviz_grpc.hotkeys.protocols import HotKeysPeer, HotKeysSource
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.outcome import Outcome
-from keyviz_grpc.peers.protocols import Membership, Peer
+from keyviz_grpc.peers.protocols import Membership, Peer, named
 from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import span
 
@@ -124,7 +124,7 @@ class HotKeysFanout:
                 note(outcome="ok" if isinstance(part, HotKeysAnswer) else str(part.kind))
             return part
 
-        part = await self._here.turns.ask(peer.address, peers, call, deadline)
+        part = named(peer, await self._here.turns.ask(peer.address, peers, call, deadline))
         self._here.observer.asked_for_hot_keys(peer.address, part, time.perf_counter() - began)
         return part
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.deadline import Deadline
@@ -11,11 +12,17 @@ from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
 
+_Result = TypeVar("_Result")
+
 
 class Peer(Protocol):
-    """One remote node or aggregator. Failures are values; only cancellation raises."""
+    """One remote node or aggregator. Failures are values; only cancellation raises.
+
+    told_id: the node id by which somebody told of it, "" = nobody did.
+    """
 
     address: str
+    told_id: str
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
         """Its answer with outcomes that carry address and latency, or why there is none."""
@@ -40,6 +47,16 @@ class Membership(Protocol):
     async def close(self) -> None:
         """Lets go of every connection."""
         ...
+
+
+def named(peer: Peer, result: _Result | Outcome) -> _Result | Outcome:
+    """A failure under the name that the peer is known by; whoever answers says its name itself.
+
+    For people alone: what counts once and what twice goes by the names of those who answer.
+    """
+    if isinstance(result, Outcome) and not result.ok and not result.node_id:
+        return replace(result, node_id=peer.told_id)
+    return result
 
 
 def lost(outcomes: Sequence[Outcome]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from keyviz_grpc.addresses import parse_address
@@ -40,12 +41,16 @@ class SeedPeers:
         self._looking = Looking(self._look, clock=clock)
         self._known: list[str] = []
         self._failed: list[Outcome] = []
-        self._names: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # of seeds, as they called themselves last
+        self._told: dict[str, str] = {}
 
     async def peers(self, deadline: Deadline) -> Sequence[Peer | Outcome]:
         """See `Membership`."""
         await self._looking.fresh(deadline.left_s() / 2)
-        return [*self._clients.of(self._known), *self._failed]
+        clients = self._clients.of(self._known)
+        for client in clients:
+            client.told_id = self._told_id(client.address)
+        return [*clients, *self._failed]
 
     async def _look(self) -> float:
         deadline = Deadline.after(LONGEST_LOOK_S)
@@ -63,7 +68,8 @@ class SeedPeers:
         if told:
             self._known = self._members(replies)
         missing = [replies[seed] for seed in self._seeds if not self._covered(seed, replies[seed], replies)]
-        self._failed = [outcome for outcome in missing if isinstance(outcome, Outcome)]
+        failed = [outcome for outcome in missing if isinstance(outcome, Outcome)]
+        self._failed = [replace(outcome, node_id=self._told_id(outcome.address)) for outcome in failed]
         return REDISCOVER_S if told and not self._failed else FAILED_AGAIN_S
 
     def _members(self, replies: dict[str, Overview | Outcome]) -> list[str]:
@@ -78,7 +84,12 @@ class SeedPeers:
             for member in reply.members if isinstance(reply, Overview) else ():
                 if len(found) < MOST_MEMBERS and _is_address(member.address):
                     found.setdefault(member.node_id or member.address, member.address)
+        self._told = {address: name for name, address in found.items()}
         return list(dict.fromkeys(found[name] for name in sorted(found)))
+
+    def _told_id(self, address: str) -> str:
+        name = self._told.get(address) or self._names.get(address, address)
+        return "" if name == address else name
 
     def _covered(self, seed: str, reply: Overview | Outcome, replies: dict[str, Overview | Outcome]) -> bool:
         """Whether the seed is among those who will be asked, so that its failure is seen there."""

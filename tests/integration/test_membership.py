@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
@@ -20,6 +21,7 @@ from dnslib.server import BaseResolver, DNSHandler, DNSServer
 from keyviz_grpc.addresses import parse_address
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
+from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Answer, Member, Overview
@@ -28,7 +30,7 @@ from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import ServerSettings, serve_node
-from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes
+from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes, picture
 from tests.integration.odd_nodes import Older, holding, served
 from tests.integration.wire import wire
 
@@ -190,6 +192,42 @@ async def test_seeds_tell_of_the_others_and_a_silent_seed_is_seen(house: Guarded
     assert [(node["node"], node["kind"]) for node in body["fanout"]["nodes"] if not node["ok"]] == [
         ("127.0.0.1:1", "unreachable")
     ]
+
+
+async def test_a_member_that_fails_is_shown_by_the_name_that_a_seed_told(house: Guarded) -> None:
+    """For people alone: it makes nobody a duplicate, and who answers is called what it calls itself, be it nothing."""
+    source, other = Knowing(ANSWERS[0]), await house.node(1)
+    mine, its, gone = ANSWERS[0].node_id, ANSWERS[1].node_id, "127.0.0.1:1"
+    older = await served(house, older_without_a_name)
+    source.members = (Member(its, gone), Member("lied about", older), Member("wrong name", other.address))
+    seed = await house.node(0, source=source)
+    gateway = await house.gateway_over(SeedPeers([seed.address, "127.0.0.1:3"], house.shared()))
+    nodes = (await gateway.ask())["fanout"]["nodes"]
+    assert {node["node"]: (node["ok"], node["node_id"]) for node in nodes} == {
+        seed.address: (True, mine),
+        gone: (False, its),
+        older: (True, ""),
+        other.address: (True, its),
+        "127.0.0.1:3": (False, ""),
+    }
+    assert not [warning for node in nodes for warning in node["warnings"] if "duplicate" in warning["code"]]
+    both = picture(await gateway.ask(node=its))
+    assert both == picture(await (await house.gateway(other.address)).ask())
+
+
+def older_without_a_name(server: grpc.aio.Server) -> None:
+    """A node that tells nobody who it is."""
+
+    class Nameless(Older):
+        async def GetKeyVizMatrix(self, request: Any, context: Any) -> pb.GetKeyVizMatrixResponse:  # noqa: N802
+            message = encode_answer(ANSWERS[1])
+            message.ClearField("node_id")
+            return message
+
+        async def GetClusterOverview(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name on the wire
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+
+    admin_pb2_grpc.add_AdminServicer_to_server(Nameless(), server)
 
 
 async def test_a_look_for_members_says_who_looks(house: Guarded) -> None:

@@ -192,6 +192,7 @@ class Gated:
 
     address: str
     answer: Answer
+    told_id: str = ""
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 

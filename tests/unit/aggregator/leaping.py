@@ -53,6 +53,7 @@ class Scripted:
     after_s: float | None
     answer: Answer = ANSWERS[0]
     keeps: bool = True
+    told_id: str = ""
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
         """As scripted."""

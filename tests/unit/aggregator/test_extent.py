@@ -110,7 +110,7 @@ def test_an_answer_whose_picture_does_not_fit_is_refused_when_it_comes() -> None
     """So that what others said is not refused with it in the end."""
     found = room(100 * 2 - 1).kept("a:1", BytesBudget(1), HIGH)
     assert isinstance(found, Outcome)
-    assert (found.address, found.kind) == ("a:1", "message_too_large")
+    assert (found.address, found.node_id, found.kind) == ("a:1", HIGH.node_id, "message_too_large")
 
 
 def test_what_other_requests_hold_is_told_from_what_is_too_much() -> None:
