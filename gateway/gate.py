@@ -23,6 +23,7 @@ from gateway.responses import NO_STORE, json_response
 from gateway.session import LIFE_S, Role, Session, Sessions
 from gateway.settings import GatewaySettings
 from gateway.users import Users, Verdict
+from keyviz_grpc.auth import claimed_subject
 
 audit = logging.getLogger("keyviz.audit")
 
@@ -46,7 +47,7 @@ class Gate:
         """The session of a request, None where none is required. Raises Refused (401) without a reason."""
         session = self._session(request)
         if session is None and self._sessions.required:
-            self._note(request, "look", "unauthenticated")
+            self._note(request, "look", "unauthenticated", who=_claimed(request))
             raise Refused("unauthenticated", "sign in first: there is no valid session")
         return session
 
@@ -89,7 +90,7 @@ class Gate:
         """POST …/auth/logout: takes both cookies back, for a session whose page shows that it can read them."""
         session = self._session(request)
         if session is None:
-            self._note(request, "logout", "unauthenticated")
+            self._note(request, "logout", "unauthenticated", who=_claimed(request))
             raise Refused("unauthenticated", "there is no session to end")
         shown, held = request.headers.get(CSRF_HEADER, ""), _cookies(request).get(CSRF_COOKIE, "")
         if not shown or not held:
@@ -134,6 +135,11 @@ class Gate:
         address = self._client(request).address
         line: dict[str, Any] = {"who": shown, "client": address, "path": request.url.path[:200], "outcome": outcome}
         audit.log(logging.INFO if outcome == "ok" else logging.WARNING, what, extra={**line, **(told or {})})
+
+
+def _claimed(request: Request) -> str:
+    """Whom a session names that is none, or no longer one."""
+    return claimed_subject(_cookies(request).get(SESSION_COOKIE, ""))
 
 
 def _cookies(request: Request) -> dict[str, str]:

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import traceback
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc
 
-from keyviz_grpc.auth import Refused, Verifier
+from keyviz_grpc.auth import Refused, Verifier, claimed_subject
 from keyviz_grpc.caller import CALLER
 from keyviz_grpc.half_open import INTERNAL
 from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 audit = logging.getLogger("keyviz.audit")
 
 MAX_DETAILS_CHARS: Final = 1000
+MAX_METHOD_CHARS: Final = 200
 MOST_OPEN_CALLS: Final = 16
 OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
 
@@ -79,8 +81,9 @@ class Gate(grpc.aio.ServerInterceptor):
             # Each call has a context of its own.
             CALLER.set(self._verifier.verify(offered[0] if len(offered) == 1 else None))
         except Refused as refused:
-            audit.warning("request refused", extra={"method": method, "outcome": "unauthenticated"})
-            return _refusing(str(refused))
+            claimed = claimed_subject(offered[0].partition(" ")[2]) if offered else ""
+            line = {"who": claimed, "method": method[:MAX_METHOD_CHARS], "outcome": "unauthenticated"}
+            return _refusing(str(refused), audited=line)
         except Exception:
             # The barrier does not stand before an interceptor, and gRPC would tell the caller the exception's text.
             log.exception("checking credentials failed", extra={"method": method})
@@ -187,9 +190,16 @@ def forget_frames(error: BaseException) -> None:
     traceback.clear_frames(error.__traceback__)
 
 
-def _refusing(message: str, code: grpc.StatusCode = grpc.StatusCode.UNAUTHENTICATED) -> Handler:
+def _refusing(
+    message: str,
+    code: grpc.StatusCode = grpc.StatusCode.UNAUTHENTICATED,
+    *,
+    audited: Mapping[str, str] | None = None,
+) -> Handler:
     async def refuse(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         del request
+        if audited is not None:  # not before: only here is it known from where the call comes
+            audit.warning("request refused", extra={**audited, "client": context.peer()})
         await context.abort(code, message)
 
     # As if the request were a stream, whatever the method: a refusal does not wait for a message that may never come.

@@ -9,6 +9,7 @@ from keyviz_grpc.auth.tokens import (
     TokenCredentials,
     TokenVerifier,
     Verifier,
+    claimed_subject,
     mint_token,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "TokenCredentials",
     "TokenVerifier",
     "Verifier",
+    "claimed_subject",
     "mint_token",
     "read_key_file",
 ]

@@ -156,6 +156,27 @@ async def test_a_header_that_is_not_one_bearer_token_opens_nothing(house: Guarde
     await accepted(node.address, (("authorization", f"bearer {good}"),))
 
 
+async def test_every_refused_call_leaves_one_audit_line(house: Guarded, caplog: pytest.LogCaptureFixture) -> None:
+    """Who it claims to be, from where, what, and the outcome; nothing of the token, be it one that was good once."""
+    node = await house.node(0)
+    key = house.key.current()
+    forged = {"ann": altered(sub="ann", exp=61)(key), "": "hunter2" * 20, "x" * 64: altered(sub="x" * 500)(key[::-1])}
+    caplog.set_level("INFO", "keyviz.audit")
+    async with grpc.aio.insecure_channel(node.address) as channel:
+        for token in forged.values():
+            with pytest.raises(grpc.aio.AioRpcError):
+                await rpc.KeyVizStub(channel).GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), metadata=shown(token))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await rpc.KeyVizStub(channel).GetClusterOverview(pb.GetClusterOverviewRequest())
+    lines = [vars(record) for record in caplog.records if record.name == "keyviz.audit"]
+    assert [line["who"] for line in lines] == [*forged, ""]
+    assert [line["method"].rpartition("/")[2] for line in lines] == [*["GetKeyVizMatrix"] * 3, "GetClusterOverview"]
+    for line in lines:
+        assert (line["message"], line["outcome"]) == ("request refused", "unauthenticated")
+        assert line["client"].startswith("ipv4:127.0.0.1:")
+        assert not [token for token in forged.values() if token[-20:] in str(line)]
+
+
 async def test_a_key_is_rotated_while_everybody_serves(house: Guarded) -> None:
     """New beside previous key on the node, then at the gateway, then the previous one goes: no request fails."""
     old, new = house.key.current(), new_key(house.folder / "new.key").path.read_text()

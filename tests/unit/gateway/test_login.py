@@ -205,6 +205,22 @@ async def test_signing_out_needs_the_session_and_its_csrf_cookie(client: httpx.A
     assert outcomes == ["unauthenticated", "csrf_missing", "csrf_mismatch", "ok"]
 
 
+async def test_a_refused_look_says_whom_the_session_names(client: httpx.AsyncClient, audited: Any) -> None:
+    """Which proves nothing: it may be over, or be made up."""
+    over, _ = Sessions([EphemeralKey()]).mint("ann" * 100, Role.FULL)
+    client.cookies.set("admin_session", over)
+    assert (await client.get(MATRIX)).status_code == 401
+    assert (await client.post(LOGOUT)).status_code == 401
+    client.cookies.set("admin_session", "a.b.c")
+    assert (await client.get(MATRIX)).status_code == 401
+    named = ("ann" * 100)[:64]
+    assert audited() == [
+        ("look", named, "unauthenticated"),
+        ("logout", named, "unauthenticated"),
+        ("look", "", "unauthenticated"),
+    ]
+
+
 async def test_a_csrf_header_alone_is_not_enough(client: httpx.AsyncClient) -> None:
     """It must be the cookie again."""
     await client.post(LOGIN, json=RIGHT)
