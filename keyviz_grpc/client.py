@@ -135,9 +135,11 @@ class PeerClient:
 
     def _over_budget(self, size_bytes: int, budget: BytesBudget, latency_ms: float) -> Outcome:
         if budget.others_hold_it:
-            detail = f"no memory for {size_bytes} bytes of its answer: the answers of other requests hold it, try again"
+            held = f"no memory for {size_bytes} bytes of its answer: the answers of other requests hold it"
+            detail = f"{held}: try again, or raise --max-held"
             return self._failed(FailureKind.OVERLOADED, detail, latency_ms)
-        detail = f"{size_bytes} bytes more than the {budget.total_bytes} that all answers together may hold"
+        room = f"the {budget.total_bytes} that all answers together may hold"
+        detail = f"{size_bytes} bytes more than {room}: ask for a shorter range, or raise --max-total"
         return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
 
     async def _decoded(self, raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:

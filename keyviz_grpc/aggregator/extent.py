@@ -58,8 +58,8 @@ class Holdings:
             f"its rows and columns with those of the peers before it make {cells} cells, more than memory is left for"
         )
         if self._budget.others_hold_it:
-            return FailureKind.OVERLOADED, f"{detail} while other requests hold it: try again"
-        return FailureKind.MESSAGE_TOO_LARGE, detail
+            return FailureKind.OVERLOADED, f"{detail} while other requests hold it: try again, or raise --max-held"
+        return FailureKind.MESSAGE_TOO_LARGE, f"{detail}: ask for a shorter range, or raise --max-total"
 
     def settle(self, cells: int) -> None:
         """The picture is made and has so many cells: what was kept for more goes back."""
