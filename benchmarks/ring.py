@@ -42,7 +42,7 @@ def full_ring(*, quick: bool) -> list[Result]:
     ]
 
 
-def _fill(sampler: Sampler, clock: SteppedClock, routes: int, columns: int) -> None:
+def fill(sampler: Sampler, clock: SteppedClock, routes: int, columns: int) -> None:
     rng = np.random.default_rng(1)
     weights = np.cumsum(1.0 / np.arange(1, routes + 1))
     order = rng.permutation(routes).astype(np.uint64) + np.uint64(1)
@@ -75,7 +75,7 @@ def _measure(routes: int, columns: int) -> dict[str, float]:
             sampler.set_leader(group, 1)
         sampler.matrix(MatrixQuery())
         before = psutil.Process().memory_info().rss
-        _fill(sampler, clock, routes, columns)
+        fill(sampler, clock, routes, columns)
         with_free = psutil.Process().memory_info().rss
         give_back()
         after = psutil.Process().memory_info().rss

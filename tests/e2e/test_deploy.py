@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 import secrets
 import shlex
 import shutil
@@ -108,6 +109,17 @@ def test_the_gateways_memory_limit_fits_its_bounds() -> None:
     answering = (container_replicas("StatefulSet") * 3 + 2 * 20) * given["max_message"]
     assert given["max_held"] == 1 << 30
     assert given["max_held"] + given["remember"] + bodies + answering + itself <= limit
+
+
+def test_the_nodes_memory_is_what_was_measured() -> None:
+    """Its request holds a full ring that one gateway has asked, its limit the highest peak of the page's table."""
+    page = (DEPLOY.parent / "production.md").read_text(encoding="utf-8")
+    measured = dict(re.findall(r"^\| (one gateway|sixteen) \| (.*) MiB \|$", page, re.MULTILINE))
+    after, _ = measured["one gateway"].split(" MiB | ")
+    _, peak = measured["sixteen"].split(" MiB | ")
+    resources = container("StatefulSet")["resources"]
+    assert int(after) << 20 <= parse_size(resources["requests"]["memory"] + "B")
+    assert int(peak) << 20 <= parse_size(resources["limits"]["memory"] + "B")
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
