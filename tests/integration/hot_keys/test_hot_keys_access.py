@@ -61,6 +61,21 @@ async def test_one_who_asks_a_node_directly_is_told_by_a_status(house: House, pa
     assert [(item.key, item.count) for item in told.keys] == [(b"a", 1)]
 
 
+async def test_what_an_answer_over_grpc_says(house: House) -> None:
+    """Of a node and of an aggregator over two: keys as bytes, their bounds, what they are of, what is missing."""
+    own = {b"\xff\x00": 5, b"b": 3, b"c": 1, b"far too long": 2}
+    nodes = [await house.node(own, hot_keys=HotKeysSettings(max_key_bytes=8)) for _ in range(2)]
+    for address, times in ((nodes[0], 1), (await house.above(nodes, "x"), 2)):
+        told = await call(address, pb.GetHotKeysRequest(route_id=1, series=pb.KEYVIZ_SERIES_WRITES, top=2))
+        keys = [(item.key, item.count, item.lower, item.upper) for item in told.keys]
+        assert keys == [(key, *[times * own[key]] * 3) for key in (b"\xff\x00", b"b")]
+        assert (told.sample_rate, told.sampled_n, told.confidence) == (1, times * 9, 1)
+        assert (told.dropped_samples, told.skipped_long_keys, told.degraded) == (0, times * 2, True)
+        assert (told.error_bound, told.unlisted_bound, told.snapshot_at_unix_ms) == (0, times, STAMP_MS)
+        every = await call(address, pb.GetHotKeysRequest(route_id=1, from_unix_ms=STAMP_MS, to_unix_ms=STAMP_MS + 1))
+        assert [item.key for item in every.keys] == [b"\xff\x00", b"b", b"c"]
+
+
 async def test_credentials_guard_it_like_the_other_methods(house: House, tmp_path: Path) -> None:
     """No token, no keys."""
     token = tmp_path / "token"

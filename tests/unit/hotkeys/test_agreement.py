@@ -243,6 +243,16 @@ def test_nodes_with_other_steps_are_warned_of_where_their_windows_are_other_time
         assert answer.degraded == any(told)
 
 
+@pytest.mark.parametrize("field", ["dropped_samples", "skipped_long_keys", "left_out_keys"])
+@pytest.mark.parametrize("who", [0, 1, 2])
+def test_operations_that_one_node_lacks_make_all_of_them_degraded(field: str, who: int) -> None:
+    """Dropped, skipped, or without room in an answer; in every tree."""
+    nodes = [node(f"n{number}", 10, **({field: 1} if number == who else {})) for number in range(3)]
+    for answer in every_way(nodes, WHOLE):
+        assert (getattr(answer, field), answer.degraded) == (1, True)
+    assert not any(answer.degraded for answer in every_way([node(f"n{n}", 10) for n in range(3)], WHOLE))
+
+
 def test_what_is_added_up_and_what_is_the_most_of_all() -> None:
     """Whatever order the nodes come in."""
     numbers: list[dict[str, int]] = [

@@ -114,7 +114,7 @@ function reasonOf(node: NodeOutcome): string {
   const { reason, said } = stateOf(node);
   const name = node.node_id || node.node;
   if (node.kind === "disabled" && said.includes("hotkeys_disabled")) return `${name} has hot keys off`;
-  return `${name} ${node.kind === "incompatible" && said !== "" ? said : reason}`;
+  return node.kind === "incompatible" && said !== "" ? `${name}: ${said}` : `${name} ${reason}`;
 }
 
 /** Warnings that tell of missing operations: "n1 and n2: it holds less of the past than other nodes". */

@@ -97,7 +97,7 @@ describe("how far it can be believed", () => {
       node({ node_id: "n6", warnings: [warning("clock_skew"), warning("duplicate_node")] }),
     );
     expect(incomplete(answer({ degraded: true, fanout: nodes }))).toBe(
-      "Not complete: c:1 has hot keys off; n4 has its sampler off; n5 counts route 7 in 2 slices, others in 4; " +
+      "Not complete: c:1 has hot keys off; n4 has its sampler off; n5: counts route 7 in 2 slices, others in 4; " +
         "n1 and n2: it holds less of the past than other nodes; n2: holds columns from 2026-04-27T11:45:00Z on, asked from 2026-04-27T11:44:00Z.",
     );
   });
