@@ -110,9 +110,11 @@ async def test_a_window_without_keys_says_whether_it_had_none_or_they_are_gone(b
             await expect(page.get("hot-keys").get_by_role("listitem")).to_have_count(1)
 
 
-async def test_an_approximate_count_has_a_whisker_as_wide_as_its_bounds(browser: Browser) -> None:
-    """More keys than counters: bounds in words, a line from the lower to the upper one, and the advice below."""
-    counted = counting("n1", ROUTES, columns=1, end_ms=last_minute(), hot_keys=HotKeysSettings(counters=8))
+@pytest.mark.parametrize("one_in", [1, 2])
+async def test_an_approximate_count_has_a_whisker_as_wide_as_its_bounds(browser: Browser, one_in: int) -> None:
+    """More keys than counters, or a sample: bounds in words, a line from the lower to the upper one, advice below."""
+    hot_keys = HotKeysSettings(counters=8, sample_one_in=one_in)
+    counted = counting("n1", ROUTES, columns=1, end_ms=last_minute(), hot_keys=hot_keys)
     cold = [(1, b"cold/%03d" % number, Op.WRITE, 1) for number in range(120)]
     with counted.sampler:
         counted.window([(1, b"hot", Op.WRITE, 200), *cold])
@@ -124,8 +126,8 @@ async def test_an_approximate_count_has_a_whisker_as_wide_as_its_bounds(browser:
             bounds = re.fullmatch(r"(\d+), between (\d+) and (\d+)", said)
             assert bounds is not None, said
             count, lower, upper = (int(number) for number in bounds.groups())
-            assert lower <= 200 <= upper
             assert lower < upper
+            assert lower < count if one_in > 1 else lower <= 200 <= upper
             line, whole = (
                 await first.locator(".whisker-line").bounding_box(),
                 await first.get_by_role("img").bounding_box(),
@@ -133,6 +135,7 @@ async def test_an_approximate_count_has_a_whisker_as_wide_as_its_bounds(browser:
             assert line is not None
             assert whole is not None
             assert abs(line["width"] - whole["width"] * (upper - lower) / upper) <= 1
+            assert abs(line["x"] - whole["x"] - whole["width"] * lower / upper) <= 1
             assert abs(line["x"] + line["width"] - whole["x"] - whole["width"]) <= 1
             assert lower <= count <= upper
             await expect(page.get("detail-hotkeys")).to_contain_text("A key that is not listed may have up to")
