@@ -1,6 +1,7 @@
 """Whole requests over HTTP against the floor: the same bytes answered canned, received raw, and one JSON encoding.
 
-Nodes, gateway and floor are processes of their own; the two sides take turns.
+Nodes, gateway and floor are processes of their own; the sides take turns. A third one, of which no target speaks, is a
+gateway without work of its own: with the JSON of the floor it is the least that a gateway in this stack can take.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from benchmarks.children import Child
 from benchmarks.http_client import RawClient
-from benchmarks.measure import Result, compare
+from benchmarks.measure import Result, compare, ratio
 from benchmarks.synthetic import Shape
 
 STALL_REQUESTS = 10
@@ -63,11 +65,11 @@ def whole_requests(*, quick: bool) -> Iterator[Result]:
     """Every case, with trouble and with equal nodes."""
     for case in QUICK if quick else CASES:
         for form in (case, equal_nodes(case)):
-            yield from run_case(replace(form, samples=25) if quick else form)
+            yield from run_case(replace(form, samples=25) if quick else form, least=not quick)
 
 
-def run_case(case: Case) -> list[Result]:
-    """The rows of one case."""
+def run_case(case: Case, *, least: bool) -> list[Result]:
+    """The rows of one case. least: with the gateway that has no work."""
     with ExitStack() as stack:
         nodes = start_nodes(stack, case)
         peers = [address for node in nodes for address in node.ready["addresses"]]
@@ -80,7 +82,11 @@ def run_case(case: Case) -> list[Result]:
         canned = [address for node in nodes for address in node.ready["canned"]]
         floor = stack.enter_context(Child("floor", canned=canned, body=str(path)))
         floor_bytes = floor.ready["bytes"]
-        rows = _take_turns(case, gateway, client, floor)
+        passing = None
+        if least:
+            idle = stack.enter_context(Child("passing", peers=peers, body=str(path), older=case.older))
+            passing = stack.enter_context(RawClient(idle.ready["address"]))
+        rows = _take_turns(case, gateway, client, floor, passing)
         node_bytes = max(size for node in nodes for size in node.ready["bytes"])
         rows.append(Result(case.name, "JSON MB", len(body) / 1e6, floor_bytes / 1e6, None, ""))
         rows.append(Result(case.name, "MB a node", node_bytes / 1e6, None, None, _at_most(case.node_mb)))
@@ -98,16 +104,19 @@ def start_nodes(stack: ExitStack, case: Case) -> list[Child]:
     return nodes
 
 
-def _take_turns(case: Case, gateway: Child, client: RawClient, floor: Child) -> list[Result]:
+def _take_turns(case: Case, gateway: Child, client: RawClient, floor: Child, passing: RawClient | None) -> list[Result]:
     ours: list[float] = []
     base: list[float] = []
+    least: list[float] = []
     before = gateway.ask("used"), floor.ask("used")
     for number in range(case.samples + WARM_UP):
         took_ms, _ = client.get()
-        floor_ms = floor.ask("round")["ms"]
+        told = floor.ask("round")
+        passed_ms = 0.0 if passing is None else passing.get()[0]
         if number >= WARM_UP:
             ours.append(took_ms)
-            base.append(floor_ms)
+            base.append(told["ms"])
+            least.append(passed_ms + told["json_ms"])
         else:
             before = gateway.ask("used"), floor.ask("used")
     after = gateway.ask("used"), floor.ask("used")
@@ -122,7 +131,13 @@ def _take_turns(case: Case, gateway: Child, client: RawClient, floor: Child) -> 
         Result(case.name, "CPU ms a request", cpu[0], cpu[1], cpu[0] / cpu[1], ""),
         Result(case.name, "peak MB", peaks[0], peaks[1], None, _at_most(case.peak_mb)),
         Result(case.name, "longest loop stall ms", stall_ms, None, None, _at_most(case.stall_ms)),
+        *([] if passing is None else _least(case, least, base)),
     ]
+
+
+def _least(case: Case, least: list[float], base: list[float]) -> list[Result]:
+    name = "p50 ms of a gateway without work"
+    return [Result(case.name, name, median(least), median(base), ratio(least, base), "")]
 
 
 def _at_most(limit: float | None) -> str:

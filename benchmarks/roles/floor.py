@@ -49,8 +49,10 @@ async def _serve(canned: list[str], body_path: str) -> None:
             continue
         began = time.perf_counter()
         await asyncio.gather(*(call(b"") for call in calls))
+        received = time.perf_counter()
         orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-        say(ms=(time.perf_counter() - began) * 1000)
+        ended = time.perf_counter()
+        say(ms=(ended - began) * 1000, json_ms=(ended - received) * 1000)
     for channel in channels:
         await channel.close()
 

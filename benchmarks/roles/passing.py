@@ -1,0 +1,67 @@
+"""A gateway without work of its own: asks the real nodes, looks at nothing of their answers, and sends a ready body.
+
+What stands between it and the floor is HTTP, and what nodes do beyond sending canned bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benchmarks.children import options, say, used
+from benchmarks.http_client import PATH
+from gateway.responses import InPieces
+from gateway.serving import http_server
+from keyviz_grpc.allocator import keep_freed_memory
+from keyviz_grpc.codec import encode_query
+from keyviz_grpc.listening import address_of, bind
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
+
+PIECE_BYTES = 256 << 10
+
+
+async def _serve(peers: list[str], body: bytes, *, older: bool) -> None:
+    limit = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+    accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
+    asked = encode_query(MatrixQuery(via=("bench",)), accept=accept).SerializeToString()
+    pieces = [body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES)]
+    async with AsyncExitStack() as stack:
+        channels = [grpc.aio.insecure_channel(address, options=limit) for address in peers]
+        for channel in channels:
+            stack.push_async_callback(channel.close)
+        path = "/keyviz.v1.KeyViz/GetKeyVizMatrix"
+        calls: list[Any] = [channel.unary_unary(path, response_deserializer=None) for channel in channels]
+
+        async def answer(request: Request) -> Response:
+            del request
+            await asyncio.gather(*(call(asked) for call in calls))
+            return InPieces(pieces, status=200, headers={}, unsent=None)
+
+        listener = bind("127.0.0.1:0")
+        stack.callback(listener.close)
+        app = Starlette(routes=[Route(PATH, answer)])
+        await stack.enter_async_context(http_server(app, listener))
+        say(address=address_of(listener))
+        while (await asyncio.to_thread(sys.stdin.readline)).strip():
+            say(**used())
+
+
+def main() -> None:
+    """Until the parent closes its end."""
+    keep_freed_memory()
+    given = options()
+    asyncio.run(_serve(given["peers"], Path(given["body"]).read_bytes(), older=given["older"]))
+
+
+if __name__ == "__main__":
+    main()
