@@ -17,7 +17,6 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from keyviz_grpc.errors import FAILURE_OF_STATUS
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.server import ServerSettings
 from tests.integration import faults
@@ -30,6 +29,17 @@ ROW = pb.KeyVizRow(bucket_id="route:1", end=b"m", values=[1, 2])
 CAP = 100_000
 NOT_IN_TIME = ("deadline_exceeded|unreachable", "no answer in time|timed? ?out|timeout|handshaker shutdown")
 """Connecting has as long as the call has here, so either may end first."""
+ABORTS = {
+    "CANCELLED": "unreachable",
+    "UNAVAILABLE": "unreachable",
+    "DEADLINE_EXCEEDED": "deadline_exceeded",
+    "RESOURCE_EXHAUSTED": "overloaded",
+    "UNAUTHENTICATED": "unauthenticated",
+    "PERMISSION_DENIED": "unauthenticated",
+    "FAILED_PRECONDITION": "incompatible",
+    "UNIMPLEMENTED": "incompatible",
+}
+"""What each status is told as; every other one is `internal`."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ PLAIN: list[Fault] = [
     Fault("sampler off", faults.without_a_sampler, "disabled", "keyviz sampler not configured"),
     Fault("crash of the handler", faults.crashing, "internal", "."),
     *(
-        Fault(f"abort {code.name}", faults.aborting(code), FAILURE_OF_STATUS[code.name], ".")
+        Fault(f"abort {code.name}", faults.aborting(code), ABORTS.get(code.name, "internal"), ".")
         for code in grpc.StatusCode
         if code is not grpc.StatusCode.OK
     ),

@@ -194,6 +194,38 @@ async def test_seeds_tell_of_the_others_and_a_silent_seed_is_seen(house: Guarded
     ]
 
 
+async def test_members_are_looked_for_again_after_a_while_and_soon_where_one_is_lost(house: Guarded) -> None:
+    """A new one within fifteen seconds; one that moved is asked where it is now as soon as it is missed."""
+    source, second, third = Knowing(ANSWERS[0]), await house.node(1), await house.node(2)
+    source.members = (Member("b", second.address),)
+    seed = await house.node(0, source=source)
+    now = 0.0
+    gateway = await house.gateway_over(SeedPeers([seed.address], house.shared(), clock=lambda: now))
+
+    async def told() -> set[tuple[str, bool]]:
+        return {(node["node"], node["ok"]) for node in (await gateway.ask())["fanout"]["nodes"]}
+
+    async def soon(expected: set[tuple[str, bool]]) -> None:
+        async with asyncio.timeout(20):  # nobody waits long for a look when there is somebody to ask
+            while await told() != expected:
+                pass
+
+    both = {(seed.address, True), (second.address, True)}
+    assert await told() == both
+    source.members = (Member("b", second.address), Member("c", third.address))
+    now = 14.9
+    assert await told() == both, "what was told is believed for a while"
+    now = 15.1
+    await soon({*both, (third.address, True)})
+    await second.drain(0)
+    moved = await house.node(1)
+    source.members = (Member("b", moved.address), Member("c", third.address))
+    now = 16.0
+    assert await told() == {(seed.address, True), (second.address, False), (third.address, True)}
+    now = 16.2
+    await soon({(seed.address, True), (moved.address, True), (third.address, True)})
+
+
 async def test_a_member_that_fails_is_shown_by_the_name_that_a_seed_told(house: Guarded) -> None:
     """For people alone: it makes nobody a duplicate, and who answers is called what it calls itself, be it nothing."""
     source, other = Knowing(ANSWERS[0]), await house.node(1)
