@@ -208,7 +208,10 @@ async def _serve(
     ready: bool | Callable[[], Awaitable[bool]],
 ) -> RunningServer:
     check_exposure(
-        listen, tls=settings.certificate is not None, guarded=verifier is not None, insecure=settings.insecure
+        listen,
+        tls=settings.certificate is not None,
+        guarded=verifier is not None or settings.client_ca is not None,
+        insecure=settings.insecure,
     )
     interceptors: Sequence[grpc.aio.ServerInterceptor] = [
         *([Meter(metrics)] if metrics else []),

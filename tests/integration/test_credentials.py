@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,13 @@ from keyviz_grpc.auth import (
 )
 from keyviz_grpc.auth.tokens import _derived
 from keyviz_grpc.client import ClientShared
+from keyviz_grpc.errors import SettingError
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
-from keyviz_grpc.server import serve_cluster, serve_node
+from keyviz_grpc.server import ServerSettings, serve_cluster, serve_node
+from keyviz_grpc.tls import TlsFiles
+from tests.integration.certificates import Authority
 from tests.integration.guarded import ANSWERS, Gateway, Guarded, Prepared, new_key, outcomes
 from tests.integration.odd_nodes import serving
 
@@ -284,3 +288,23 @@ async def test_a_session_is_no_node_token_and_a_node_token_no_session_even_with_
             assert (await gateway.client.get(path, headers=headers)).status_code == 401
     answer = await gateway.client.get(matrix, headers={"cookie": f"admin_session={session}"})
     assert answer.status_code == 200
+
+
+async def test_certificates_alone_are_credentials(house: Guarded) -> None:
+    """With mTLS and nothing else a node may be where others reach it; who shows none of ours stays out."""
+    ours, theirs = Authority(house.folder / "ours", "ours"), Authority(house.folder / "theirs", "theirs")
+    shown_by_node, mine, foreign = ours.pair("node"), ours.pair("gateway"), theirs.pair("gateway")
+    settings = ServerSettings(certificate=shown_by_node.certificate, key=shown_by_node.key, client_ca=ours.ca)
+    node = await serve_node(Prepared(ANSWERS[0]), listen="0.0.0.0:0", settings=settings)
+    house.stack.push_async_callback(node.drain, 0)
+    address = f"127.0.0.1:{node.address.rpartition(':')[2]}"
+    for files, let_in in (
+        (TlsFiles(ours.ca, mine.certificate, mine.key), True),
+        (TlsFiles(ours.ca), False),
+        (TlsFiles(ours.ca, foreign.certificate, foreign.key), False),
+        (None, False),
+    ):
+        gateway = await house.gateway_over(StaticPeers([address], ClientShared(tls=files)))
+        assert [ok for ok, _ in outcomes((await gateway.get()).json())] == [let_in], files
+    with pytest.raises(SettingError, match="credentials"):
+        await serve_node(Prepared(ANSWERS[0]), listen="0.0.0.0:0", settings=replace(settings, client_ca=None))
