@@ -71,7 +71,11 @@ class Gate:
             self._note(request, "login", "rate_limited")
             retry = {"Retry-After": str(max(1, math.ceil(wait_s)))}
             raise Refused("rate_limited", "too many attempts to sign in, try again later", headers=retry)
-        access_key, secret_key = await _read_keys(request)
+        try:
+            access_key, secret_key = await _read_keys(request)
+        except Refused as refused:
+            self._note(request, "login", refused.code)
+            raise
         verdict = self._check(access_key, secret_key)
         if not verdict.known:
             self._note(request, "login", "invalid_credentials", who=access_key)

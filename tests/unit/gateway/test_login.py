@@ -133,12 +133,13 @@ async def test_cookies_are_for_https_alone_where_that_is_what_the_browser_speaks
     ],
 )
 async def test_anything_else_is_refused(
-    client: httpx.AsyncClient, content: bytes, kind: str, status: int, code: str
+    client: httpx.AsyncClient, audited: Any, *, content: bytes, kind: str, status: int, code: str
 ) -> None:
-    """With the code of its kind, and without a cookie."""
+    """With the code of its kind, without a cookie, and with one audit line."""
     response = await client.post(LOGIN, content=content, headers={"content-type": kind})
     assert (response.status_code, response.json()["error"]) == (status, code)
     assert "set-cookie" not in response.headers
+    assert [(what, outcome) for what, _, outcome in audited()] == [("login", code)]
 
 
 async def test_an_unknown_key_looks_like_a_wrong_secret(client: httpx.AsyncClient) -> None:
