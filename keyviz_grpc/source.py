@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from keyviz_grpc.outcome import Answer, Overview
 from keyviz_grpc.query import MatrixQuery
@@ -22,4 +22,16 @@ class Source(Protocol):
 
     def overview(self) -> Overview:
         """This node's identity, the members it knows without itself, and leader and term of each group."""
+        ...
+
+
+@runtime_checkable
+class PromptSource(Protocol):
+    """A source that knows what it can give at once, so that nobody has to ask it in a thread."""
+
+    def matrix_at_once(self, query: MatrixQuery) -> Answer | None:
+        """What `Source.matrix` would give now, in a fraction of a millisecond and waiting for nobody, else None.
+
+        None too wherever `matrix` would raise.
+        """
         ...

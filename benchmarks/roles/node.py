@@ -33,6 +33,10 @@ class _Prepared:
         del query
         return self.answer
 
+    def matrix_at_once(self, query: MatrixQuery) -> Answer | None:
+        """As a sampler between two columns."""
+        return self.matrix(query)
+
     def overview(self) -> Overview:
         """Its name."""
         return Overview(Member(self.answer.node_id, ""))

@@ -46,6 +46,10 @@ class Moving:
             history=History(NUMBER, newest, below, left_out),
         )
 
+    def matrix_at_once(self, query: MatrixQuery) -> Answer | None:
+        """As a sampler between two columns."""
+        return self.matrix(query)
+
     def overview(self) -> Overview:
         """Its name."""
         return Overview(Member(self.answer.node_id, ""))

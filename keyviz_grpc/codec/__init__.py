@@ -1,6 +1,6 @@
 """Messages to model and back; distrusts every length that came over the wire."""
 
-from keyviz_grpc.codec.answers import decode_answer, encode_answer
+from keyviz_grpc.codec.answers import decode_answer, encode_answer, is_ready
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, MESSAGE_BYTES, messages_in_response
 from keyviz_grpc.codec.hot_keys import (
     decode_hot_keys,
@@ -34,6 +34,7 @@ __all__ = [
     "encode_overview",
     "encode_overview_request",
     "encode_query",
+    "is_ready",
     "messages_in_response",
     "parse_response",
 ]

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.codec.columnar import decode_columnar, decode_packed_catalogue, encode_columnar
+from keyviz_grpc.codec.columnar import decode_columnar, decode_packed_catalogue, encode_columnar, is_encoded
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes, encode_outcome
 from keyviz_grpc.codec.rows import (
     build_matrix,
@@ -56,6 +56,12 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
     for number, own in answer.leaf_answers:
         message.leaf_answers.append(pb.LeafAnswer(leaf=number, answer=encode_answer(own, accept=accept)))
     return message
+
+
+def is_ready(answer: Answer, *, accept: Collection[int]) -> bool:
+    """Whether `encode_answer` has next to nothing to do: all is left out, or packed already."""
+    nothing = answer.history is not None and answer.history.left_out_below_unix_ms > 0 and not answer.matrix.shape[1]
+    return pb.MATRIX_ENCODING_COLUMNAR in accept and (nothing or is_encoded(answer.matrix))
 
 
 def _encode_history(answer: Answer, message: pb.GetKeyVizMatrixResponse) -> bool:

@@ -35,6 +35,11 @@ def encode_columnar(matrix: Matrix) -> pb.KeyVizColumnar:
     return _packed.get((matrix,), lambda: _encode(matrix), matrix.values.size + 1)
 
 
+def is_encoded(matrix: Matrix) -> bool:
+    """Whether its packed form is there already."""
+    return _packed.has((matrix,))
+
+
 def _encode(matrix: Matrix) -> pb.KeyVizColumnar:
     tops = matrix.values.max(axis=1, initial=0)
     widths = np.zeros(len(tops), np.uint8)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge import fold
 from keyviz_grpc.merge.parts import select_rows
-from keyviz_grpc.model import Catalogue, SampleRole
-from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.model import Catalogue, Matrix, SampleRole
+from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler.assembled import Assembled, State
 from keyviz_grpc.sampler.buckets import Buckets
@@ -54,17 +54,37 @@ class Answers:
         ring = self._ring
         return Snapshot(held, State(number, shown, table), ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision)
 
+    def is_quick(self) -> bool:
+        """Whether `snapshot` would find the rows as they were the last time."""
+        return self._rows_cache is not None and self._rows_cache[0] == self._rows_key
+
     def matrix(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer:
         """The answer of that moment, as `Source.matrix` has it."""
-        own = self._own
-        left, history = what_is_left(
+        left, history = self._left(query, snapshot)
+        matrix = self._assembled.matrix(query.series, left, snapshot.state)
+        answer = self._answer(matrix, history, snapshot, generated_at_unix_ms)
+        return fold(select_rows(answer, query.bucket_ids), query.rows)
+
+    def found(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer | None:
+        """The same, where its matrix was made before and is asked for as a whole."""
+        if query.rows or query.bucket_ids:
+            return None
+        left, history = self._left(query, snapshot)
+        matrix = self._assembled.found(query.series, left, snapshot.state)
+        return None if matrix is None else self._answer(matrix, history, snapshot, generated_at_unix_ms)
+
+    def _left(self, query: MatrixQuery, snapshot: Snapshot) -> tuple[Columns, History | None]:
+        return what_is_left(
             snapshot.held,
             query,
-            node_id=own.node_id,
-            incarnation=own.incarnation,
+            node_id=self._own.node_id,
+            incarnation=self._own.incarnation,
             number=snapshot.state.number,
             newest_unix_ms=snapshot.newest_unix_ms,
         )
+
+    def _answer(self, matrix: Matrix, history: History | None, snapshot: Snapshot, generated_at_unix_ms: int) -> Answer:
+        own = self._own
         outcome = Outcome(
             "",
             node_id=own.node_id,
@@ -73,8 +93,8 @@ class Answers:
             generated_at_unix_ms=generated_at_unix_ms,
             oldest_unix_ms=snapshot.oldest_unix_ms,
         )
-        answer = Answer(
-            self._assembled.matrix(query.series, left, snapshot.state),
+        return Answer(
+            matrix,
             (outcome,),
             node_id=own.node_id,
             incarnation=own.incarnation,
@@ -84,17 +104,19 @@ class Answers:
             revision=snapshot.revision,
             history=history,
         )
-        return fold(select_rows(answer, query.bucket_ids), query.rows)
+
+    @property
+    def _rows_key(self) -> tuple[int, int]:
+        return self._buckets.slots.version, self._ring.oldest_unix_ms
 
     def _rows(self, read_role: Callable[[int], SampleRole]) -> ShownRows:
-        oldest = self._ring.oldest_unix_ms
-        if self._rows_cache is None or self._rows_cache[0] != (self._buckets.slots.version, oldest):
-            slots, rows = self._buckets.visible(oldest, read_role)
+        if self._rows_cache is None or self._rows_cache[0] != self._rows_key:
+            slots, rows = self._buckets.visible(self._ring.oldest_unix_ms, read_role)
             starts = (
                 [0, *(n + 1 for n, (a, b) in enumerate(pairwise(rows)) if a.bucket_id != b.bucket_id)] if rows else []
             )
             shown = ShownRows(slots, np.array(starts, np.int64), Catalogue(tuple(rows[n] for n in starts)))
             if self._rows_cache is not None and shown.same_as(self._rows_cache[1]):
                 shown = self._rows_cache[1]
-            self._rows_cache = ((self._buckets.slots.version, oldest), shown)  # `visible` may have made a new version
+            self._rows_cache = (self._rows_key, shown)  # `visible` may have made a new version
         return self._rows_cache[1]

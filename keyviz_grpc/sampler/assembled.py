@@ -47,16 +47,25 @@ class Assembled:
 
     def matrix(self, series: Series, held: Columns, state: State) -> Matrix:
         """The matrix of these columns."""
-        stamps = np.array([stamp for stamp, _ in held], np.int64)
-        with self._lock:
-            before = [matrix for was, matrix in self._kept if matrix.series is series and was.same_as(state)]
-        for matrix in before:
-            if np.array_equal(matrix.columns, stamps):
-                return matrix
+        stamps = _stamps(held)
+        before = self._before(series, state)
+        if (there := _of_columns(before, stamps)) is not None:
+            return there
         old = next((matrix for matrix in reversed(before) if _common(matrix.columns, stamps)), None)
         made = _read(series, held, state) if old is None else _carried_on(old, stamps, held, state)
         self._keep(state, made)
         return made
+
+    def found(self, series: Series, held: Columns, state: State) -> Matrix | None:
+        """What `matrix` gives, where nothing has to be made for it."""
+        if not held:
+            rows = state.shown.catalogue
+            return Matrix(series, np.empty(0, np.int64), rows, np.empty((len(rows), 0), np.uint64))
+        return _of_columns(self._before(series, state), _stamps(held))
+
+    def _before(self, series: Series, state: State) -> list[Matrix]:
+        with self._lock:
+            return [matrix for was, matrix in self._kept if matrix.series is series and was.same_as(state)]
 
     def clear(self) -> None:
         """Forgets them all."""
@@ -68,6 +77,14 @@ class Assembled:
             return
         with self._lock:
             self._kept = [*self._kept[1 - KEPT_MATRICES :], (state, matrix)]
+
+
+def _stamps(held: Columns) -> NDArray[np.int64]:
+    return np.array([stamp for stamp, _ in held], np.int64)
+
+
+def _of_columns(matrices: list[Matrix], stamps: NDArray[np.int64]) -> Matrix | None:
+    return next((matrix for matrix in matrices if np.array_equal(matrix.columns, stamps)), None)
 
 
 def _read(series: Series, held: Columns, state: State) -> Matrix:

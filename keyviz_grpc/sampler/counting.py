@@ -67,6 +67,11 @@ class Counting:
         self.drain()
         return self.windows.advance(self._now_ms())
 
+    @property
+    def is_closed_up(self) -> bool:
+        """Whether no window is due: what was appended belongs to the one that is open now."""
+        return self.windows.is_in_current(self._now_ms())
+
     def drain(self) -> None:
         """Counts what was appended in the window that is open."""
         self.intake.drain(self.windows.current, size=len(self.slots))

@@ -18,7 +18,7 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.hotkeys.protocols import GivenUp, waited_for
 from keyviz_grpc.outcome import Answer, Member, Outcome, Overview
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.sampler.answers import Answers
+from keyviz_grpc.sampler.answers import Answers, Snapshot
 from keyviz_grpc.sampler.assembled import Assembled
 from keyviz_grpc.sampler.batch import batch_of
 from keyviz_grpc.sampler.block import Block
@@ -287,10 +287,30 @@ class Sampler:
     def matrix(self, query: MatrixQuery) -> Answer:
         """This node's own view of closed windows, as `Source.matrix` has it."""
         with self._lock:
-            self._settle()
-            counting = self._counting
-            snapshot = self._answers.snapshot(query, counting.identities.table, counting.leadership.read_role)
-        return self._answers.matrix(query, snapshot, generated_at_unix_ms=int(self._wall_clock() * 1000))
+            # What is not counted yet belongs to the open window, of which an answer tells nothing.
+            if not self._counting.is_closed_up:
+                self._settle()
+            snapshot = self._snapshot(query)
+        return self._answers.matrix(query, snapshot, generated_at_unix_ms=self._now_unix_ms())
+
+    def matrix_at_once(self, query: MatrixQuery) -> Answer | None:
+        """See `PromptSource`: as `matrix`, while no window is due and what is asked for was asked for before."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            if not (self._counting.is_closed_up and self._answers.is_quick()):
+                return None
+            snapshot = self._snapshot(query)
+        finally:
+            self._lock.release()
+        return self._answers.found(query, snapshot, generated_at_unix_ms=self._now_unix_ms())
+
+    def _snapshot(self, query: MatrixQuery) -> Snapshot:
+        counting = self._counting
+        return self._answers.snapshot(query, counting.identities.table, counting.leadership.read_role)
+
+    def _now_unix_ms(self) -> int:
+        return int(self._wall_clock() * 1000)
 
     def hot_keys(self, query: HotKeysQuery, given_up: GivenUp = waited_for) -> HotKeysAnswer:
         """See `HotKeysSource`. What was observed in windows that are closed is all in it."""
@@ -300,7 +320,7 @@ class Sampler:
         with self._lock:
             self._settle()
             slices = self._counting.buckets.ranges_of(query.route_id)
-        now = int(self._wall_clock() * 1000)
+        now = self._now_unix_ms()
         own = replace(self._own, generated_at_unix_ms=now)
         return hot.answer(query, slices, own, generated_at_unix_ms=now, given_up=given_up)
 

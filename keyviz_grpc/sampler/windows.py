@@ -56,7 +56,7 @@ class Windows:
     def pass_to(self, now_ms: float, *, ran: bool) -> bool:
         """As `advance`, for a clock that went on; ran: whether the process did too, so that idle windows are zeros."""
         before, self.beat_ms = self.beat_ms, now_ms
-        if self.from_s <= now_ms / 1000 < self.until_s:
+        if self.is_in_current(now_ms):
             return False
         due = {stamp for stamp in self._open if stamp <= now_ms}
         if ran:
@@ -67,6 +67,10 @@ class Windows:
             self._close(stamp, self._open.pop(stamp) if stamp in self._open else self._made())
         self._enter(now_ms)
         return True
+
+    def is_in_current(self, now_ms: float) -> bool:
+        """Whether that moment is in the current window."""
+        return self.from_s <= now_ms / 1000 < self.until_s
 
     def stamp_of(self, unix_ms: float) -> int:
         """Where the window of that moment ends."""

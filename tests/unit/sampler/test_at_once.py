@@ -1,0 +1,140 @@
+"""What a sampler gives at once: the same as otherwise, or nothing, and never by waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.model import Series, Window
+from keyviz_grpc.outcome import Answer
+from keyviz_grpc.query import Known, MatrixQuery
+from keyviz_grpc.sampler import Op, Route, Sampler
+from tests.unit.sampler.clocks import Clock
+
+QUERY = MatrixQuery(Series.WRITES)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """In the middle of a window."""
+    return Clock()
+
+
+@pytest.fixture
+def sampler(clock: Clock) -> Iterator[Sampler]:
+    """Two routes that were written to in each of three closed windows, and in the one that is open."""
+    quiet = 3600.0  # nobody else may hold the sampler, or count what was observed
+    with Sampler(
+        node_id="n1",
+        step_ms=1000,
+        columns=8,
+        clock=clock,
+        wall_clock=clock,
+        stall_s=60,
+        drain_interval_s=quiet,
+    ) as sampler:
+        sampler.register_routes([Route(1, b"", b"m", 1), Route(2, b"m", b"", 1)])
+        sampler.set_leader(1, 3)
+        for _ in range(3):
+            write(sampler)
+            clock.now_s += 1
+            sampler.tick()
+        write(sampler)
+        yield sampler
+
+
+def write(sampler: Sampler) -> None:
+    """One operation on each route."""
+    for route, key in ((1, b"a"), (2, b"x")):
+        sampler.observe(route, key, Op.WRITE, 10)
+
+
+def told(answer: Answer | None) -> bytes:
+    """All that an answer says, as bytes."""
+    assert answer is not None
+    return encode_answer(answer).SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("window", [Window(), Window(1_002_000), Window(1_001_000, 1_003_000), Window(9_000_000)])
+def test_what_was_asked_before_is_there_at_once(sampler: Sampler, window: Window) -> None:
+    """And is what the other way gives; operations that are not counted yet belong to no closed window."""
+    query = replace(QUERY, window=window)
+    whole = sampler.matrix(query)
+    write(sampler)
+    assert told(sampler.matrix_at_once(query)) == told(sampler.matrix(query)) == told(whole)
+
+
+def test_a_caller_that_knows_all_is_told_so_at_once(sampler: Sampler) -> None:
+    """Also where no matrix was made of it before."""
+    first = sampler.matrix(QUERY)
+    assert first.history is not None
+    sampler.matrix(replace(QUERY, window=Window(9_000_000)))
+    known = Known("n1", first.incarnation, first.history.number, first.history.newest_unix_ms + 1)
+    asked = replace(QUERY, known=known)
+    assert told(sampler.matrix_at_once(asked)) == told(sampler.matrix(asked))
+
+
+def test_nothing_is_there_before_it_was_asked(sampler: Sampler) -> None:
+    """Not of another series either."""
+    assert sampler.matrix_at_once(QUERY) is None
+    sampler.matrix(QUERY)
+    assert sampler.matrix_at_once(replace(QUERY, series=Series.READS)) is None
+    assert sampler.matrix_at_once(QUERY) is not None
+
+
+CHANGES: dict[str, Callable[[Sampler, Clock], object]] = {
+    "a window that is due": lambda _, clock: setattr(clock, "now_s", clock.now_s + 1),
+    "a clock that went back": lambda _, clock: setattr(clock, "now_s", clock.now_s - 1),
+    "another route": lambda sampler, _: sampler.replace_routes(remove=[2], add=[Route(3, b"m", b"", 1)]),
+    "a new column": lambda sampler, _: sampler.advance_to(1_004_000),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_after_a_change_it_is_made_anew(sampler: Sampler, clock: Clock, name: str) -> None:
+    """And then it is there again, as it is now."""
+    sampler.matrix(QUERY)
+    CHANGES[name](sampler, clock)
+    assert sampler.matrix_at_once(QUERY) is None
+    assert told(sampler.matrix(QUERY)) == told(sampler.matrix_at_once(QUERY))
+
+
+@pytest.mark.parametrize("query", [replace(QUERY, rows=1), replace(QUERY, bucket_ids=("route:1",))])
+def test_what_has_to_be_folded_or_chosen_is_not(sampler: Sampler, query: MatrixQuery) -> None:
+    """It is work each time."""
+    sampler.matrix(query)
+    assert sampler.matrix_at_once(query) is None
+
+
+def test_it_waits_for_nobody(sampler: Sampler) -> None:
+    """While another thread holds the sampler there is nothing to be had."""
+    sampler.matrix(QUERY)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with sampler._lock:
+            held.set()
+            done.wait(10)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait(10)
+    assert sampler.matrix_at_once(QUERY) is None
+    done.set()
+    other.join()
+    assert sampler.matrix_at_once(QUERY) is not None
+
+
+def test_asking_counts_nothing_of_the_open_window(sampler: Sampler) -> None:
+    """So that it costs the same however much is observed; every operation is there when its window closes."""
+    drains = sampler.stats().drains
+    for _ in range(100):
+        write(sampler)
+        sampler.matrix(QUERY)
+    assert sampler.stats().drains == drains
+    sampler.advance_to(1_004_000)
+    assert sampler.matrix(QUERY).matrix.values.tolist() == [[1, 1, 1, 101], [1, 1, 1, 101]]
