@@ -11,12 +11,13 @@ KeyRange: TypeAlias = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class _Past:
-    """number: of the present life. last_unix_ms: the newest window that may know of the route.
+    """number: of the present life, which began in the age `since`. last_unix_ms: the newest window that may know of it.
 
     key_range: what a removed route had, None where that is not known.
     """
 
     number: int = 0
+    since: int = 0
     last_unix_ms: int = 0
     key_range: KeyRange | None = None
 
@@ -50,13 +51,19 @@ class Lives:
         past.last_unix_ms = max(past.last_unix_ms, stamp)
         return past.number
 
-    def begin(self, route_id: int, key_range: KeyRange, *, newest_unix_ms: int) -> None:
-        """The id is registered with this range; newest_unix_ms: the newest window there is."""
+    def is_over(self, route_id: int, age: int) -> bool:
+        """Whether the id has come to mean another range since that age."""
+        past = self._past.get(route_id)
+        return past is not None and past.since > age
+
+    def begin(self, route_id: int, key_range: KeyRange, *, newest_unix_ms: int, age: int = 0) -> None:
+        """The id is registered with this range from that age on; newest_unix_ms: the newest window there is."""
         past = self._past.get(route_id)
         before = self._ranges.get(route_id, None if past is None else past.key_range)
         if before != key_range and (before is not None or past is not None):
             past = self._past.setdefault(route_id, _Past())
             past.number += 1
+            past.since = age
             past.last_unix_ms = max(past.last_unix_ms, newest_unix_ms)
         self._ranges[route_id] = key_range
 

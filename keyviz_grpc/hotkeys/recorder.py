@@ -22,7 +22,7 @@ from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.hotkeys.settings import HotKeysSettings
 from keyviz_grpc.hotkeys.stats import HotKeysStats, Totals
 from keyviz_grpc.hotkeys.sums import Sum
-from keyviz_grpc.hotkeys.window import Bucket
+from keyviz_grpc.hotkeys.window import Bucket, OpenSketches
 from keyviz_grpc.model import Series
 
 
@@ -30,7 +30,8 @@ class HotKeyRecorder:
     """Sketches of every open window, and the closed windows that are held; see docs/hotkeys.md.
 
     `note` is for the hot path, from any thread: it appends to a list; whoever calls it has drawn which operations are
-    looked at, each with probability 1 / sample_one_in, as `choose` does for many. `claim`, `note_many`, `skip_many`,
+    looked at, each with probability 1 / sample_one_in, as `choose` does for many. It is another one after every change
+    of routes: whoever looked a route up before goes on with the one from before. `claim`, `note_many`, `skip_many`,
     `close_window` and `change_routes` are called in the order of events, under the caller's lock; they only queue.
     `tick` takes in what is queued: a thread calls it regularly, and so does every question. What does not fit into the
     queue is dropped and counted; nothing waits.
@@ -48,9 +49,13 @@ class HotKeyRecorder:
         )
         self._lives = Lives()
         self._dice = np.random.default_rng()
-        self.note: Note = self._pending.note
 
     # --- taking operations
+
+    @property
+    def note(self) -> Note:
+        """Takes route id, label, whether it is a write, and key of an operation; see the class."""
+        return self._pending.note
 
     def choose(self, size: int) -> NDArray[np.int64] | None:
         """Which of so many operations are looked at, ascending; None = all. `note_many` takes all that it gets."""
@@ -70,11 +75,11 @@ class HotKeyRecorder:
         while operations.units:
             first, operations = operations.split(self.settings.max_pending)
             with self._lock:
-                self._take(stamp, first)
+                self._take(stamp, first, self._pending.age)
 
     def skip_many(self, stamp: int, counts: Mapping[Kind, int]) -> None:
         """Chosen operations of the window of that stamp whose keys are too long."""
-        self._pending.tell(Missing(stamp, {}, counts))
+        self._pending.miss(stamp, {}, counts)
 
     def claim(self, stamp: int) -> None:
         """States that whatever was noted until now belongs to the window of that stamp, the present one."""
@@ -83,14 +88,14 @@ class HotKeyRecorder:
 
     def close_window(self, stamp: int) -> None:
         """The window is over; idle ones too."""
-        self._pending.tell(WindowOver(stamp))
+        self._pending.over(stamp)
 
     def change_routes(self, removed: Iterable[int], added: Mapping[int, KeyRange]) -> None:
-        """From here on these routes are gone, and then these have these ranges.
+        """From here on these routes are gone, and then these have these ranges; what was noted before was claimed.
 
         What was recorded of a route that comes to mean another range is not its own any more.
         """
-        self._pending.tell(RoutesChanged(tuple(removed), added))
+        self._pending.turn(removed, added)
 
     # --- taking them in
 
@@ -99,8 +104,8 @@ class HotKeyRecorder:
         with self._lock:
             while (event := self._pending.next()) is not None:
                 match event:
-                    case Taken(stamp, operations):
-                        self._take(stamp, operations)
+                    case Taken(stamp, operations, age):
+                        self._take(stamp, operations, age)
                         self._pending.done(operations)
                     case Missing():
                         self._miss(event)
@@ -109,22 +114,36 @@ class HotKeyRecorder:
                     case RoutesChanged():
                         self._change(event)
 
-    def _take(self, stamp: int, operations: Operations) -> None:
+    def _take(self, stamp: int, operations: Operations, age: int) -> None:
         if self._held.is_gone(stamp):
             self._totals.dropped += sum(operations.counts().values())
             return
-        self._open.at(stamp).take({self._bucket(kind, stamp): keys for kind, keys in operations.groups().items()})
+        groups = operations.groups()
+        own = {kind: keys for kind, keys in groups.items() if not self._lives.is_over(kind[0], age)}
+        if len(own) < len(groups):
+            self._totals.dropped += sum(len(keys) for kind, keys in groups.items() if kind not in own)
+        if own:
+            self._open.at(stamp).take({self._bucket(kind, stamp): keys for kind, keys in own.items()})
 
     def _miss(self, event: Missing) -> None:
-        if self._held.is_gone(event.stamp):
-            self._totals.dropped += sum(event.dropped.values())
-            self._totals.skipped += sum(event.skipped.values())
-            return
-        window = self._open.at(event.stamp)
         for kind, times in event.dropped.items():
-            window.miss(self._bucket(kind, event.stamp), times)
+            window = self._window_of(kind, event)
+            if window is None:
+                self._totals.dropped += times
+            else:
+                window.miss(self._bucket(kind, event.stamp), times)
         for kind, times in event.skipped.items():
-            window.skip(self._bucket(kind, event.stamp), times)
+            window = self._window_of(kind, event)
+            if window is None:
+                self._totals.skipped += times
+            else:
+                window.skip(self._bucket(kind, event.stamp), times)
+
+    def _window_of(self, kind: Kind, event: Missing) -> OpenSketches | None:
+        """None where nobody will ask any more: the window gave way, or the route means another range now."""
+        if self._held.is_gone(event.stamp) or self._lives.is_over(kind[0], event.age):
+            return None
+        return self._open.at(event.stamp)
 
     def _bucket(self, kind: Kind, stamp: int) -> Bucket:
         return Bucket(*kind, self._lives.seen(kind[0], stamp))
@@ -135,7 +154,7 @@ class HotKeyRecorder:
         for route_id in event.removed:
             self._lives.end(route_id, newest_unix_ms=newest)
         for route_id, key_range in event.added.items():
-            self._lives.begin(route_id, key_range, newest_unix_ms=newest)
+            self._lives.begin(route_id, key_range, newest_unix_ms=newest, age=event.age)
 
     def _close(self, stamp: int) -> None:
         window = self._open.pop(stamp, None)

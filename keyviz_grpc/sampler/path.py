@@ -34,8 +34,11 @@ operations; one in how many is counted."""
 class HotPath:
     """Makes what `Sampler.observe` reads in one go, and the places that it finds there. Not thread-safe.
 
-    clock: unix seconds. append: takes one operation. note: takes its key, None = nobody does; noted_in, one_in: of one
-    in how many operations keys are noted, and one in how many is counted.
+    clock: unix seconds. append: takes one operation. note: who takes its key from now on, until places change, None =
+    nobody does; noted_in, one_in: of one in how many operations keys are noted, and one in how many is counted.
+
+    Places and who notes keys are in one path, and another path has others: an operation in whose middle places change
+    counts, and its key is noted, as if it had been over before.
     """
 
     def __init__(
@@ -43,21 +46,20 @@ class HotPath:
         clock: Callable[[], float],
         append: Callable[[int], None],
         *,
-        note: Note | None,
+        note: Callable[[], Note | None],
         noted_in: int,
         one_in: int,
     ) -> None:
-        self._clock, self._append = clock, append
-        self._rates = (note, 1.0 / noted_in, one_in)
-        self._reads: Wheres = {}
-        self._writes: Wheres = {}
+        self._clock, self._append, self._note_now = clock, append, note
+        self._rates = (1.0 / noted_in, one_in)
+        self.forget()
 
     def within(self, from_s: float, until_s: float) -> Path:
-        """For the window of [from_s, until_s)."""
-        return self._clock, from_s, until_s, self._reads, self._writes, self._append, *self._rates
+        """For the window of [from_s, until_s), until places change."""
+        return self._clock, from_s, until_s, self._reads, self._writes, self._append, self.note, *self._rates
 
     def learn(self, route_id: int, op: Op, label: str, place: Place, *, counts_as: str, places: int) -> Where:
-        """Remembers where these operations count, until `forget`.
+        """Remembers where these operations count, until `forget`; `note` takes their keys.
 
         counts_as: their label, or none where it has no place. places: how many routes and labels have a place of their
         own. Any number of labels past the limit may come besides: when there are too many all is forgotten, and what
@@ -72,6 +74,7 @@ class HotPath:
         return where
 
     def forget(self) -> None:
-        """Places have changed."""
-        self._reads.clear()
-        self._writes.clear()
+        """Places have changed; paths from before are those of the old ones."""
+        self.note = self._note_now()
+        self._reads: Wheres = {}
+        self._writes: Wheres = {}

@@ -27,7 +27,7 @@ from keyviz_grpc.sampler.counting import Counting
 from keyviz_grpc.sampler.drainer import Drainer
 from keyviz_grpc.sampler.hot_keys import HotKeys
 from keyviz_grpc.sampler.intake import SIZE_LIMIT, checked_key
-from keyviz_grpc.sampler.path import HotPath, Where
+from keyviz_grpc.sampler.path import HotPath, Note, Where
 from keyviz_grpc.sampler.stats import SamplerStats
 from keyviz_grpc.sampler.types import MAX_SLICES, Op, PackedKeys, Route
 
@@ -105,7 +105,7 @@ class Sampler:
         self._hot_path = HotPath(
             clock,
             self._counting.intake.append,
-            note=None if hot is None else hot.recorder.note,
+            note=lambda: None if hot is None else hot.recorder.note,
             noted_in=1 if hot_keys is None else hot_keys.sample_one_in,
             one_in=sample_one_in,
         )
@@ -135,7 +135,7 @@ class Sampler:
             else:
                 raise InvalidRequest("op", op, "must be Op.READ or Op.WRITE")
         except KeyError:
-            base = self._base(route_id, op, label)
+            base, note = self._learn(route_id, op, label)
         if base.__class__ is not int:
             cuts, bases, label = base  # type: ignore[misc]
             base = bases[bisect_right(cuts, key)]
@@ -168,13 +168,14 @@ class Sampler:
             self._settle()
             self._counting.count(batch, whole)
 
-    def _base(self, route_id: int, op: Op, label: str) -> Where:
+    def _learn(self, route_id: int, op: Op, label: str) -> tuple[Where, Note | None]:
         with self._lock:
             counting = self._counting
             place = counting.buckets.place_of(route_id, label)
             counting.leadership.grow()
             counts_as = counting.buckets.counts_as(route_id, label)
-            return self._hot_path.learn(route_id, op, label, place, counts_as=counts_as, places=counting.buckets.places)
+            path, places = self._hot_path, counting.buckets.places
+            return path.learn(route_id, op, label, place, counts_as=counts_as, places=places), path.note
 
     # --- what changes around it
 
@@ -199,9 +200,9 @@ class Sampler:
             self._settle()
             if self._counting.recycle():
                 # At once, not after the change that it makes room for: that may be refused, freed slots go to others.
-                self._hot_path.forget()
+                self._forget_places()
             moved = self._counting.change_routes(list(remove), list(add))
-            self._hot_path.forget()
+            self._forget_places()
             self._counting.moved(moved)
 
     def set_leader(self, raft_group_id: int, term: int, *, leader_node_id: str = "") -> None:
@@ -277,6 +278,10 @@ class Sampler:
     def _settle(self) -> None:
         if self._counting.settle():
             self._enter()
+
+    def _forget_places(self) -> None:
+        self._hot_path.forget()
+        self._enter()
 
     def _enter(self) -> None:
         windows = self._counting.windows

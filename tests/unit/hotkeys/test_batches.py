@@ -18,7 +18,7 @@ MANY = 1000
 UNITS = 2000
 UNIT_BYTES = 256
 ROOM_BYTES = UNITS * UNIT_BYTES
-BESIDES_BYTES = 200_000
+BESIDES_BYTES = 1_000_000
 """Numbers of so many operations, and what the sampler itself takes."""
 
 

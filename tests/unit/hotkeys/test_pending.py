@@ -72,3 +72,23 @@ def test_many_threads_note_and_nobody_goes_beyond_the_bound() -> None:
         assert pending.units <= UNITS + 2 * len(threads)
     operations, _, dropped = held_bytes(pending)
     assert operations + dropped == 8000
+
+
+def test_ages_are_forgotten_when_nobody_notes_in_them_any_more() -> None:
+    """However often routes change; one that a thread still has is taken from as long as it has it."""
+    pending = Pending(HotKeysSettings(max_pending=UNITS))
+    note = pending.note
+    for number in range(100):
+        pending.turn([], {1: (b"", b"%d" % number)})
+        pending.claim(STAMP_MS)
+    assert len(pending._earlier) == 1
+    for number in (1, 2):
+        note(1, "", True, b"late")
+        note(1, "", True, bytes(2000))
+        assert pending.units == number
+        pending.claim(STAMP_MS)
+    taken = [event for event in iter(pending.next, None) if isinstance(event, Taken | Missing)]
+    assert [event.age for event in taken] == [0] * 4
+    del note
+    pending.claim(STAMP_MS)
+    assert pending._earlier == []
