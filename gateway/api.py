@@ -141,6 +141,7 @@ class Api:
         """GET …/keyviz/hotkeys, for those who may see user keys."""
         session = self._gate.admit_full(request)
         query, wants_absence = read_hot_keys_request(request.query_params), read_absent(request.query_params)
+        answer: HotKeysAnswer | None = None
         try:
             with self._in_flight.slot():
                 answer = await while_connected(request, self._cluster.hot_keys(query, self._deadline()))
@@ -151,7 +152,7 @@ class Api:
         except NOTHING_TO_TELL as error:
             if not wants_absence:
                 raise
-            return self._small(request, render_no_hot_keys(error, query))
+            return self._small(request, render_no_hot_keys(error, query, answer))
         keys = min(len(answer.keys), query.top)
         told = {"route_id": query.route_id, "label": query.label, "series": query.series.value, "keys": keys}
         self._gate.note_look(request, session, "hot keys", told)

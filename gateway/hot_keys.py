@@ -101,15 +101,16 @@ def render_hot_keys(answer: HotKeysAnswer, query: HotKeysQuery) -> bytes:
         "oldest_unix_ms": answer.oldest_unix_ms,
         "newest_unix_ms": answer.newest_unix_ms,
     }
-    if answer.merged and [outcome.address for outcome in answer.outcomes] != ["self"]:
-        body["fanout"] = orjson.Fragment(render_fanout(answer.outcomes))
-    return orjson.dumps(body)
+    return orjson.dumps(body | _fanout(answer))
 
 
-def render_no_hot_keys(error: NothingToTell, query: HotKeysQuery) -> bytes:
-    """The body that says why there are no keys, for those who want it as an answer rather than as an error."""
+def render_no_hot_keys(error: NothingToTell, query: HotKeysQuery, answer: HotKeysAnswer | None) -> bytes:
+    """The body that says why there are no keys, for those who want it as an answer rather than as an error.
+
+    answer: what was found instead, None where nobody answered. Who is missing in it may have keys.
+    """
     absent = {"error": ON_THE_WIRE[type(error)].http_code, "message": str(error)}
-    return orjson.dumps(_asked(query) | {"keys": [], "absent": absent})
+    return orjson.dumps(_asked(query) | {"keys": [], "absent": absent} | ({} if answer is None else _fanout(answer)))
 
 
 def _asked(query: HotKeysQuery) -> dict[str, object]:
@@ -120,6 +121,13 @@ def _asked(query: HotKeysQuery) -> dict[str, object]:
         body["sub_bucket"] = query.sub_bucket
     body["series"] = query.series.value
     return body
+
+
+def _fanout(answer: HotKeysAnswer) -> dict[str, object]:
+    """Nothing where a local node alone was asked."""
+    if not answer.merged or [outcome.address for outcome in answer.outcomes] == ["self"]:
+        return {}
+    return {"fanout": orjson.Fragment(render_fanout(answer.outcomes))}
 
 
 def _number(value: int) -> int:

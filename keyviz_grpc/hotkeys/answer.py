@@ -194,14 +194,16 @@ def check_asked(answer: HotKeysAnswer, query: HotKeysQuery) -> None:
     if query.sub_bucket is not None and answer.slices and query.sub_bucket >= answer.slices:
         problem = f"route {query.route_id} has {answer.slices} slice(s), counted from 0"
         raise InvalidRequest("sub_bucket", query.sub_bucket, problem)
+    missing = sum(not outcome.ok for outcome in answer.outcomes)
+    without = f"; {missing} of {len(answer.outcomes)} nodes did not answer" if missing else ""
     if not answer.newest_unix_ms:
-        raise NoSnapshot("no window has closed yet since hot keys are recorded")
+        raise NoSnapshot(f"no window has closed yet since hot keys are recorded{without}")
     window = query.window
     if window.from_unix_ms > answer.newest_unix_ms or 0 < window.to_unix_ms <= answer.oldest_unix_ms:
         raise OutOfSnapshotWindow(
             f"from_unix_ms={window.from_unix_ms}, to_unix_ms={window.to_unix_ms}: "
-            f"hot keys are held of the windows from {answer.oldest_unix_ms} to {answer.newest_unix_ms}"
+            f"hot keys are held of the windows from {answer.oldest_unix_ms} to {answer.newest_unix_ms}{without}"
         )
     if not answer.observed:
         label = f" with label {query.label!r}" if query.label else ""
-        raise NoSnapshot(f"no window held has {query.series.value} of route {query.route_id}{label}")
+        raise NoSnapshot(f"no window held has {query.series.value} of route {query.route_id}{label}{without}")

@@ -105,6 +105,7 @@ async def test_a_window_without_keys_says_whether_it_had_none_or_they_are_gone(b
             await expect(page.get("no-keys")).to_contain_text("No keys yet")
             await pin(page, 0, 0)
             await expect(page.get("no-keys")).to_contain_text("no longer held")
+            await expect(page.get("keys-incomplete")).to_have_count(0)
             assert page.complaints == []
             await pin(page, 0, 2)
             await expect(page.get("hot-keys").get_by_role("listitem")).to_have_count(1)
@@ -251,6 +252,26 @@ async def test_who_is_missing_and_what_was_skipped_are_both_said_and_then_no_key
             await expect(panel).to_contain_text("Left out for keys longer than the limit: 2 sampled operations.")
             await expect(panel).to_contain_text("No shares: the cell was counted without n2.")
             assert page.complaints == []
+
+
+async def test_that_there_are_no_keys_is_not_all_that_is_said_while_a_node_is_missing(browser: Browser) -> None:
+    """It may be the one that has them."""
+    end = last_minute()
+    nodes = [counting(f"n{n}", ROUTES, columns=1, end_ms=end, hot_keys=HotKeysSettings()) for n in (1, 2)]
+    with nodes[0].sampler, nodes[1].sampler:
+        nodes[0].window([])
+        nodes[1].window([(1, b"apple", Op.READ, 6)])
+        async with (
+            page_cluster([node.sampler for node in nodes]) as cluster,
+            opened(browser, cluster.view(series="reads")) as page,
+        ):
+            await pin(page, 0, 0)
+            await expect(page.get("hot-keys")).to_contain_text("6 · 100%")
+            await cluster.servers[1].drain(0.1)
+            await page.page.reload()
+            await pin(page, 0, 0)
+            await expect(page.get("no-keys")).to_contain_text("No keys yet")
+            await expect(page.get("keys-incomplete")).to_have_text("Not complete: n2 cannot be reached.")
 
 
 async def test_shares_of_all_that_is_held_are_told_where_every_operation_was_looked_at(browser: Browser) -> None:

@@ -180,6 +180,21 @@ async def test_that_there_are_no_keys_may_come_as_an_answer(
     check(body, "NoHotKeys")
 
 
+@pytest.mark.parametrize("changes", [{"observed": False, "keys": ()}, {"newest_unix_ms": 60_000}])
+async def test_nodes_that_are_missing_are_told_where_there_are_no_keys(changes: dict[str, object]) -> None:
+    """They may have them: in words in the error, one by one in the answer."""
+    for outcomes, words in (((OK, DEAD, DEAD), "; 2 of 3 nodes did not answer"), ((OK,), "")):
+        hot = hot_answer_of(outcomes=outcomes, **changes)
+        status, error = await ask(ScriptedCluster(hot=hot), from_unix_ms=100_000)
+        assert (status, error["error"]) in ((404, "no_snapshot"), (400, "out_of_snapshot_window"))
+        assert error["message"].endswith(words)
+        assert ("did not answer" in error["message"]) == bool(words)
+        _, body = await ask(ScriptedCluster(hot=hot), from_unix_ms=100_000, absent=200)
+        assert body["absent"]["message"] == error["message"]
+        assert [node["ok"] for node in body["fanout"]["nodes"]] == [outcome.ok for outcome in outcomes]
+        check(body, "NoHotKeys")
+
+
 async def test_nobody_to_be_reached_is_an_error_all_the_same() -> None:
     """Only what is known to be absent is an answer."""
     assert (await ask(ScriptedCluster(NoUsablePeers((DEAD,))), absent=200))[0] == 502

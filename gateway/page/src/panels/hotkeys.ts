@@ -29,6 +29,7 @@ export interface WireHotKeys {
 /** In place of keys: there are none to tell, and why. */
 export interface WireNoHotKeys {
   readonly absent: { readonly error: string; readonly message: string };
+  readonly fanout?: Fanout | undefined;
 }
 
 export interface HotKeyRow {
@@ -98,15 +99,21 @@ export function caveats(answer: WireHotKeys): readonly string[] {
 
 /** That operations are missing, and of whom as far as that is told; "" where none are. What was left out is a caveat. */
 export function incomplete(answer: WireHotKeys): string {
-  const lacking = [...missingOf(answer.fanout).map(reasonOf), ...warnedOf(answer.fanout)];
-  if (lacking.length > 0) return `Not complete: ${lacking.join("; ")}.`;
+  const lacking = whoLacks(answer.fanout);
+  if (lacking !== "") return lacking;
   if (lacksNodes(answer)) return "Not complete: some node did not contribute.";
   return answer.degraded ? "Not complete." : "";
 }
 
+/** Of whom operations are missing, and why; "" where nobody's are. */
+export function whoLacks(fanout: Fanout | undefined): string {
+  const lacking = [...missingOf(fanout).map(reasonOf), ...warnedOf(fanout)];
+  return lacking.length === 0 ? "" : `Not complete: ${lacking.join("; ")}.`;
+}
+
 /** Whether operations of some node are missing, which no bound covers. */
 export function lacksNodes(answer: WireHotKeys): boolean {
-  if (missingOf(answer.fanout).length > 0 || warnedOf(answer.fanout).length > 0) return true;
+  if (whoLacks(answer.fanout) !== "") return true;
   return answer.degraded && answer.skipped_long_keys === 0 && answer.dropped_samples === 0 && (answer.left_out_keys ?? 0) === 0;
 }
 

@@ -4,9 +4,10 @@ import { nowMs, view } from "../state";
 import { bucketOf } from "./buckets";
 import { fluxRound } from "./flux";
 import { Section, type Pinned } from "./section";
-import { caveats, freshness, hotKeyRows, hotKeysPath, incomplete, noKeys, type HotKeyRow, type WireHotKeys, type WireNoHotKeys } from "./hotkeys";
+import { caveats, freshness, hotKeyRows, hotKeysPath, incomplete, noKeys, whoLacks, type HotKeyRow, type WireHotKeys, type WireNoHotKeys } from "./hotkeys";
 import { KeyView } from "./keyview";
 import { askSmall, useTold, type Told } from "./loading";
+import { missingOf } from "./nodes";
 import { cellTotal, heldTotal, type RowTotal } from "./rowtotal";
 import { named } from "./told";
 import { exactly } from "./units";
@@ -57,11 +58,18 @@ interface Saying {
 function Body({ told, totalOf, stepMs }: Saying) {
   if (told === undefined) return <p class="quiet">Asking the nodes…</p>;
   if (told.kind === "refused") return <p data-testid="no-keys">{noKeys(told.code, told.message)}</p>;
-  if ("absent" in told.body) return <p data-testid="no-keys">{noKeys(told.body.absent.error, told.body.absent.message)}</p>;
-  const body = { ...told.body, fanout: named(told.body.fanout) };
+  const fanout = named(told.body.fanout);
+  if ("absent" in told.body) {
+    return (
+      <>
+        <p data-testid="no-keys">{noKeys(told.body.absent.error, told.body.absent.message)}</p>
+        <Lacking said={whoLacks(fanout && { ...fanout, nodes: missingOf(fanout) })} />
+      </>
+    );
+  }
+  const body = { ...told.body, fanout };
   const total = totalOf(body);
   const rows = hotKeyRows(body, total);
-  const lacking = incomplete(body);
   const { utc } = view.value;
   const shares = "unknown" in total && rows.length > 0 ? `No shares: ${total.unknown}.` : "";
   return (
@@ -75,11 +83,7 @@ function Body({ told, totalOf, stepMs }: Saying) {
           ))}
         </ol>
       )}
-      {lacking !== "" && (
-        <p class="without" data-testid="keys-incomplete">
-          {lacking}
-        </p>
-      )}
+      <Lacking said={incomplete(body)} />
       <ul class="quiet caveats">
         {[freshness(body, nowMs.value, stepMs, (ms) => clock(ms, utc)), shares, ...caveats(body)]
           .filter((line) => line !== "")
@@ -88,6 +92,15 @@ function Body({ told, totalOf, stepMs }: Saying) {
           ))}
       </ul>
     </>
+  );
+}
+
+function Lacking({ said }: { readonly said: string }) {
+  if (said === "") return null;
+  return (
+    <p class="without" data-testid="keys-incomplete">
+      {said}
+    </p>
   );
 }
 
