@@ -13,6 +13,9 @@ from keyviz_grpc.errors import InvalidRequest
 from keyviz_grpc.sampler.types import Op, PackedKeys
 
 WORD_BYTES: Final = 8
+SPARE_BYTES: Final = 1024
+"""What keys may have beyond what is needed of them: less is sooner copied than left out."""
+
 _Number = TypeVar("_Number", np.int64, np.uint64)
 
 
@@ -98,13 +101,14 @@ class Batch:
         found = {pair: counts_as(*pair) for pair in dict.fromkeys(pairs)}
         return replace(self, labels=[found[pair] for pair in pairs])
 
-    @property
-    def key_bytes(self) -> KeyBytes:
-        """The keys as bytes in one array; of a list of keys made anew at every call."""
+    def key_bytes(self, first: int) -> KeyBytes:
+        """The keys, their first `first` bytes at least, in one array; of a list of keys made anew at every call."""
         keys, lengths = self.keys, self.key_lengths
         if isinstance(keys, PackedKeys):
             data, starts = np.ascontiguousarray(keys.data), keys.offsets[:-1]
         else:
+            if int(lengths.max(initial=0)) > first + SPARE_BYTES:
+                keys, lengths = [key[:first] for key in keys], np.minimum(lengths, first)
             data = np.frombuffer(b"".join(keys), np.uint8)
             starts = np.cumsum(lengths) - lengths
         if self.kept is None:

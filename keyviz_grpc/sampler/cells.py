@@ -33,7 +33,7 @@ class Sliced(Protocol):
 class Cells:
     """P sliced places, found by number. A key's word is its 8 bytes behind the shared ones as one big-endian number.
 
-    skips: how many bytes, of each place or of all.
+    skips: how many bytes, of each place or of all. reach: how many first bytes of a key tell its slice.
 
     The words from a place's first cut to its last are divided into cells of a power of two each, with one cut at most
     where the cuts lie at all evenly. table[p] = (the first word, the power, the first cell, how many more).
@@ -47,6 +47,7 @@ class Cells:
 
     places: Sequence[Sliced]
     skips: NDArray[np.int64] | int
+    reach: int
     table: NDArray[np.uint64]
     alike: tuple[NDArray[np.uint64], np.uint64, NDArray[np.uint64], np.uint64] | None
     exact: NDArray[np.int64] | None
@@ -90,6 +91,7 @@ class Cells:
         return cls(
             places,
             skips[0] if len(set(skips)) == 1 else np.array(skips, np.int64),
+            max(max(skips) + WORD_BYTES, *(len(cut) for place in places for cut in place.cuts)),
             table,
             _alike(table),
             above if is_exact and not open_cells.any() and not crowded.any() else None,

@@ -83,19 +83,23 @@ class CutTable:
             self._ready = None
         return number
 
-    def resolve(self, numbers: NDArray[np.int64], keys: Callable[[], KeyBytes]) -> NDArray[np.int64]:
-        """Slots of operations from numbers of places; `keys` is asked for only where places are sliced."""
+    def resolve(self, numbers: NDArray[np.int64], keys: Callable[[int], KeyBytes]) -> NDArray[np.int64]:
+        """Slots of operations from numbers of places; `keys` is asked for only where places are sliced.
+
+        And for that many first bytes of each: whether a key is below a cut, no byte beyond the cut's length says.
+        """
         if not self.places or not len(numbers):
             return numbers
         if self._ready is None:
             self._ready = Cells.of(self.places)
+        ready = self._ready
         if int(numbers.max()) < UNKNOWN:
-            return self._ready.slots_of(UNKNOWN - 1 - numbers, keys(), None)
+            return ready.slots_of(UNKNOWN - 1 - numbers, keys(ready.reach), None)
         sliced = np.flatnonzero(numbers < UNKNOWN)
         if not len(sliced):
             return numbers
         slots = numbers.copy()
-        slots[sliced] = self._ready.slots_of(UNKNOWN - 1 - numbers[sliced], keys(), sliced)
+        slots[sliced] = ready.slots_of(UNKNOWN - 1 - numbers[sliced], keys(ready.reach), sliced)
         return slots
 
 
@@ -111,7 +115,7 @@ def slots_of_batch(
         pairs = list(zip(batch.route_ids.tolist(), batch.labels, strict=True))
         found = {pair: cuts.number_of(place_of(*pair)) for pair in dict.fromkeys(pairs)}
         numbers = np.fromiter(map(found.__getitem__, pairs), np.int64, len(pairs))
-    return cuts.resolve(numbers, lambda: batch.key_bytes)
+    return cuts.resolve(numbers, batch.key_bytes)
 
 
 def numbers_of(places: Iterable[tuple[int, Place]], cuts: CutTable) -> RouteTable:
