@@ -71,22 +71,27 @@ class HotKeysFanout:
 
     async def _ask_and_merge(self, query: HotKeysQuery, deadline: Deadline) -> HotKeysAnswer:
         with self._here.budget() as budget:
-            return await self._merged(query, deadline, budget)
+            answer = await self._merged(query, deadline, budget)
+            budget.hand_on(HELD_KEY_BYTES * len(answer.keys), answer)
+            return answer
 
     async def _merged(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer:
         with span("keyviz.fan_out", series=query.series.value):
             parts = await self._ask_all(query, deadline, budget)
         now = int(self._here.wall_clock() * 1000)
-        with span("keyviz.merge") as note:
-            answer = await self._here.in_thread(
-                lambda: merge_hot_keys(
+
+        def build() -> HotKeysAnswer:
+            with budget.in_use():
+                return merge_hot_keys(
                     parts,
                     query=query,
                     now_unix_ms=now,
                     node_id=self._here.node_id,
                     incarnation=self._here.incarnation,
                 )
-            )
+
+        with span("keyviz.merge") as note:
+            answer = await self._here.in_thread(build)
             note(keys=len(answer.keys))
         return answer
 

@@ -64,7 +64,7 @@ class HotKey:
         return self.bounds[1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class HotKeysAnswer:
     """Hot keys by count, descending, ties by key.
 

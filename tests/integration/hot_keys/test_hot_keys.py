@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections import Counter
 
@@ -106,8 +107,11 @@ async def test_what_becomes_of_all_answers_stays_within_the_total_and_is_given_b
         assert all(outcome.ok for outcome in answer.outcomes)
         assert 3 * 20 < len(answer.keys) <= total // HELD_KEY_BYTES
         assert answer.left_out_keys == 3 * 300 - len(answer.keys)
-        assert aggregator._held.fits(2 << 30), "all is given back"
         assert answer.keys[0].count == 300
+        del answer
+        async with asyncio.timeout(10):
+            while not aggregator._held.fits(2 << 30):  # noqa: ASYNC110 - the thread that merged it lets go of it last
+                await asyncio.sleep(0.01)
 
 
 async def test_nodes_that_cannot_answer_are_reported_and_do_not_fail_the_request(house: House) -> None:

@@ -12,11 +12,11 @@ import pytest
 from benchmarks.synthetic import FIRST_STAMP_UNIX_MS
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.aggregator.extent import Holdings, held_bytes, within
-from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, HELD_KEY_BYTES, BytesBudget
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import Overloaded
-from keyviz_grpc.hotkeys import HotKeysQuery
+from keyviz_grpc.hotkeys import HotKey, HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
@@ -56,6 +56,13 @@ class Paying(Scripted):
         if isinstance(reply, Answer):
             budget.take(HELD_CELL_BYTES * reply.matrix.cells)
         return reply
+
+    async def hot_keys(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer | Outcome:
+        """Three keys of a route."""
+        await super().hot_keys(query, deadline, budget)
+        keys = tuple(HotKey(key, 2, 2, 2, 1) for key in (b"a", b"b", b"c"))
+        budget.take(HELD_KEY_BYTES * len(keys))
+        return HotKeysAnswer(keys=keys, outcomes=(Outcome(self.address, self.address),), observed=True, sample_rate=1)
 
 
 def test_who_waits_for_a_frozen_peer_does_not_blame_the_others_clocks() -> None:
@@ -188,5 +195,26 @@ def test_a_merged_answer_is_held_until_nobody_has_it(*, unmerged: bool) -> None:
         aggregator._threads.shutdown(wait=True)  # one that merged holds what came of it for a moment more
         assert aggregator._held.fits(10_000_000)
         await aggregator.close()
+
+    on_a_clock_of_its_own(work)
+
+
+def test_merged_hot_keys_are_held_until_nobody_has_them() -> None:
+    """The same for keys, of which each counts."""
+
+    async def work(clock: Callable[[], float]) -> None:
+        settings = FanoutSettings(max_total_bytes=10_000, max_held_bytes=10_000)
+        peers = [Paying("a", 0.1), Paying("b", 0.1)]
+        aggregator = Aggregator(Fixed(peers), settings=settings, node_id="agg")
+        answer = await aggregator.hot_keys(HotKeysQuery(1), Deadline.after(100.0, clock))
+        size = HELD_KEY_BYTES * len(answer.keys)
+        assert size > 0
+        assert aggregator._held.fits(10_000 - size)
+        assert not aggregator._held.fits(10_001 - size)
+        del answer
+        await asyncio.sleep(0)
+        await aggregator.close()
+        aggregator._threads.shutdown(wait=True)
+        assert aggregator._held.fits(10_000)
 
     on_a_clock_of_its_own(work)
