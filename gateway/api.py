@@ -100,7 +100,7 @@ class Api:
             answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
             _check_known(answer.outcomes, wanted.asked.query.node_id)
             with span("keyviz.encode", encoding=wanted.encoding or "identity") as note:
-                if not wanted.encoding and self._renderer.is_written(answer, identity=wanted.asked.identity):
+                if not wanted.encoding and self._renderer.is_quick(answer, identity=wanted.asked.identity):
                     body = self._render(answer, wanted)
                 else:
                     loop = asyncio.get_running_loop()

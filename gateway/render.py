@@ -30,6 +30,10 @@ TEXT_BYTES: Final = 41
 CHUNK_BYTES: Final = 256 << 10
 """About so large are the pieces of a large body: joining and sending each finds it in the processor's cache."""
 
+FEW_CELLS: Final = 1 << 16
+FEW_WORDS: Final = 512
+"""So many cells, and outcomes and warnings, are written in less time than a way to a thread and back is worth."""
+
 FEW_COLUMNS: Final = 8
 """Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
 
@@ -71,10 +75,17 @@ class MatrixRenderer:
         """The body of the matrix endpoint in one piece; see `pieces`."""
         return b"".join(self.pieces(answer, identity=identity))
 
-    def is_written(self, answer: Answer, *, identity: bool = True) -> bool:
-        """Whether the rows of the body are written already, so that `pieces` takes a fraction of a millisecond."""
-        before = self._before(answer.matrix, identity=identity, keep=not answer.degraded)
-        return before is not None and before.matrix is answer.matrix and before.rows is not None
+    def is_quick(self, answer: Answer, *, identity: bool = True) -> bool:
+        """Whether `pieces` takes a millisecond or two at most: few cells and known rows, or all rows written already.
+
+        What is said of leaves must be little in any case.
+        """
+        if sum(1 + len(outcome.warnings) for outcome in answer.outcomes) > FEW_WORDS:
+            return False
+        matrix = answer.matrix
+        before = self._before(matrix, identity=identity, keep=not answer.degraded)
+        written = before is not None and before.matrix is matrix and before.rows is not None
+        return written or (matrix.cells <= FEW_CELLS and any(known == matrix.catalogue for known, _ in self._heads))
 
     def pieces(self, answer: Answer, *, identity: bool = True) -> list[bytes]:
         """The body of the matrix endpoint. identity False leaves out `raft_group_ids` and `leader_terms`.

@@ -330,6 +330,11 @@ class Matrix:
         """Rows times columns."""
         return len(self.catalogue) * len(self.columns)
 
+    @property
+    def share_count(self) -> int:
+        """How many shares are listed, or more than that where they are not put together yet."""
+        return len(self.shares)
+
     def identity_arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
         """(raft_group_ids, leader_terms), uint64[R, C] each, or None where unknown throughout."""
         if self.codes is None or not self.codes.any():

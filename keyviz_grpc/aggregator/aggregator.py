@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypedDict, TypeVar
 
+from keyviz_grpc.aggregator.effort import is_little
 from keyviz_grpc.aggregator.extent import Holdings, held_bytes, within
 from keyviz_grpc.aggregator.flights import Questions, Room
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
@@ -144,8 +145,10 @@ class Aggregator:
 
         began = time.perf_counter()
         with span("keyviz.merge") as note:
-            unchanged = self._unchanged(told, query, holdings)
-            answer = await self._in_thread(build) if unchanged is None else unchanged
+            if (unchanged := self._unchanged(told, query, holdings)) is not None:
+                answer = unchanged
+            else:
+                answer = build() if is_little(told) else await self._in_thread(build)
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
         self._observer.merged(answer, time.perf_counter() - began)
         self._step_ms = max((outcome.step_ms for outcome in answer.outcomes if outcome.ok), default=0) or self._step_ms
@@ -164,7 +167,7 @@ class Aggregator:
         return fold(select_range(merged, query.keys), query.rows, shares=not query.for_display)
 
     def _unchanged(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer | None:
-        """What is shown already, where nothing is new: two hops to a thread would take longer."""
+        """What is shown already, where nothing is new."""
         answer = None if self._merged is None else self._merged.unchanged(told, **self._told(query))
         return answer if answer is not None and holdings.has_room(answer.matrix.cells) else None
 

@@ -42,6 +42,11 @@ class Recollected(Matrix):
             cut.append((block, slice(max(part.start, new.start), part.stop)))
         return Recollected(self.series, self.catalogue, cut)
 
+    @property
+    def share_count(self) -> int:
+        """Those of the blocks, of all their columns."""
+        return sum(len(block.shares) for block, _ in self._blocks)
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
+from gateway import render
 from gateway.render import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.columns import select_columns
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.remembered.continued import Continued
@@ -97,15 +98,31 @@ def test_a_matrix_that_two_keep_is_weighed_once() -> None:
     assert shelf.used_bytes == 0
 
 
-def test_rows_count_as_written_from_the_second_time_on() -> None:
-    """Of the very same matrix, in the same form, and of no degraded answer."""
+def test_rows_that_are_written_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the second time on; of the very same matrix, in the same form, and of no degraded answer."""
+    monkeypatch.setattr(render, "FEW_CELLS", 0)
     renderer, one, degraded = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1), answer(2, degraded=True)
     told = []
     for _ in range(3):
-        told.append(renderer.is_written(one))
+        told.append(renderer.is_quick(one))
         renderer.render(one)
     assert told == [False, False, True]
-    assert not renderer.is_written(one, identity=False)
-    assert not renderer.is_written(answer(1))
-    assert not renderer.is_written(degraded)
-    assert not MatrixRenderer().is_written(one)
+    assert not renderer.is_quick(one, identity=False)
+    assert not renderer.is_quick(answer(1))
+    for _ in range(3):
+        renderer.render(degraded)
+        assert not renderer.is_quick(degraded)
+
+
+def test_few_cells_of_known_rows_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were never written have keys of any length; warnings are counted too."""
+    renderer, one = MatrixRenderer(), answer(1)
+    assert not renderer.is_quick(one)
+    renderer.render(one)
+    assert renderer.is_quick(answer(1))
+    monkeypatch.setattr(render, "FEW_CELLS", one.matrix.cells - 1)
+    assert not renderer.is_quick(one)
+    monkeypatch.undo()
+    words = tuple(PeerWarning(WarningCode.CATALOG_DIVERGENCE, f"route:{n}", "") for n in range(render.FEW_WORDS))
+    loud = replace(one, outcomes=(replace(one.outcomes[0], warnings=words), *one.outcomes[1:]))
+    assert not renderer.is_quick(loud)
