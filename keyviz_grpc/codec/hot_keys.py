@@ -107,7 +107,11 @@ def encode_hot_keys(answer: HotKeysAnswer, *, bounds: bool = True) -> pb.GetHotK
 
 def decode_hot_keys(message: pb.GetHotKeysResponse, *, outcome: Outcome) -> HotKeysAnswer:
     """outcome: address and latency of whoever was asked. Raises MalformedAnswer naming what cannot be."""
-    leaves = decode_outcomes(message.outcomes)
+    # An aggregator that does not tell the newest window of each leaf tells that of all.
+    leaves = tuple(
+        replace(leaf, newest_unix_ms=leaf.newest_unix_ms or message.newest_unix_ms) if leaf.oldest_unix_ms else leaf
+        for leaf in decode_outcomes(message.outcomes)
+    )
     most = MAX_CANDIDATES * max(1, len(leaves))
     if len(message.keys) > most:
         raise MalformedAnswer(f"keys: {len(message.keys)} entries, at most {most} of so many nodes are believed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from keyviz_grpc.codec import decode_hot_keys, encode_hot_keys
@@ -26,6 +28,17 @@ def test_a_node_is_believed_so_many_keys(leaves: int, most: int) -> None:
     assert len(decode_hot_keys(fits, outcome=LEAF).keys) == most
     with pytest.raises(MalformedAnswer, match=f"{most + 1} entries, at most {most}"):
         decode_hot_keys(encode_hot_keys(answer(most + 1, leaves), bounds=False), outcome=LEAF)
+
+
+def test_the_newest_window_of_all_leaves_stands_in_for_that_of_one_which_is_not_stated() -> None:
+    """By an aggregator that does not know of it; leaves that hold nothing hold nothing."""
+    merged = answer(0, 3)
+    held = (1000, 1000, 0)
+    leaves = [replace(leaf, oldest_unix_ms=oldest) for leaf, oldest in zip(merged.outcomes, held, strict=True)]
+    message = encode_hot_keys(replace(merged, outcomes=tuple(leaves), oldest_unix_ms=1000, newest_unix_ms=3000))
+    message.outcomes[1].newest_unix_ms = 2000
+    found = decode_hot_keys(message, outcome=LEAF).outcomes
+    assert [leaf.newest_unix_ms for leaf in found] == [3000, 2000, 0]
 
 
 def test_who_merges_finds_the_intervals_anew() -> None:
