@@ -76,7 +76,7 @@ class HotKeysAnswer:
     observed: whether any window held has operations of the bucket. slices: of the route, 0 = nobody knows the route.
     left_out_keys: how often a candidate was cut off for want of room, here or below. slice_range: [start, end) of the
     slice asked for, None = nobody says; slices_differ: not all nodes have the same. outcomes: one a leaf in configured
-    order.
+    order. of_node: the node that was asked for, "" = all.
     """
 
     keys: tuple[HotKey, ...]
@@ -101,6 +101,13 @@ class HotKeysAnswer:
     node_id: str = ""
     incarnation: int = 0
     merged: bool = False
+    of_node: str = ""
+
+    @property
+    def concerned(self) -> tuple[Outcome, ...]:
+        """Outcomes of who was asked for; of all while the one asked for does not answer, for it may be any of them."""
+        own = tuple(outcome for outcome in self.outcomes if outcome.ok and outcome.node_id == self.of_node)
+        return own if self.of_node and own else self.outcomes
 
     @property
     def confidence(self) -> float:
@@ -116,7 +123,7 @@ class HotKeysAnswer:
         """
         return bool(self.dropped_samples or self.skipped_long_keys or self.left_out_keys) or any(
             not outcome.ok or any(warning.code in _INCOMPLETE for warning in outcome.warnings)
-            for outcome in self.outcomes
+            for outcome in self.concerned
         )
 
 
@@ -194,8 +201,8 @@ def check_asked(answer: HotKeysAnswer, query: HotKeysQuery) -> None:
     if query.sub_bucket is not None and answer.slices and query.sub_bucket >= answer.slices:
         problem = f"route {query.route_id} has {answer.slices} slice(s), counted from 0"
         raise InvalidRequest("sub_bucket", query.sub_bucket, problem)
-    missing = sum(not outcome.ok for outcome in answer.outcomes)
-    without = f"; {missing} of {len(answer.outcomes)} nodes did not answer" if missing else ""
+    missing = sum(not outcome.ok for outcome in answer.concerned)
+    without = f"; {missing} of {len(answer.concerned)} nodes did not answer" if missing else ""
     if not answer.newest_unix_ms:
         raise NoSnapshot(f"no window has closed yet since hot keys are recorded{without}")
     window = query.window

@@ -66,6 +66,7 @@ def merge_hot_keys(
         node_id=node_id,
         incarnation=incarnation,
         merged=True,
+        of_node=query.node_id,
     )
     return finished(whole, found)
 

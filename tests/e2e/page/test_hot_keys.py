@@ -274,6 +274,23 @@ async def test_that_there_are_no_keys_is_not_all_that_is_said_while_a_node_is_mi
             await expect(page.get("keys-incomplete")).to_have_text("Not complete: n2 cannot be reached.")
 
 
+async def test_the_keys_in_one_nodes_own_view_lack_nobody(browser: Browser) -> None:
+    """Neither nodes that hold the window too nor one that is stopped: shares are of what this node counted."""
+    end = last_minute()
+    nodes = [counting(f"n{n}", ROUTES, columns=2, end_ms=end, hot_keys=HotKeysSettings()) for n in (1, 2, 3)]
+    with nodes[0].sampler, nodes[1].sampler, nodes[2].sampler:
+        for node in nodes:
+            node.window([])
+            node.window([(1, b"apple", Op.READ, 6), (1, b"pear", Op.READ, 2)])
+        async with page_cluster([node.sampler for node in nodes]) as cluster:
+            await cluster.servers[2].drain(0.1)
+            async with opened(browser, cluster.view(series="reads", node="n1")) as page:
+                await pin(page, 0, 1)
+                await expect(page.get("hot-keys").get_by_role("listitem").first).to_contain_text("6 · 75.0%")
+                await expect(page.get("keys-incomplete")).to_have_count(0)
+                await expect(page.get("detail")).not_to_contain_text("nodes hold this window")
+
+
 async def test_shares_of_all_that_is_held_are_told_where_every_operation_was_looked_at(browser: Browser) -> None:
     """And of a sample they are not, for nodes may sample at different rates; of one window they are the cell's."""
     end = last_minute()

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from keyviz_grpc.codec import decode_hot_keys, encode_hot_keys
-from keyviz_grpc.errors import FailureKind
-from keyviz_grpc.hotkeys.answer import HotKeysAnswer, finished
+from keyviz_grpc.errors import FailureKind, NoSnapshot
+from keyviz_grpc.hotkeys.answer import HotKeysAnswer, check_asked, finished
 from keyviz_grpc.hotkeys.merge import merge_hot_keys
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.model import Window
@@ -251,6 +251,25 @@ def test_operations_that_one_node_lacks_make_all_of_them_degraded(field: str, wh
     for answer in every_way(nodes, WHOLE):
         assert (getattr(answer, field), answer.degraded) == (1, True)
     assert not any(answer.degraded for answer in every_way([node(f"n{n}", 10) for n in range(3)], WHOLE))
+
+
+def test_where_one_node_is_asked_for_and_answers_nobody_else_is_missing() -> None:
+    """Its own view lacks what it lacks itself; where it does not answer, any that fails may be the one."""
+    dead = Outcome("dead", kind=FailureKind.UNREACHABLE)
+    one = replace(WHOLE, node_id="n0")
+
+    def asked(*parts: HotKeysAnswer | Outcome) -> bool:
+        return merge_hot_keys(parts, query=one, now_unix_ms=9000).degraded
+
+    assert not asked(node("n0", 1), dead)
+    assert not asked(merged([node("n0", 1)], one, "x"), dead)
+    assert asked(node("n0", 1, dropped_samples=1), dead)
+    assert asked(node("n1", 0, newest=0), dead)
+    assert merge_hot_keys([node("n0", 1), dead], query=WHOLE, now_unix_ms=9000).degraded
+    with pytest.raises(NoSnapshot, match=r"route 7$"):
+        check_asked(merge_hot_keys([node("n0", 0), dead], query=one, now_unix_ms=9000), one)
+    with pytest.raises(NoSnapshot, match="1 of 2 nodes did not answer"):
+        check_asked(merge_hot_keys([node("n1", 0, newest=0), dead], query=one, now_unix_ms=9000), one)
 
 
 def test_what_is_added_up_and_what_is_the_most_of_all() -> None:

@@ -73,7 +73,7 @@ function Pills({ pinned: { picture, head, row, column } }: { readonly pinned: Pi
       {!inCell && head.conflict && <span class="pill bad">nodes disagree in other windows of this row</span>}
       {picture.soft?.[at] === 1 && <span class="pill">estimate</span>}
       {head.label !== "" && <span class="pill">label {head.label}</span>}
-      {holders > 0 && holders < responded && (
+      {picture.node === "" && holders > 0 && holders < responded && (
         <span class="pill bad">
           only {holders} of {responded} nodes hold this window
         </span>

@@ -105,6 +105,12 @@ export function incomplete(answer: WireHotKeys): string {
   return answer.degraded ? "Not complete." : "";
 }
 
+/** How the node fared whose own view was asked for; how all did where it is none of them. */
+export function ofNode(fanout: Fanout | undefined, node: string): Fanout | undefined {
+  const own = fanout?.nodes.filter((one) => one.ok && one.node_id === node) ?? [];
+  return fanout === undefined || node === "" || own.length === 0 ? fanout : { ...fanout, nodes: own };
+}
+
 /** Of whom operations are missing, and why; "" where nobody's are. */
 export function whoLacks(fanout: Fanout | undefined): string {
   const lacking = [...missingOf(fanout).map(reasonOf), ...warnedOf(fanout)];

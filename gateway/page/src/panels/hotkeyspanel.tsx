@@ -4,7 +4,19 @@ import { nowMs, view } from "../state";
 import { bucketOf } from "./buckets";
 import { fluxRound } from "./flux";
 import { Section, type Pinned } from "./section";
-import { caveats, freshness, hotKeyRows, hotKeysPath, incomplete, noKeys, whoLacks, type HotKeyRow, type WireHotKeys, type WireNoHotKeys } from "./hotkeys";
+import {
+  caveats,
+  freshness,
+  hotKeyRows,
+  hotKeysPath,
+  incomplete,
+  noKeys,
+  ofNode,
+  whoLacks,
+  type HotKeyRow,
+  type WireHotKeys,
+  type WireNoHotKeys,
+} from "./hotkeys";
 import { KeyView } from "./keyview";
 import { askSmall, useTold, type Told } from "./loading";
 import { missingOf } from "./nodes";
@@ -58,7 +70,7 @@ interface Saying {
 function Body({ told, totalOf, stepMs }: Saying) {
   if (told === undefined) return <p class="quiet">Asking the nodes…</p>;
   if (told.kind === "refused") return <p data-testid="no-keys">{noKeys(told.code, told.message)}</p>;
-  const fanout = named(told.body.fanout);
+  const fanout = ofNode(named(told.body.fanout), view.value.node);
   if ("absent" in told.body) {
     return (
       <>

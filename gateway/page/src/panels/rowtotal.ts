@@ -31,7 +31,8 @@ function cellUnknown(picture: Matrix, row: number, column: number): string {
   if (picture.known[column] !== 1) return "nobody has data for this window of the row";
   if (picture.soft?.[at] === 1) return "the value of the cell is an estimate";
   if (picture.conflicts?.[at] === 1) return "nodes disagree about the value of the cell";
-  const missing = picture.node === "" ? missingOf(picture.fanout) : [];
+  if (picture.node !== "") return ""; // one node's own view lacks nobody
+  const missing = missingOf(picture.fanout);
   if (missing.length > 0) return `the cell was counted without ${listed(missing.map((node) => node.node_id || node.node))}`;
   const [holders, responded] = [picture.columnNodes[column] ?? 0, picture.fanout?.responded ?? 0];
   return holders > 0 && holders < responded ? `only ${holders} of ${responded} nodes hold this window` : "";

@@ -25,6 +25,8 @@ describe("of one window", () => {
     expect(cellTotal(picture(), 0, 1, answer())).toEqual({ total: 6 });
     expect(cellTotal(picture({}, { fanout: fanout(gone) }, "n1"), 0, 1, answer())).toEqual({ total: 6 });
     expect(cellTotal(picture({}, { series: "reads", fanout: fanout(node({})), column_nodes: [1, 1, 1] }), 0, 1, answer())).toEqual({ total: 6 });
+    const own = picture({}, { fanout: fanout(node({}), node({})), column_nodes: [1, 1, 1] }, "n1");
+    expect(cellTotal(own, 0, 1, answer())).toEqual({ total: 6 });
     expect(cellTotal(picture({ conflict: true, conflicts: [true, false, false] }), 0, 1, answer())).toEqual({ total: 6 });
   });
   test.each([
