@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keyviz_grpc.errors import InvalidRequest, UnknownRoute
+from keyviz_grpc.errors import HotKeysDisabled, InvalidRequest, UnknownRoute
+from keyviz_grpc.hotkeys import HotKeysQuery
 from keyviz_grpc.model import Series
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, PackedKeys, Route, Sampler
@@ -293,3 +294,11 @@ def test_labels_past_the_limit_are_counted_and_not_remembered_for_ever(
     assert max(len(path._reads), len(path._writes)) <= SPARE + 8
     clock.now_s += 1
     assert sum(sum(row) for row in values(sampler).values()) == 5000
+
+
+def test_a_sampler_records_no_keys_unless_told_to(make: Callable[..., Sampler]) -> None:
+    """They are user keys: whoever does not ask for them has none, wherever the sampler runs."""
+    sampler = make()
+    assert sampler.stats().hot_keys is None
+    with pytest.raises(HotKeysDisabled, match="off by default"):
+        sampler.hot_keys(HotKeysQuery(1))
