@@ -254,6 +254,25 @@ def test_a_question_that_nobody_waits_for_stops_at_the_next_window() -> None:
     assert counts(ask(made)) == {b"a": 10}
 
 
+def test_certain_bounds_of_a_sample_are_scaled_all_of_them() -> None:
+    """Of sketches that overflow, and of windows in which some were dropped."""
+    told = []
+    for one_in in (1, 16):
+        made, rng = recorder(counters=8, sample_one_in=one_in, max_pending=60), random.Random(3)
+        for stamp in (W1, W2):
+            fill(made, stamp, Counter(b"%d" % int(rng.paretovariate(0.7)) for _ in range(90)))
+            made.tick()
+        told.append(ask(made))
+    whole, sampled = told
+    assert whole.sketch_error > whole.dropped_samples == 60
+    assert sampled.sketch_error == 16 * whole.sketch_error
+    assert sampled.error_bound > sampled.sketch_error
+    assert [(item.key, item.count, item.sketch_lower, item.sketch_upper) for item in sampled.keys] == [
+        (item.key, 16 * item.count, 16 * item.sketch_lower, 16 * item.sketch_upper) for item in whole.keys
+    ]
+    assert sampled.sampled_n == whole.sampled_n == 120
+
+
 def test_only_keys_of_a_slice_are_candidates() -> None:
     """An empty end is unbounded; the start belongs to the slice, the end does not."""
     made = recorder()

@@ -165,6 +165,19 @@ def test_the_limit_counts_slices(make: Callable[..., Sampler], clock: Clock) -> 
     assert set(shown) == slices | {folded, "route:3", "route:3:x"}
 
 
+def test_the_limit_counts_slices_of_labels_too(make: Callable[..., Sampler], clock: Clock) -> None:
+    """Together: one whose slices do not fit any more counts in its route's, a later one that fits does not."""
+    routes = (Route(1, b"a", b"c", 1), Route(2, b"c", b"e", 1, slices=1))
+    sampler = make(*routes, slices=4, max_tracked_routes=9)
+    for label in ("x", "y", "z"):
+        write(sampler, 1, b"b", label=label)
+        sampler.observe_many([1], [b"b"], [1], [1], labels=[label])
+    write(sampler, 2, b"d", label="x")
+    clock.now_s += STEP_S
+    totals = {name: total for name, (_, _, total) in rows(sampler).items() if total}
+    assert totals == {"route:1#2": 2, "route:1:x#2": 2, "route:1:y#2": 2, "route:2:x": 1}
+
+
 def test_another_division_keeps_history_under_the_old_ranges(make: Callable[..., Sampler], clock: Clock) -> None:
     """An id never shows traffic of another range, and slices that stay as they were go on."""
     sampler = make(Route(1, b"a", b"e", 1, cuts=(b"b", b"c")))
