@@ -27,6 +27,7 @@ _CONNECTING: Final = grpc.ChannelConnectivity.CONNECTING
 
 RETIRE_S: Final = 60.0
 IDLE_LOOK_S: Final = 0.2
+UNACKNOWLEDGED_MS: Final = 3000
 QUICK_S: Final = 0.5
 """A connection that fails sooner was refused or cut: whoever asks next tries anew at once."""
 AGAIN_S: Final = 1.0
@@ -178,6 +179,11 @@ def _options(max_message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.min_reconnect_backoff_ms", 1000),
         ("grpc.max_reconnect_backoff_ms", 2000),
         ("grpc.dns_min_time_between_resolutions_ms", 1000),
+        # What a network drops without a word, as after a partition or where it has forgotten an idle connection, would
+        # be sent again and again for a quarter of an hour; so many milliseconds without an acknowledgement end it. gRPC
+        # sets that for a connection with pings alone, which are so rare that none is ever sent.
+        ("grpc.keepalive_time_ms", 7_200_000),
+        ("grpc.keepalive_timeout_ms", UNACKNOWLEDGED_MS),
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +88,25 @@ async def test_a_node_that_restarts_between_two_calls_is_not_missed(house: Guard
     await house.node(1, node.address)
     body = await gateway.ask()
     assert "duplicate_node" in [warning["code"] for warning in body["fanout"]["nodes"][2]["warnings"]]
+
+
+def waits_ms(port: int) -> list[int]:
+    """Of each of this process's own ends of connections to that port: how long it waits for an acknowledgement."""
+    found = []
+    for file in list(Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(file.name))) as one:
+            if one.family in (socket.AF_INET, socket.AF_INET6) and one.getpeername()[1] == port:
+                found.append(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    return found
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux tells how long it waits")
+async def test_a_network_that_drops_without_a_word_is_given_up_in_seconds(house: Guarded) -> None:
+    """A connection that it has forgotten, or that outlasted a partition, would be tried on for a quarter of an hour."""
+    node = await house.node(0)
+    gateway = await house.gateway(node.address)
+    assert outcomes(await gateway.ask()) == [(True, "")]
+    assert waits_ms(int(node.address.rpartition(":")[2])) == [3000]
 
 
 async def test_the_older_name_is_remembered_until_the_connection_is_lost(house: Guarded) -> None:
