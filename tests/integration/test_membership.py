@@ -114,6 +114,27 @@ async def test_every_address_of_a_name_is_a_node(house: Guarded, zone: tuple[Zon
     assert [node["node"] for node in body["fanout"]["nodes"]] == [f"127.0.0.2:{port}", f"127.0.0.3:{port}"]
 
 
+async def test_a_lost_node_is_looked_up_anew_at_once(house: Guarded, zone: tuple[Zone, str]) -> None:
+    """It may have another address by now, long before the name would be resolved again."""
+    names, server = zone
+    hosts = ["127.0.0.1", "127.0.0.2"]
+    port = free_port(*hosts)
+    node = await house.node(0, f"{hosts[0]}:{port}")
+    names.addresses, now = hosts[:1], 0.0
+    peers = DnsPeers(f"nodes.test:{port}", house.shared(), resolver=DnsServerResolver(server), clock=lambda: now)
+    gateway = await house.gateway_over(peers)
+    assert outcomes(await gateway.ask()) == [(True, "")]
+    await node.drain(0)
+    await house.node(0, f"{hosts[1]}:{port}")
+    names.addresses = hosts[1:]
+    assert outcomes((await gateway.get()).json()) == [(False, "unreachable")]
+    now = 1.1  # not before, however many requests miss it
+    async with asyncio.timeout(20):
+        while (await gateway.get()).status_code != 200:
+            pass
+    assert outcomes(await gateway.ask()) == [(True, "")]
+
+
 async def test_a_file_takes_effect_when_it_changes(house: Guarded, tmp_path: Path) -> None:
     """A line more is a node more; a bad file is not used."""
     nodes = [await house.node(number) for number in range(2)]
