@@ -171,8 +171,10 @@ def test_the_first_keys_lack_none_that_is_above_what_the_answer_states_of_those_
 
 @given(st.lists(streams, min_size=2, max_size=5), st.randoms(use_true_random=False))
 def test_merging_is_independent_of_order_and_of_trees(parts: list[list[tuple[bytes, int]]], rng: random.Random) -> None:
-    """Any order, any tree over the wire: the same keys, bounds and numbers."""
-    answers: list[HotKeysAnswer | Outcome] = [answer_of(stream, number) for number, stream in enumerate(parts)]
+    """Any order, any tree over the wire, any rates of sampling: the same keys, bounds and numbers."""
+    answers: list[HotKeysAnswer | Outcome] = [
+        answer_of(stream, number, sample_one_in=rng.choice([1, 2, 3])) for number, stream in enumerate(parts)
+    ]
     flat = merged(answers)
     shuffled = list(answers)
     rng.shuffle(shuffled)
