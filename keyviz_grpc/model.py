@@ -216,11 +216,13 @@ class Busy:
     """The rows that have traffic: values uint64[B, C], codes uint32[B, C] (None: all unknown) of the rows `rows`.
 
     rows: int64[B], ascending; every row of the matrix that is not among them is 0 throughout.
+    counts: int64[B], in how many columns each row has traffic, None where nobody counted.
     """
 
     rows: NDArray[np.int64]
     values: NDArray[np.uint64]
     codes: NDArray[np.uint32] | None
+    counts: NDArray[np.int64] | None = None
 
     def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
         """(values, codes) of some cells, rows counted as in the whole matrix."""

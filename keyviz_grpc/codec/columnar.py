@@ -123,7 +123,7 @@ def decode_columnar(
         busy = Busy(rows_, values, None)
         return Matrix.of_busy(series, columns, catalogue, busy, soft=soft, conflicts=conflicts)
     identities = _decode_table(message)
-    busy = Busy(rows_, values, _decode_codes(message, values, len(identities)))
+    busy = Busy(rows_, values, *_decode_codes(message, values, len(identities)))
     return Matrix.of_busy(
         series,
         columns,
@@ -210,22 +210,26 @@ def _check_table(table: NDArray[np.uint64]) -> None:
         raise MalformedAnswer("columnar: identities must be known, and ascend by group, then term")
 
 
-def _decode_codes(message: pb.KeyVizColumnar, values: NDArray[np.uint64], identities: int) -> NDArray[np.uint32] | None:
+def _decode_codes(
+    message: pb.KeyVizColumnar, values: NDArray[np.uint64], identities: int
+) -> tuple[NDArray[np.uint32] | None, NDArray[np.int64] | None]:
+    """(codes, in how many cells each row has traffic); both None where no cell has an identity."""
     if not message.run_codes and not message.run_lengths:
-        return None
+        return None, None
     run_codes = np.array(message.run_codes, np.uint32)
     run_lengths = np.array(message.run_lengths, np.int64)
     busy = values != 0
-    row_ends = busy.view(np.uint8).sum(axis=1, dtype=np.uint32).astype(np.int64).cumsum()
+    counts = busy.view(np.uint8).sum(axis=1, dtype=np.uint32).astype(np.int64)
+    row_ends = counts.cumsum()
     if len(run_codes) != len(run_lengths) or int(run_lengths.sum()) != (int(row_ends[-1]) if len(row_ends) else 0):
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
     if int(run_codes.max()) >= identities:
         raise MalformedAnswer(f"columnar: run_codes names identity {int(run_codes.max())} of {identities}")
     if values.size > FEW_CELLS:
-        return spread_by_rows(busy, row_ends, run_codes, run_lengths.cumsum())
+        return spread_by_rows(busy, row_ends, run_codes, run_lengths.cumsum()), counts
     codes = np.zeros(values.shape, np.uint32)
     codes[busy] = run_codes.repeat(run_lengths)
-    return codes
+    return codes, counts
 
 
 def spread_by_rows(

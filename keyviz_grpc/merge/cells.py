@@ -9,22 +9,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.merge.blocks import Block, Placed, Sparse, block_of
 from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.merge.saturating import add, sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
-from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Busy, Catalogue, Matrix, Series, Shares
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Placed:
-    """A part's matrix and where it goes: its row i is row rows[i] of the union, its column j column columns[j].
-
-    rows, columns None: the part has the union's rows (columns), in order.
-    """
-
-    matrix: Matrix
-    rows: NDArray[np.int64] | None
-    columns: NDArray[np.int64] | None
+from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +71,11 @@ def merge_writes(parts: Sequence[Placed], shape: tuple[int, int], *, list_shares
     """
     identities, remaps = unite([part.matrix.identities for part in parts])
     state = _State.of(shape)
-    for part, remap in zip(parts, remaps, strict=True):
-        state.add(_block(part, remap, shape[1]))
+    blocks = [block_of(part, remap, shape[1]) for part, remap in zip(parts, remaps, strict=True)]
+    for block in blocks:
+        state.add(block.thick())
+    for block in blocks:
+        state.add_cells(block.thin())
     lists = [_place_shares(part, remap) for part, remap in zip(parts, remaps, strict=True)]
     for shares in lists:
         if len(shares):
@@ -102,44 +94,6 @@ def merge_writes(parts: Sequence[Placed], shape: tuple[int, int], *, list_shares
         _soft(parts, shape),
         state.conflicts if state.conflicts.any() else None,
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Block:
-    """The rows of a part that have traffic: values, codes [B, C] of the union's rows `rows` (int64[B], each once)."""
-
-    rows: NDArray[np.int64]
-    values: NDArray[np.uint64]
-    codes: NDArray[np.uint32]
-
-    def take(self, chosen: NDArray[np.bool_]) -> _Block:
-        """Some of its rows."""
-        at = np.flatnonzero(chosen)
-        return _Block(self.rows[at], self.values.take(at, axis=0), self.codes.take(at, axis=0))
-
-
-def busy_rows(matrix: Matrix) -> Busy:
-    """The rows of a matrix that have traffic, as whoever decoded it left them, or looked for now."""
-    if matrix.busy is not None:
-        return matrix.busy
-    rows = np.flatnonzero(np.bitwise_or.reduce(matrix.values, axis=1))
-    return Busy(
-        rows, matrix.values.take(rows, axis=0), None if matrix.codes is None else matrix.codes.take(rows, axis=0)
-    )
-
-
-def _block(part: Placed, remap: NDArray[np.uint32] | None, width: int) -> _Block:
-    matrix = part.matrix
-    ready = busy_rows(matrix)
-    busy, values = ready.rows, ready.values
-    codes = np.zeros(values.shape, np.uint32) if ready.codes is None else ready.codes
-    if remap is not None and ready.codes is not None:
-        codes = remap.take(codes)
-    if part.columns is not None:
-        own_values, own_codes = values, codes
-        values, codes = np.zeros((len(busy), width), np.uint64), np.zeros((len(busy), width), np.uint32)
-        values[:, part.columns], codes[:, part.columns] = own_values, own_codes
-    return _Block(busy if part.rows is None else part.rows[busy], values, codes)
 
 
 @dataclass(slots=True, eq=False)
@@ -164,32 +118,49 @@ class _State:
         self.tangled.ravel()[cells] = True
         self.any_tangled = self.any_tangled or len(cells) > 0
 
-    def add(self, block: _Block) -> None:
+    def add(self, block: Block) -> None:
         """One more part."""
         contested = self.seen[block.rows]
         if contested.any():
             self._contest(block.take(contested))
             block = block.take(~contested)
         self.values[block.rows] = block.values
-        self.codes[block.rows] = block.codes
+        self.codes[block.rows] = block.united_codes()
         self.seen[block.rows] = True
 
-    def _contest(self, block: _Block) -> None:
+    def _contest(self, block: Block) -> None:
         """The rows in which an earlier part has traffic too."""
-        values, codes = self.values.take(block.rows, axis=0), self.codes.take(block.rows, axis=0)
-        both = np.flatnonzero((values != 0) & (block.values != 0))
+        theirs, codes = block.values, block.united_codes()
+        values, known = self.values.take(block.rows, axis=0), self.codes.take(block.rows, axis=0)
+        both = np.flatnonzero((values != 0) & (theirs != 0))
         if len(both):
-            mine, yours = codes.ravel()[both], block.codes.ravel()[both]
-            one = (mine == yours) & (mine != 0)
-            differ = values.ravel()[both] != block.values.ravel()[both]
             width = values.shape[1]
             cells = block.rows[both // width] * width + both % width
-            self.tangle(cells[~one])
-            self.conflicts.ravel()[cells[one & differ]] = True
-        self.values[block.rows] = np.maximum(values, block.values, out=values)
+            mine, yours = (known.ravel()[both], values.ravel()[both]), (codes.ravel()[both], theirs.ravel()[both])
+            self._compare(cells, mine, yours)
+        self.values[block.rows] = np.maximum(values, theirs, out=values)
         # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
-        self.codes[block.rows] = np.maximum(codes, block.codes, out=codes)
+        self.codes[block.rows] = np.maximum(known, codes, out=known)
 
+    def add_cells(self, part: Sparse) -> None:
+        """Single cells of one more part, after the rows of all."""
+        cells = part.cells
+        values, codes = self.values.ravel(), self.codes.ravel()
+        mine, known = values[cells], codes[cells]
+        both = np.flatnonzero(mine != 0)
+        self._compare(cells[both], (known[both], mine[both]), (part.codes[both], part.values[both]))
+        values[cells] = np.maximum(mine, part.values)
+        codes[cells] = np.maximum(known, part.codes)
+
+    def _compare(self, cells: NDArray[np.int64], mine: _Told, yours: _Told) -> None:
+        """Cells in which two parts have traffic."""
+        one = (mine[0] == yours[0]) & (mine[0] != 0)
+        self.tangle(cells[~one])
+        self.conflicts.ravel()[cells[one & (mine[1] != yours[1])]] = True
+
+
+_Told: TypeAlias = tuple["NDArray[np.uint32]", "NDArray[np.uint64]"]
+"""Codes and values of some cells."""
 
 _Recoded: TypeAlias = tuple[Placed, "NDArray[np.uint32] | None"]
 """A part, and the united codes of its own codes (None: the same)."""

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyviz_grpc.merge import fold, merge
+from keyviz_grpc.codec import decode_answer, encode_answer
+from keyviz_grpc.merge import blocks, fold, merge
 from keyviz_grpc.merge.align import guess_step_ms, into_coarser
 from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from tests.property.strategies import clusters
 from tests.reference import oracle
@@ -56,6 +58,27 @@ def check_against_oracle(cluster: list[Node], series: Series) -> None:
 def test_the_product_agrees_with_the_oracle(series: Series, cluster: list[Node]) -> None:
     """Cell by cell, share by share, row by row, warning by warning."""
     check_against_oracle(cluster, series)
+
+
+def sent(answer: Answer) -> Answer:
+    """As it is after a way through the packed form, in which rows with traffic are known."""
+    message = encode_answer(answer, accept=(pb.MATRIX_ENCODING_COLUMNAR,))
+    return decode_answer(message, series=answer.matrix.series, outcome=answer.outcomes[0])
+
+
+@pytest.mark.parametrize(("thin", "worth"), [(8, 1 << 13), (1, 0), (2, 0)])
+@pytest.mark.parametrize("series", SERIES)
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cluster=clusters())
+def test_what_came_packed_is_merged_as_the_oracle_says(
+    series: Series, thin: int, worth: int, cluster: list[Node]
+) -> None:
+    """Rows added whole, all cell by cell (which a matrix as small as here would never be), and some of either."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(blocks, "THIN", thin)
+        patched.setattr(blocks, "WORTH_CELLS", worth)
+        found = told_by(merged([sent(answer_of(node, series)) for node in cluster], series), writes=series.is_write)
+    assert found == oracle.merge(cluster, writes=series.is_write)
 
 
 @pytest.mark.long

@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from keyviz_grpc.merge.cells import Placed, merge_writes
+from keyviz_grpc.merge.blocks import Placed
+from keyviz_grpc.merge.cells import merge_writes
 from keyviz_grpc.merge.columns import with_columns
 from keyviz_grpc.merge.parts import take_rows
 from keyviz_grpc.merge.saturating import sum_runs
