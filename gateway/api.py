@@ -22,10 +22,11 @@ from gateway.hot_keys import (
     render_no_hot_keys,
 )
 from gateway.limits import InFlight, Unsent
+from gateway.matrix_body import MatrixRenderer
 from gateway.metrics import Metrics
 from gateway.params import MatrixRequest, read_cell_request, read_matrix_request
 from gateway.problems import Refused
-from gateway.render import MatrixRenderer, render_cell, render_overview
+from gateway.render import render_cell, render_overview
 from gateway.responses import json_response
 from gateway.settings import GatewaySettings
 from keyviz_grpc.aggregator.flights import Flights, Room

@@ -20,8 +20,8 @@ from gateway import encodings
 from gateway.clients import client_of
 from gateway.gate import _cookies
 from gateway.hot_keys import read_hot_keys_request, render_hot_keys
+from gateway.matrix_body import MatrixRenderer
 from gateway.params import read_cell_request, read_matrix_request
-from gateway.render import MatrixRenderer
 from gateway.settings import parse_networks
 from keyviz_grpc.codec import (
     decode_answer,

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from benchmarks.synthetic import Shape, cluster
 from gateway.app import create_app
-from gateway.render import MatrixRenderer
+from gateway.matrix_body import MatrixRenderer
 from gateway.serving import http_server
 from keyviz_grpc import service
 from keyviz_grpc.aggregator import Aggregator

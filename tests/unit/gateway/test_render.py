@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gateway.render import MatrixRenderer, render_cell, render_fanout, render_overview, rfc3339
+from gateway.matrix_body import MatrixRenderer
+from gateway.render import render_cell, render_fanout, render_overview, rfc3339
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Cell, Contribution, Outcome, PeerWarning, WarningCode
 from tests.unit.gateway.scripted import DEAD, MOMENT_MS, OK, ScriptedCluster, answer_of

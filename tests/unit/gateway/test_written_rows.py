@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
-from gateway import render
-from gateway.render import MatrixRenderer
+from gateway import matrix_body
+from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.columns import select_columns
@@ -100,7 +100,7 @@ def test_a_matrix_that_two_keep_is_weighed_once() -> None:
 
 def test_rows_that_are_written_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the second time on; of the very same matrix, in the same form, and of no degraded answer."""
-    monkeypatch.setattr(render, "FEW_CELLS", 0)
+    monkeypatch.setattr(matrix_body, "FEW_CELLS", 0)
     renderer, one, degraded = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1), answer(2, degraded=True)
     told = []
     for _ in range(3):
@@ -120,9 +120,9 @@ def test_few_cells_of_known_rows_are_quick(monkeypatch: pytest.MonkeyPatch) -> N
     assert not renderer.is_quick(one)
     renderer.render(one)
     assert renderer.is_quick(answer(1))
-    monkeypatch.setattr(render, "FEW_CELLS", one.matrix.cells - 1)
+    monkeypatch.setattr(matrix_body, "FEW_CELLS", one.matrix.cells - 1)
     assert not renderer.is_quick(one)
     monkeypatch.undo()
-    words = tuple(PeerWarning(WarningCode.CATALOG_DIVERGENCE, f"route:{n}", "") for n in range(render.FEW_WORDS))
+    words = tuple(PeerWarning(WarningCode.CATALOG_DIVERGENCE, f"route:{n}", "") for n in range(matrix_body.FEW_WORDS))
     loud = replace(one, outcomes=(replace(one.outcomes[0], warnings=words), *one.outcomes[1:]))
     assert not renderer.is_quick(loud)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.synthetic import STEP_MS, Shape, cluster
-from gateway.render import MatrixRenderer
+from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import fold, merge, select_range
 from keyviz_grpc.merge.columns import select_columns

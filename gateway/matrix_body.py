@@ -1,0 +1,113 @@
+"""The body of the matrix endpoint, put together from texts that are ready and texts of what is new."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from gateway.render import render_fanout, rfc3339
+from gateway.row_texts import Written, head_of, identities_of, joined, json_of, marked, values_of
+from keyviz_grpc.model import Catalogue, Matrix
+from keyviz_grpc.outcome import Answer
+from keyviz_grpc.remembered import Shelf
+
+TEXT_BYTES: Final = 41
+"""What a text takes in memory besides its bytes, its place in a list included."""
+
+FEW_CELLS: Final = 1 << 16
+FEW_WORDS: Final = 512
+"""So many cells, and outcomes and warnings, are written in less time than a way to a thread and back is worth."""
+
+
+class MatrixRenderer:
+    """Renders matrices. Row metadata is written once a catalogue and remembered for the last few; thread-safe.
+
+    The body is put together from ready pieces, three to five a row: whoever hands one dictionary a row to a JSON
+    encoder spends more on the dictionaries than on the numbers.
+
+    shelf: where the written rows of a matrix are kept that is asked for again, the very same object, as one is of which
+    no column is new; None = nowhere.
+    """
+
+    def __init__(self, remembered: int = 4, shelf: Shelf | None = None) -> None:
+        self._remembered, self._shelf = remembered, shelf
+        self._heads: tuple[tuple[Catalogue, list[bytes]], ...] = ()
+
+    def render(self, answer: Answer, *, identity: bool = True) -> bytes:
+        """The body of the matrix endpoint in one piece; see `pieces`."""
+        return b"".join(self.pieces(answer, identity=identity))
+
+    def is_quick(self, answer: Answer, *, identity: bool = True) -> bool:
+        """Whether `pieces` takes a millisecond or two at most: few cells and known rows, or all rows written already.
+
+        What is said of leaves must be little in any case.
+        """
+        if sum(1 + len(outcome.warnings) for outcome in answer.outcomes) > FEW_WORDS:
+            return False
+        matrix = answer.matrix
+        before = self._before(matrix, identity=identity, keep=not answer.degraded)
+        written = before is not None and before.matrix is matrix and before.rows is not None
+        return written or (matrix.cells <= FEW_CELLS and any(known == matrix.catalogue for known, _ in self._heads))
+
+    def pieces(self, answer: Answer, *, identity: bool = True) -> list[bytes]:
+        """The body of the matrix endpoint. identity False leaves out `raft_group_ids` and `leader_terms`.
+
+        `fanout` is absent for an answer that no fan-out made: a local node alone.
+        """
+        matrix = answer.matrix
+        nodes = np.ones(matrix.shape[1], np.int64) if answer.column_nodes is None else answer.column_nodes
+        after: dict[str, Any] = {
+            "series": matrix.series.value,
+            "generated_at": rfc3339(answer.generated_at_unix_ms),
+            "column_nodes": np.ascontiguousarray(nodes),
+        }
+        if answer.merged and [outcome.address for outcome in answer.outcomes] != ["self"]:
+            after["fanout"] = orjson.Fragment(render_fanout(answer.outcomes))
+        columns = json_of(np.ascontiguousarray(matrix.columns))
+        rows = self._rows_of(matrix, identity=identity, keep=not answer.degraded)
+        head = b'{"column_unix_ms":%b,"step_ms":%d,"rows":[' % (columns, answer.step_ms)
+        return [head, *rows, b"]," + json_of(after)[1:]]
+
+    def _before(self, matrix: Matrix, *, identity: bool, keep: bool) -> Written | None:
+        there = self._shelf.get(self, (matrix.series, identity)) if self._shelf is not None and keep else None
+        return there if isinstance(there, Written) else None
+
+    def _rows_of(self, matrix: Matrix, *, identity: bool, keep: bool) -> list[bytes]:
+        before = self._before(matrix, identity=identity, keep=keep)
+        seen = before is not None and before.matrix is matrix
+        if seen and before is not None and before.rows is not None:
+            return before.rows
+        values = values_of(matrix, before)
+        pieces: list[bytes] = []
+        self._add_rows(pieces, matrix, values, identity=identity)
+        rows = joined(pieces)
+        if self._shelf is not None and keep:
+            # All of it is worth its room only once somebody asks twice between two columns.
+            kept = Written(matrix, values, rows if seen else None)
+            size = sum(map(len, values)) + TEXT_BYTES * len(values) + (sum(map(len, rows)) if seen else 0)
+            self._shelf.put(self, (matrix.series, identity), kept, size_bytes=size, shared=(matrix.catalogue, matrix))
+        return rows
+
+    def _add_rows(self, pieces: list[bytes], matrix: Matrix, values: list[bytes], *, identity: bool) -> None:
+        heads = self._heads_of(matrix.catalogue)
+        tails: list[bytes] = [b',"conflict":false'] * len(heads)
+        for number, marks in marked(matrix.conflicts):
+            tails[number] = b',"conflict":true,"conflicts":' + marks
+        for number, marks in marked(matrix.soft):
+            tails[number] += b',"soft":' + marks
+        identities = identities_of(matrix) if identity else [b""] * len(heads)
+        for parts in zip(heads, values, tails, identities, repeat(b"},"), strict=False):
+            pieces += parts
+        if heads:
+            pieces[-1] = b"}"
+
+    def _heads_of(self, catalogue: Catalogue) -> list[bytes]:
+        for known, heads in self._heads:
+            if known == catalogue:
+                return heads
+        heads = [head_of(row) for row in catalogue.rows]
+        self._heads = ((catalogue, heads), *self._heads[: self._remembered - 1])
+        return heads

@@ -1,0 +1,158 @@
+"""The rows of a matrix as JSON, straight from arrays: no Python work a cell, little a row."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from keyviz_grpc.kept import KeptByIdentity
+from keyviz_grpc.model import Matrix, Row
+from keyviz_grpc.remembered import continues
+
+KEPT_NUMBERS: Final = 1 << 21
+"""Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
+
+CHUNK_BYTES: Final = 256 << 10
+"""About so large are the pieces of a large body: joining and sending each finds it in the processor's cache."""
+
+FEW_COLUMNS: Final = 8
+"""Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """values: of each row the JSON of its values. rows: all rows in a few pieces, None while nobody asked twice."""
+
+    matrix: Matrix
+    values: list[bytes]
+    rows: list[bytes] | None
+
+
+def head_of(row: Row) -> bytes:
+    """A row from its brace up to the colon before its values."""
+    shown: dict[str, Any] = {"bucket_id": row.bucket_id}
+    if row.label:
+        shown["label"] = row.label
+    shown["start"] = base64.b64encode(row.start).decode()
+    shown["end"] = base64.b64encode(row.end).decode()
+    shown["aggregate"] = row.aggregate
+    if row.aggregate:
+        shown["route_ids"] = row.route_ids
+    if row.route_ids_truncated:
+        shown["route_ids_truncated"] = True
+    shown["route_count"] = row.route_count
+    return json_of(shown)[:-1] + b',"values":'
+
+
+def joined(pieces: list[bytes]) -> list[bytes]:
+    """The same bytes in fewer pieces, of about `CHUNK_BYTES` where rows are about equally long."""
+    size = sum(map(len, pieces))
+    count = max(1, len(pieces) * CHUNK_BYTES // size if size else 1)
+    return [b"".join(pieces[at : at + count]) for at in range(0, len(pieces), count)]
+
+
+def json_of(value: object) -> bytes:
+    """As JSON, arrays included."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _each(array: NDArray[Any]) -> Iterator[bytes]:
+    """Every row of an array as JSON."""
+    return map(orjson.dumps, np.ascontiguousarray(array), repeat(None), repeat(orjson.OPT_SERIALIZE_NUMPY))
+
+
+def values_of(matrix: Matrix, before: Written | None) -> list[bytes]:
+    """The JSON of the values of every row; what was written of the columns that it begins with is not written anew."""
+    part = None if before is None else continues(matrix, before.matrix)
+    if before is None or part is None or part.stop != len(before.matrix.columns) or part.start > FEW_COLUMNS:
+        return list(_each(matrix.values))
+    new = matrix.shape[1] - (part.stop - part.start)
+    if new <= 0 or part.stop == part.start:
+        return list(_each(matrix.values))
+    known = before.values
+    for _ in range(part.start - 1):
+        known = [b"[" + text[text.index(b",") + 1 :] for text in known]
+    newest = _in_brackets(matrix.values[:, -new:])
+    if part.start == 0:
+        return [b"%b,%b]" % (text[:-1], more) for text, more in zip(known, newest, strict=True)]
+    # In the same pass, since mostly one column leaves the window when one comes.
+    return [b"[%b,%b]" % (text[text.index(b",") + 1 : -1], more) for text, more in zip(known, newest, strict=True)]
+
+
+def _in_brackets(values: NDArray[np.uint64]) -> Iterable[bytes]:
+    """Of each row what stands between the brackets of its JSON."""
+    if values.shape[1] == 1:
+        # One list of all numbers is written several times faster than a list a row.
+        return json_of(np.ascontiguousarray(values[:, 0]))[1:-1].split(b",")
+    return (text[1:-1] for text in _each(values))
+
+
+def marked(marks: NDArray[np.bool_] | None) -> Iterator[tuple[int, bytes]]:
+    """(row number, its marks as JSON) for each row in which anything is marked."""
+    if marks is None:
+        return
+    numbers = np.flatnonzero(marks.any(axis=1))
+    yield from zip(numbers.tolist(), _each(marks[numbers]), strict=True)
+
+
+def identities_of(matrix: Matrix) -> list[bytes]:
+    """Both identity arrays of every row that has any known identity, nothing for the others."""
+    written = [b""] * matrix.shape[0]
+    if matrix.codes is None or not matrix.codes.size:
+        return written
+    codes = matrix.codes
+    uniform = (codes[:, :1] == codes).all(axis=1)
+    # A row under one leader throughout is the rule: its arrays are one number repeated.
+    whole = np.flatnonzero(uniform & (codes[:, 0] > 0))
+    shown = codes[whole, 0].tolist()
+    known = _repeated_of(matrix.identities, shown, matrix.shape[1])
+    for number, code in zip(whole.tolist(), shown, strict=True):
+        written[number] = known[code]
+    mixed = np.flatnonzero(~uniform)
+    arrays = (_each(np.take(matrix.identities[:, part], matrix.codes[mixed])) for part in (0, 1))
+    for number, groups, terms in zip(mixed.tolist(), *arrays, strict=True):
+        written[number] = b',"raft_group_ids":%b,"leader_terms":%b' % (groups, terms)
+    return written
+
+
+_kept: Final[KeptByIdentity[dict[int, dict[int, bytes]]]] = KeptByIdentity(4)
+
+
+def _repeated_of(identities: NDArray[np.uint64], codes: list[int], times: int) -> dict[int, bytes]:
+    """For each code (and maybe others) its arrays; kept while leaders stay the same and as many columns are shown."""
+    by_times = _kept.get((identities,), dict)
+    known = by_times.get(times, {})
+    missing = sorted({code for code in codes if code not in known})
+    if missing:
+        # A dictionary of its own, for another thread may be reading the one that is kept.
+        known = {**known, **dict(zip(missing, _repeated(identities[missing], times), strict=True))}
+        by_times.clear()
+        if len(known) * times <= KEPT_NUMBERS:
+            by_times[times] = known
+    return known
+
+
+def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
+    """For each (group, term) both arrays, `times` (at least 1) numbers long."""
+    # One encoding for all decimals: formatting them one by one took half of the time here.
+    digits = json_of(np.ascontiguousarray(identities))[2:-2].split(b"],[")
+    for pair in digits if len(identities) else ():
+        group, term = pair.split(b",")
+        yield b"".join(
+            (
+                b',"raft_group_ids":[',
+                (group + b",") * (times - 1),
+                group,
+                b'],"leader_terms":[',
+                (term + b",") * (times - 1),
+                term,
+                b"]",
+            )
+        )
