@@ -183,6 +183,38 @@ async def test_a_node_that_began_later_is_warned_of_where_all_that_is_held_is_as
     assert [(await call(address, asked)).degraded for address in addresses] == [False, True, False]
 
 
+async def test_nodes_with_other_steps_are_added_up_over_one_time_or_warned_of(house: House) -> None:
+    """Over HTTP, flat and in a tree: a whole column of the coarsest is the sum, whatever is less of it is said."""
+    addresses = []
+    for number, step_ms in enumerate((STEP_MS, STEP_MS // 3)):
+        clock = SteppedClock(START_MS)
+        made = Sampler(
+            node_id=f"n{number}", step_ms=step_ms, clock=clock, wall_clock=clock, stall_s=math.inf, hot_keys=ON
+        )
+        house.stack.enter_context(made)
+        made.register_routes([Route(1, b"", b"m")])
+        for _ in range(2 * STEP_MS // step_ms):
+            made.observe(1, b"a", Op.WRITE, 1)
+            clock.move_to(clock.unix_ms + step_ms)
+            made.advance_to(clock.unix_ms)
+        addresses.append(await house.serve(made))
+    later = "its windows begin later than those of other nodes, whose step is another"
+    earlier = "its windows end earlier than those of other nodes, whose step is another"
+    last = STAMP_MS + STEP_MS
+    asked = [
+        ({"from_unix_ms": last - STEP_MS + 1, "to_unix_ms": last + 1}, 1 + 3, [[], []]),
+        ({"from_unix_ms": last, "to_unix_ms": last + 1}, 1 + 1, [[], [later]]),
+        ({"to_unix_ms": last}, 1 + 5, [[earlier], []]),
+        ({}, 2 + 6, [[], []]),
+    ]
+    for peers in (addresses, [await house.above(addresses[:1], "x"), await house.above(addresses[1:], "y")]):
+        for params, count, told in asked:
+            body = await over_http(house.aggregator(peers), **params)
+            assert body["keys"][0]["count"] == count
+            assert [[w["detail"] for w in node["warnings"]] for node in body["fanout"]["nodes"]] == told
+            assert body["degraded"] == (told != [[], []])
+
+
 @pytest.mark.parametrize("changes", [{}, {"sample_one_in": 2}, {"max_key_bytes": 3}])
 async def test_packed_keys_may_be_every_second_byte_of_an_array(house: House, changes: dict[str, int]) -> None:
     """An array that is not in one piece is read as its bytes, whether all operations are looked at or some."""
