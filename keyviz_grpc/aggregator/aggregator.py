@@ -297,7 +297,10 @@ class Aggregator:
             result = await self._ask_peer(peer, len(peers), asked, due, budget=part)
             return holdings.kept(peer.address, part, result)
 
-        own = [] if self._local is None else [self._ask_local(self._local, asked, below)]
+        async def ask_own(source: Source) -> Answer | Outcome:
+            return holdings.paid(SELF, await self._ask_local(source, asked, below))
+
+        own = [] if self._local is None else [ask_own(self._local)]
         results = await self._left_out.ask_all(peers, below, ask, own)
         self._membership.report([result for result in results if isinstance(result, Outcome)])
         return results

@@ -44,6 +44,16 @@ class Holdings:
             self._parts[address] = part
         return result
 
+    def paid(self, address: str, result: Answer | Outcome) -> Answer | Outcome:
+        """As `kept`, of an answer that came over no wire, so that nobody has paid for it yet."""
+        part = self.part()
+        if isinstance(result, Answer):
+            cells = sum(matrix.cells for matrix in result.matrices)
+            if not part.take(cells * HELD_CELL_BYTES):
+                kind, detail = _refused(part, f"its {cells} cells are more than memory is left for")
+                result = replace(result.outcomes[0], address=address, kind=kind, detail=detail)
+        return self.kept(address, part, result)
+
     def has_room(self, cells: int) -> bool:
         """Whether a picture of so many cells can be made; if so that is taken."""
         more = max(0, cells - self._cells)
@@ -54,12 +64,8 @@ class Holdings:
 
     def refusal(self, cells: int) -> tuple[FailureKind, str]:
         """In which words a picture of so many cells is refused, after `has_room` did."""
-        detail = (
-            f"its rows and columns with those of the peers before it make {cells} cells, more than memory is left for"
-        )
-        if self._budget.others_hold_it:
-            return FailureKind.OVERLOADED, f"{detail} while other requests hold it: try again, or raise --max-held"
-        return FailureKind.MESSAGE_TOO_LARGE, f"{detail}: ask for a shorter range, or raise --max-total"
+        together = f"its rows and columns with those of the peers before it make {cells} cells"
+        return _refused(self._budget, f"{together}, more than memory is left for")
 
     def settle(self, cells: int) -> None:
         """The picture is made and has so many cells: what was kept for more goes back."""
@@ -70,6 +76,12 @@ class Holdings:
     def in_use(self) -> contextlib.AbstractContextManager[None]:
         """For the thread that merges: see `BytesBudget`."""
         return self._budget.in_use()
+
+
+def _refused(budget: BytesBudget, detail: str) -> tuple[FailureKind, str]:
+    if budget.others_hold_it:
+        return FailureKind.OVERLOADED, f"{detail} while other requests hold it: try again, or raise --max-held"
+    return FailureKind.MESSAGE_TOO_LARGE, f"{detail}: ask for a shorter range, or raise --max-total"
 
 
 def held_bytes(answer: Answer) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.embedding import serve_gateway
 from keyviz_grpc.aggregator import Aggregator
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
@@ -164,4 +165,19 @@ async def test_a_local_source_that_is_off_makes_nobody_ready(has_peer: bool) -> 
             StaticPeers([], ClientShared()), settings=FanoutSettings(timeout_s=1), node_id="g", local=local
         )
         assert await (beside if has_peer else alone).ready(Deadline.after(10)) is has_peer
+        await alone.close()
+
+
+async def test_the_local_nodes_answer_counts_as_any_others() -> None:
+    """It came over no wire, and is held like those that did: where it finds no room it is a failure that says so."""
+    needed = (HELD_CELL_BYTES + MERGED_CELL_BYTES) * ANSWERS[0].matrix.cells
+    for room, kind in ((needed, ""), (needed - 1, "message_too_large")):
+        settings = FanoutSettings(max_total_bytes=room)
+        alone = Aggregator(StaticPeers([], ClientShared()), settings=settings, node_id="g", local=Prepared(ANSWERS[0]))
+        try:
+            [told] = (await alone.matrix(MatrixQuery(), Deadline.after(10))).outcomes
+        except NoUsablePeers as nobody:
+            [told] = nobody.outcomes
+            assert "raise --max-total" in told.detail
+        assert (told.address, told.node_id, told.kind or "") == ("self", ANSWERS[0].node_id, kind)
         await alone.close()

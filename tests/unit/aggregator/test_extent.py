@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from keyviz_grpc.aggregator.extent import Holdings, within
-from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES, BytesBudget
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series
@@ -111,6 +111,21 @@ def test_an_answer_whose_picture_does_not_fit_is_refused_when_it_comes() -> None
     found = room(100 * 2 - 1).kept("a:1", BytesBudget(1), HIGH)
     assert isinstance(found, Outcome)
     assert (found.address, found.node_id, found.kind) == ("a:1", HIGH.node_id, "message_too_large")
+
+
+def test_an_answer_that_came_over_no_wire_is_paid_for() -> None:
+    """Its cells and its picture's; a failure costs nothing."""
+    cells = SMALL.matrix.cells
+    budget = BytesBudget((HELD_CELL_BYTES + MERGED_CELL_BYTES) * cells)
+    holdings = Holdings(budget)
+    assert holdings.paid("self", LOST) is LOST
+    assert budget.fits(budget.total_bytes)
+    assert holdings.paid("self", SMALL) is SMALL
+    assert not budget.fits(1)
+    refused = Holdings(BytesBudget(HELD_CELL_BYTES * cells - 1)).paid("self", SMALL)
+    assert isinstance(refused, Outcome)
+    assert (refused.node_id, refused.kind) == (SMALL.node_id, "message_too_large")
+    assert f"its {cells} cells" in refused.detail
 
 
 def test_what_other_requests_hold_is_told_from_what_is_too_much() -> None:
