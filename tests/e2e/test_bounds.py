@@ -62,7 +62,7 @@ async def test_the_clusters_own_grpc_face_is_bounded_as_a_nodes_is(processes: Pr
         assert "max_rows=3 of this server" in str(await ask(request(), timeout=30).details())
         assert "max_columns=5 of this server" in str(await ask(request(rows=3), timeout=30).details())
         now_ms = int(time.time() * 1000)
-        assert len((await ask(request(rows=3, from_unix_ms=now_ms - 4000), timeout=30)).rows) == 3
+        assert 0 < len((await ask(request(rows=3, from_unix_ms=now_ms - 4000), timeout=30)).rows) <= 3
         async with asyncio.timeout(30):
             while "callers that do not read" not in str(await ask(request(), timeout=30).details()):
                 caller.call(where, path, request(rows=3, from_unix_ms=now_ms - 4000))
