@@ -45,7 +45,8 @@ _Result = TypeVar("_Result")
 
 SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
 MAX_DETAIL_CHARS: Final = 300
-DECODED_AT_ONCE_BYTES: Final = 128 << 10
+DECODED_AT_ONCE_BYTES: Final = 256 << 10
+DECODED_AT_ONCE_ROWS: Final = 4096
 DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
 LEAST_S: Final = 0.005
 """With less time than this nobody is asked: gRPC ends a call that much early, and then it is another peer's turn."""
@@ -149,8 +150,9 @@ class PeerClient:
             return await loop.run_in_executor(self._shared.threads, _read, raw, recalled, known, budget)
         message = parse_response(raw)
         left_out = message.history.left_out_below_unix_ms > 0
-        if left_out or (message.HasField("columnar") and recalled.held is None):
-            # A third of a millisecond: less than what handing it to a thread and waking up again costs.
+        rows = len(message.columnar.widths) + len(message.rows)
+        if rows <= DECODED_AT_ONCE_ROWS and not message.outcomes and (left_out or recalled.held is None):
+            # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
             return _decode(message, recalled, known, len(raw), budget)
         return await loop.run_in_executor(self._shared.threads, _decode, message, recalled, known, len(raw), budget)
 
