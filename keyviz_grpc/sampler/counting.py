@@ -63,9 +63,11 @@ class Counting:
 
     def settle(self) -> bool:
         """Counts what was appended and closes the windows that are due; whether another one is open now."""
-        # What is in the buffer was recorded before now: it belongs to the windows as they are, so drain first.
+        # Whoever records looks at the clock first, so what the buffer holds belongs to the windows as they are, also
+        # what comes into it now. A window that ends meanwhile is closed the next time, with all of it.
+        now_ms = self._now_ms()
         self.drain()
-        return self.windows.advance(self._now_ms())
+        return self.windows.advance(now_ms)
 
     @property
     def is_closed_up(self) -> bool:

@@ -187,3 +187,25 @@ def test_sums_beyond_what_a_float_holds_are_exact() -> None:
         matrix = sampler.matrix(MatrixQuery(Series.WRITE_BYTES)).matrix
     assert matrix.values[:, 0].tolist() == [(times + 3) * (odd + 1), 0]
     assert (times + 3) * (odd + 1) > 1 << 53
+
+
+def test_an_operation_that_comes_while_a_window_ends_counts_in_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded after the rest was counted and before its window closes, as another thread may do at any moment."""
+    clock = Clock(1000.5)
+    with Sampler(node_id="n1", step_ms=1000, clock=clock, stall_s=60, drain_interval_s=HOUR_S) as sampler:
+        sampler.register_routes([WHOLE])
+        sampler.observe(1, b"a", Op.READ, 1)
+        intake = sampler._counting.intake
+        drain = type(intake).drain
+
+        def interrupted(*args: object, **more: object) -> None:
+            drain(intake, *args[1:], **more)  # type: ignore[arg-type]
+            monkeypatch.undo()
+            sampler.observe(1, b"b", Op.READ, 1)
+            clock.now_s += 1
+
+        monkeypatch.setattr(type(intake), "drain", interrupted)
+        sampler.tick()
+        clock.now_s += 1
+        answer = sampler.matrix(MatrixQuery(Series.READS)).matrix
+    assert (answer.columns.tolist(), answer.values.tolist()) == ([1_001_000, 1_002_000], [[2, 0]])
