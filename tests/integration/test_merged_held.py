@@ -140,3 +140,27 @@ async def test_it_is_held_while_it_waits_to_be_written(faces: Faces, held: Held,
     if not leaves:
         await asking
     await faces.all_back()
+
+
+async def test_callers_who_share_a_failure_are_each_told() -> None:
+    """It is one error for all of them: letting go of what one's functions held takes nothing away from the others."""
+    over = asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    silent = await asyncio.start_server(hang, "127.0.0.1", 0)
+    address = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    aggregator = Aggregator(StaticPeers([address], ClientShared()), settings=FanoutSettings(timeout_s=1), node_id="a")
+    async with (
+        await serve_cluster(aggregator, listen="127.0.0.1:0") as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub = rpc.KeyVizStub(channel)
+        calls = [stub.GetKeyVizMatrix(pb.GetKeyVizMatrixRequest(), timeout=20) for _ in range(20)]
+        told = {(await call.code(), str(await call.details()).partition(":")[0]) for call in calls}
+    assert told == {(grpc.StatusCode.UNAVAILABLE, "no_peers")}
+    over.set()
+    await aggregator.close()
+    silent.close()
