@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
@@ -244,7 +245,7 @@ def _check_aggregates(catalogue: Catalogue, node_id: str) -> None:
         return
     ranges = [(row.start, row.end) for row in catalogue.rows if row.aggregate]
     if len(set(ranges)) != len(ranges):
-        start, end = next(item for item in ranges if ranges.count(item) > 1)
+        start, end = Counter(ranges).most_common(1)[0][0]
         raise MalformedAnswer(f"two aggregates have the range start={start!r}, end={end!r}")
 
 

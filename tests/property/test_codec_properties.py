@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 
 import numpy as np
 import pytest
@@ -136,6 +137,20 @@ def test_each_broken_law_is_named(broken: pb.GetKeyVizMatrixResponse, words: str
     """Whoever reads the log can find it."""
     with pytest.raises(MalformedAnswer, match=words):
         decode_answer(broken, series=Series.WRITES, outcome=Outcome("peer:1"))
+
+
+def test_a_broken_law_in_a_large_answer_is_found_quickly() -> None:
+    """A node that lies must not keep busy the few threads that read everybody's answers."""
+    rows = [
+        pb.KeyVizRow(bucket_id=f"virtual:{n}", start=b"%06d" % n, end=b"%06d" % (n + 1), aggregate=True, values=[1])
+        for n in range(60_000)
+    ]
+    rows[-1].start, rows[-1].end = rows[-2].start, rows[-2].end
+    broken = pb.GetKeyVizMatrixResponse(column_unix_ms=[1000], rows=rows)
+    began = time.process_time()
+    with pytest.raises(MalformedAnswer, match="two aggregates have the range start=b'059998'"):
+        decode_answer(broken, series=Series.READS, outcome=Outcome("peer:1"))
+    assert time.process_time() - began < 10
 
 
 def test_half_known_identities_are_unknown() -> None:
