@@ -2,10 +2,12 @@
 import { bucketOf } from "./buckets";
 import { keyForms, type KeyForms } from "./keyforms";
 import { listed, missingOf, stateOf, withMoments } from "./nodes";
-import type { RowTotal } from "./rowtotal";
 import { several } from "../scale/amounts";
 import { shareOf, span } from "./units";
 import type { Fanout, NodeOutcome } from "./wire";
+
+/** How many operations a row has, or why nobody knows. */
+export type RowTotal = { readonly total: number } | { readonly unknown: string };
 
 /** The gateway's answer, as far as the page reads it. Counts are scaled to true frequency. */
 export interface WireHotKeys {

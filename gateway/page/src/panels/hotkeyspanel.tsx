@@ -14,13 +14,14 @@ import {
   ofNode,
   whoLacks,
   type HotKeyRow,
+  type RowTotal,
   type WireHotKeys,
   type WireNoHotKeys,
 } from "./hotkeys";
 import { KeyView } from "./keyview";
 import { askSmall, useTold, type Told } from "./loading";
 import { missingOf } from "./nodes";
-import { cellTotal, heldTotal, type RowTotal } from "./rowtotal";
+import { cellTotal, heldTotal } from "./rowtotal";
 import { named } from "./told";
 import { exactly } from "./units";
 

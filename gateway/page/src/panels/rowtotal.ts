@@ -1,10 +1,8 @@
 /** How many operations a row has, for the share of each key; or, in words, why nobody knows. */
 import type { Matrix } from "../data/matrix";
 import { bucketOf } from "./buckets";
-import { lacksNodes, type WireHotKeys } from "./hotkeys";
+import { lacksNodes, type RowTotal, type WireHotKeys } from "./hotkeys";
 import { listed, missingOf } from "./nodes";
-
-export type RowTotal = { readonly total: number } | { readonly unknown: string };
 
 /** Of one window: what the cell says, where that is the truth and the keys are of the same operations. */
 export function cellTotal(picture: Matrix, row: number, column: number, answer: WireHotKeys): RowTotal {
