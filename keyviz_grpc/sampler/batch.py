@@ -36,6 +36,21 @@ class KeyBytes:
         start = int(self.starts[number])
         return self.data[start : start + int(self.lengths[number])].tobytes()
 
+    def bytes_at(self, chosen: NDArray[np.int64] | None, at: int) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+        """(byte number `at` of each key number chosen[i], those i that are not as long and have any byte, None = none).
+
+        chosen: None = all keys.
+        """
+        starts, lengths, data = self.starts, self.lengths, self.data
+        if chosen is None and self.pitch > at:
+            return np.ndarray((len(starts),), np.uint8, data, int(starts[0]) + at, (self.pitch,)), None
+        if chosen is not None:
+            starts, lengths = starts[chosen], lengths[chosen]
+        if int(lengths.min(initial=at + 1)) > at:
+            return data.take(starts + at), None
+        inside = np.minimum(starts + at, max(len(data) - 1, 0))
+        return (data if len(data) else np.zeros(1, np.uint8)).take(inside), np.flatnonzero(lengths <= at)
+
     def words(self, chosen: NDArray[np.int64] | None, skips: NDArray[np.int64] | int) -> NDArray[np.uint64]:
         """Of each key number chosen[i] the 8 bytes after the first skips[i], zeros past its end, big-endian.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.sampler.batch import Batch, KeyBytes
 from keyviz_grpc.sampler.cells import Cells
+from keyviz_grpc.sampler.first_bytes import BYTE_BITS, BYTES, OPEN, FirstBytes
 from keyviz_grpc.sampler.slices import Division
 
 DENSE_IDS: Final = 1 << 20
@@ -36,6 +37,11 @@ class Place:
     def skip(self) -> int:
         """How many first bytes all keys of its range share."""
         return 0 if self.division is None else self.division.shared_bytes
+
+    @property
+    def common(self) -> int:
+        """How many first bytes all keys of its range share that are longer than that; may be one more than `skip`."""
+        return 0 if self.division is None else self.division.common_bytes
 
 
 class RouteTable:
@@ -63,14 +69,40 @@ class RouteTable:
 UNKNOWN: Final = -1
 """In arrays of numbers: not known. A number from 0 is a slot; below UNKNOWN it is a sliced place, see `CutTable`."""
 
+_FIRST: Final = UNKNOWN - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ready:
+    """Both ways to a slot: one byte where that tells, the key's words where it does not."""
+
+    cells: Cells
+    first_bytes: FirstBytes | None
+
+    def slots_of(
+        self, numbers: NDArray[np.int64], keys: KeyBytes, chosen: NDArray[np.int64] | None
+    ) -> NDArray[np.int64]:
+        """As `Cells.slots_of`, for numbers as in `CutTable`."""
+        if self.first_bytes is None:
+            return self.cells.slots_of(_FIRST - numbers >> BYTE_BITS, keys, chosen)
+        found, short = keys.bytes_at(chosen, self.first_bytes.at)
+        slots = self.first_bytes.slots_of(numbers, found)
+        if short is not None:
+            slots[short] = OPEN
+        if int(slots.min()) == OPEN:
+            left = np.flatnonzero(slots == OPEN)
+            places = _FIRST - numbers[left] >> BYTE_BITS
+            slots[left] = self.cells.slots_of(places, keys, left if chosen is None else chosen[left])
+        return slots
+
 
 @dataclass(slots=True)
 class CutTable:
-    """Sliced places by number, which is UNKNOWN - 1, UNKNOWN - 2, … in arrays."""
+    """Sliced places by number, which is UNKNOWN - 1, UNKNOWN - 1 - BYTES, … in arrays; see `FirstBytes`."""
 
     places: list[Place] = field(default_factory=list)
     _numbers: dict[int, int] = field(default_factory=dict)
-    _ready: Cells | None = None
+    _ready: _Ready | None = None
 
     def number_of(self, place: Place) -> int:
         """The place's number in arrays: its slot where it has no cuts."""
@@ -78,8 +110,8 @@ class CutTable:
             return place.slots[0]
         number = self._numbers.get(id(place))
         if number is None:
+            number = self._numbers[id(place)] = _FIRST - BYTES * len(self.places)
             self.places.append(place)
-            number = self._numbers[id(place)] = UNKNOWN - len(self.places)
             self._ready = None
         return number
 
@@ -91,15 +123,15 @@ class CutTable:
         if not self.places or not len(numbers):
             return numbers
         if self._ready is None:
-            self._ready = Cells.of(self.places)
+            self._ready = _Ready(Cells.of(self.places), FirstBytes.of(self.places))
         ready = self._ready
         if int(numbers.max()) < UNKNOWN:
-            return ready.slots_of(UNKNOWN - 1 - numbers, keys(ready.reach), None)
+            return ready.slots_of(numbers, keys(ready.cells.reach), None)
         sliced = np.flatnonzero(numbers < UNKNOWN)
         if not len(sliced):
             return numbers
         slots = numbers.copy()
-        slots[sliced] = ready.slots_of(UNKNOWN - 1 - numbers[sliced], keys(ready.reach), sliced)
+        slots[sliced] = ready.slots_of(numbers[sliced], keys(ready.cells.reach), sliced)
         return slots
 
 

@@ -36,6 +36,11 @@ class Division:
         """How many first bytes all keys of the range share, a key that ends before them being filled up with zeros."""
         return shared_bytes(self.start, self.end)
 
+    @cached_property
+    def common_bytes(self) -> int:
+        """How many first bytes all keys of the range share that are longer than that; shared_bytes or more."""
+        return _common_bytes(self.start, self.end, self.shared_bytes)
+
 
 def division_of(route: Route, default_slices: int) -> Division:
     """How a route is counted: by its own cuts, or in its own or else the default number of slices."""
@@ -79,6 +84,19 @@ def shared_bytes(start: bytes, end: bytes) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if padded[:middle] == end[:middle] else (low, middle)
     return low
+
+
+def _common_bytes(start: bytes, end: bytes, shared: int) -> int:
+    # Below [p 5, p 6) every longer key begins with p 5; below [p 5 ff, p 6) it goes on with ff.
+    short = end.rstrip(b"\x00")
+    first = start[shared] if shared < len(start) else 0
+    if len(short) != shared + 1 or short[shared] != first + 1:
+        return shared
+    common = shared + 1
+    while common < len(start) and start[common] == 0xFF:
+        common += 1
+    # Between an end without its zeros and itself there are keys as well, but none as long as the end.
+    return common if len(end) <= common + 1 else shared
 
 
 def _number(key: bytes, first: int, width: int) -> int:
