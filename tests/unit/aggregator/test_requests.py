@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,9 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import Overloaded
 from keyviz_grpc.hotkeys import HotKey, HotKeysAnswer, HotKeysQuery
+from keyviz_grpc.merge import contributions
 from keyviz_grpc.model import Series
-from keyviz_grpc.outcome import Answer, Outcome, WarningCode
+from keyviz_grpc.outcome import Answer, Cell, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from tests.unit.aggregator.leaping import (
     ANSWERS,
@@ -166,6 +168,41 @@ def test_who_leaves_during_the_merge_takes_nothing_along(monkeypatch: pytest.Mon
         await asyncio.gather(asking, return_exceptions=True)
         assert not aggregator._held.fits(10_000_000)
         go.set()
+        await aggregator.close()
+        aggregator._threads.shutdown(wait=True)
+        assert aggregator._held.fits(10_000_000)
+
+    on_a_clock_of_its_own(work)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_what_a_cell_is_made_of_is_held_until_it_is_made(monkeypatch: pytest.MonkeyPatch, *, leaves: bool) -> None:
+    """Whether or not its caller waits for it."""
+    entered, go = threading.Event(), threading.Event()
+
+    def held_up(*args: Any, **kwargs: Any) -> Cell:
+        entered.set()
+        assert go.wait(30)
+        return contributions(*args, **kwargs)
+
+    async def work(clock: Callable[[], float]) -> None:
+        settings = FanoutSettings(max_total_bytes=10_000_000, max_held_bytes=10_000_000)
+        aggregator = Aggregator(Fixed([Paying("a", 0.1)]), settings=settings, node_id="agg")
+        monkeypatch.setattr("keyviz_grpc.aggregator.aggregator.contributions", held_up)
+        deadline = Deadline.after(100.0, clock)
+        asking = asyncio.ensure_future(
+            aggregator.cell(
+                bucket_id="route:1", column_unix_ms=FIRST_STAMP_UNIX_MS, series=Series.WRITES, deadline=deadline
+            )
+        )
+        await asyncio.to_thread(entered.wait, 30)
+        if leaves:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        assert not aggregator._held.fits(10_000_000)
+        go.set()
+        if not leaves:
+            await asking
         await aggregator.close()
         aggregator._threads.shutdown(wait=True)
         assert aggregator._held.fits(10_000_000)
