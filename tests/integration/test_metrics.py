@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from benchmarks.synthetic import Shape, cluster
 from gateway.metrics import Metrics
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.auth import Refused
@@ -22,6 +23,7 @@ from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.hotkeys import HotKeysQuery, HotKeysSettings
+from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, NoUsablePeers
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -29,6 +31,7 @@ from keyviz_grpc.proto import keyviz_pb2_grpc as service
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.server import serve_cluster, serve_node
+from tests.integration.guarded import Prepared
 from tests.integration.http_clusters import counting, idle_at
 
 MATRIX = "keyviz.v1.KeyViz/GetKeyVizMatrix"
@@ -254,6 +257,19 @@ async def test_the_fan_out_is_counted_peer_by_peer() -> None:
         assert told(seen, "keyviz_matrix_nodes_responded") == 2
         assert told(seen, "keyviz_matrix_nodes_expected") == 3
         assert told(seen, "keyviz_peer_warnings_total", code="clock_skew") == 6
+
+
+async def test_conflicts_of_the_latest_matrix_are_shown() -> None:
+    """As many as it has cells in doubt, and none once there are none."""
+    async with AsyncExitStack() as stack:
+        made = cluster(Shape(2, 30, 20, conflict_share=0.3, divergent=False))
+        nodes = [await stack.enter_async_context(await serve_node(Prepared(one), listen="127.0.0.1:0")) for one in made]
+        aggregator, metrics = await stack.enter_async_context(over(*(node.address for node in nodes)))
+        answer = await aggregator.matrix(MatrixQuery(), Deadline.after(10))
+        assert answer.matrix.conflicts is not None
+        assert told(metrics.registry, "keyviz_matrix_conflicts") == answer.matrix.conflicts.sum() > 0
+        await aggregator.matrix(MatrixQuery(Series.READS), Deadline.after(10))
+        assert metrics.registry.get_sample_value("keyviz_matrix_conflicts") == 0
 
 
 async def test_questions_for_hot_keys_are_counted_apart() -> None:

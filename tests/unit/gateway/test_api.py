@@ -286,6 +286,34 @@ async def test_metrics_have_bounded_labels() -> None:
     assert len(requests) == 3
 
 
+async def test_what_viewers_cost_is_counted() -> None:
+    """Requests under way, those that share a body, the time and the size of JSON and of what is packed."""
+    metrics, cluster = Metrics(), ScriptedCluster(answer_of([[2**60 + n for n in range(400)]]), held=asyncio.Event())
+
+    def told(name: str, **labels: str) -> float:
+        return metrics.registry.get_sample_value(f"keyviz_{name}", labels) or 0.0
+
+    async with asking(cluster, metrics=metrics) as client:
+        packed, plain = {"accept-encoding": "gzip"}, {"accept-encoding": "identity"}
+        viewers = [asyncio.create_task(client.get(MATRIX, headers=head)) for head in (packed, packed, packed, plain)]
+        await cluster.asked_for(2)
+        while told("coalesced_requests_total", stage="body") < 2:  # noqa: ASYNC110 - counted by the loop itself
+            await asyncio.sleep(0)
+        assert told("http_in_flight") == 4
+        assert cluster.held is not None
+        cluster.held.set()
+        answers = await asyncio.gather(*viewers)
+    assert told("http_in_flight") == 0
+    assert told("coalesced_requests_total", stage="body") == 2
+    assert told("http_requests_total", route="matrix", method="GET", status="200") == 4
+    assert told("http_request_seconds_count", route="matrix") == 4
+    size = len(answers[3].content)
+    assert [told(f"json_bytes_{what}") for what in ("count", "sum")] == [2, 2 * size]
+    assert told("render_seconds_count") == 2
+    assert told("compress_seconds_count", encoding="gzip") == 1
+    assert told("compressed_bytes_sum", encoding="gzip") == int(answers[0].headers["content-length"]) < size
+
+
 def labelled_peers(metrics: Metrics, name: str) -> set[str]:
     """The peers that have series under this name."""
     [family] = [family for family in metrics.registry.collect() if family.name == name]
