@@ -126,6 +126,17 @@ async def test_a_seed_leads_to_the_members_that_it_was_told(processes: Processes
     assert nodes[2]["node"] == others["n3"].ready["grpc"]
 
 
+async def test_a_node_on_every_address_is_told_of_by_the_one_it_was_asked_at(processes: Processes) -> None:
+    """Nobody can call 0.0.0.0."""
+    node = await processes.start("keyviz_grpc.cli.node", "--listen", "0.0.0.0:0", "--insecure", "--node-id", "n1")
+    await node.wait_ready()
+    address = f"127.0.0.1:{node.ready['grpc'].rpartition(':')[2]}"
+    gateway = await processes.gateway([address])
+    async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
+        told = (await client.get("/admin/api/v1/cluster")).json()["nodes"]
+    assert told == [{"node_id": "n1", "grpc_address": address}]
+
+
 async def test_what_shows_nothing_is_warned_of(processes: Processes, tmp_path: Path) -> None:
     """A list of nodes without a node and a page without an index: each may come later, and is one line."""
     empty = tmp_path / "peers"
