@@ -15,6 +15,8 @@ Z_95: Final = 1.959964
 
 SOFT_HALF_WIDTH: Final = 0.05
 
+WINDOW_BYTES: Final = 1024
+
 _Number = TypeVar("_Number", np.uint64, np.float64)
 
 
@@ -30,6 +32,11 @@ class OpenWindow:
         self._bytes = _empty(size, np.uint64)
         self._squares = _empty(size, np.float64) if sample_one_in > 1 else None
         self._stamped: list[tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64], NDArray[np.uint64]]] = []
+
+    @property
+    def own_bytes(self) -> int:
+        """What its counters take in memory, about."""
+        return WINDOW_BYTES + (2 if self._squares is None else 3) * self._counts.nbytes
 
     def grow(self, size: int) -> None:
         """Makes room for slots below `size`."""

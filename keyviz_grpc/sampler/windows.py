@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.sampler.window import OpenWindow
 
-MOST_LATE: Final = 64
-"""How many windows that are over are open at most, for operations that come late."""
+LATE_BYTES: Final = 64 << 20
+"""What open windows that are over take at most, for operations that come late; few of them may take more."""
+
+FEW_LATE: Final = 16
 
 
 class Windows:
@@ -95,7 +97,8 @@ class Windows:
 
     def _make_room(self, *, is_late: bool) -> None:
         alike = [stamp for stamp in self._open if stamp != self.stamp_now and (stamp < self.stamp_now) == is_late]
-        if len(alike) >= (MOST_LATE if is_late else self._most):
+        most = max(FEW_LATE, min(self._most, LATE_BYTES // self.current.own_bytes)) if is_late else self._most
+        if len(alike) >= most:
             first = min(alike)
             self._close(first, self._open.pop(first))
 

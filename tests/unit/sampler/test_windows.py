@@ -12,7 +12,7 @@ from keyviz_grpc.hotkeys import HotKeysQuery, HotKeysSettings
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Route, Sampler
-from keyviz_grpc.sampler.windows import MOST_LATE
+from keyviz_grpc.sampler.windows import FEW_LATE
 
 STEP_MS = 1000
 START_MS = 1_000_000
@@ -47,6 +47,16 @@ def shown(sampler: Sampler) -> Counter[int]:
     return Counter({stamp: times for stamp, times in totals if times})
 
 
+MOST_LATE = 60
+
+
+@pytest.fixture
+def _little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For so many windows of one route that are over, and a few bytes."""
+    monkeypatch.setattr("keyviz_grpc.sampler.windows.LATE_BYTES", MOST_LATE * (1024 + 32) + 500)
+
+
+@pytest.mark.usefixtures("_little_room")
 @pytest.mark.parametrize("in_one_batch", [True, False])
 def test_operations_of_many_windows_that_are_over_open_so_many_at_most(*, in_one_batch: bool) -> None:
     """Each counts where it belongs, among the cells and among the hot keys, twice over."""
@@ -78,6 +88,18 @@ def test_operations_of_windows_to_come_open_no_more_than_there_are_columns() -> 
         assert shown(sampler) == Counter({at + STEP_MS: 1 for at in moments[-columns:]})
 
 
+@pytest.mark.parametrize(("columns", "room", "late"), [(500, 64 << 20, 299), (20, 64 << 20, 20), (500, 1, FEW_LATE)])
+def test_how_many_are_late_is_a_matter_of_memory(
+    monkeypatch: pytest.MonkeyPatch, columns: int, room: int, late: int
+) -> None:
+    """A backfill opens all that it needs while there is room, though no more than there are columns; else a few."""
+    monkeypatch.setattr("keyviz_grpc.sampler.windows.LATE_BYTES", room)
+    with sampler_at(SteppedClock(START_MS), columns) as sampler:
+        count_at(sampler, *[START_MS - STEP_MS * number - 1 for number in range(299)])
+        assert sampler.stats().windows_open == late + 1
+
+
+@pytest.mark.usefixtures("_little_room")
 def test_the_window_of_the_moment_never_closes_early() -> None:
     """Whatever comes late or early besides."""
     clock = SteppedClock(START_MS)
