@@ -90,6 +90,19 @@ async def test_a_node_that_restarts_between_two_calls_is_not_missed(house: Guard
     assert "duplicate_node" in [warning["code"] for warning in body["fanout"]["nodes"][2]["warnings"]]
 
 
+async def test_a_connection_that_ended_while_it_was_idle_is_nothing_to_the_next_request(house: Guarded) -> None:
+    """Its node renews it by age, or ends it for any reason of its own; nobody asks meanwhile."""
+    node = await house.node(0, settings=ServerSettings(max_connection_age_s=0.2, connection_grace_s=0.1))
+    client = PeerClient(node.address, house.shared())
+    house.stack.push_async_callback(client.close)
+    for _ in range(3):
+        answer = await ask(client, 2.0)
+        assert isinstance(answer, Answer), answer
+        async with asyncio.timeout(30):
+            while client._connection.is_ready:  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.02)
+
+
 def waits_ms(port: int) -> list[int]:
     """Of each of this process's own ends of connections to that port: how long it waits for an acknowledgement."""
     found = []
