@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -252,6 +253,39 @@ def test_a_question_that_nobody_waits_for_stops_at_the_next_window() -> None:
         made.answer(HotKeysQuery(1), None, lambda: next(looks))
     assert next(looks, None) is None
     assert counts(ask(made)) == {b"a": 10}
+
+
+def test_one_question_is_answered_at_a_time_and_holds_up_nothing_else() -> None:
+    """So that any number takes the memory of one; keys are taken in and windows close meanwhile."""
+    made = recorder()
+    fill(made, W1, {b"a": 1})
+    inside, go, seen = threading.Event(), threading.Event(), list[str]()
+
+    def first() -> bool:
+        seen.append("first")
+        inside.set()
+        assert go.wait(30)
+        seen.append("first goes on")
+        return False
+
+    def second() -> bool:
+        seen.append("second")
+        return False
+
+    threads = [
+        threading.Thread(target=made.answer, args=(HotKeysQuery(1), None, given_up)) for given_up in (first, second)
+    ]
+    threads[0].start()
+    assert inside.wait(30)
+    threads[1].start()
+    fill(made, W2, {b"b": 1})
+    made.tick()
+    assert (made.stats().taken, made.stats().windows) == (2, 2)
+    threads[1].join(0.2)  # long enough to come in, if it could
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert seen == ["first", "first goes on", "second", "second"], "one window, then two"
 
 
 def test_certain_bounds_of_a_sample_are_scaled_all_of_them() -> None:
