@@ -43,18 +43,20 @@ class OpenWindows(dict[int, OpenSketches]):
     def make_way(self, stamp: int) -> bool:
         """Frees what one window has, for the window of this stamp; False where none is to give way to it.
 
-        A window that is over closes early, and loses nothing: what comes for it later is added. Windows to come after
-        this one lose what they have, the last first; to one before the present they do not.
+        A window that is over closes early, and loses nothing: what comes for it later is added. One that has little
+        does not, for adding costs more than that is worth. Windows to come after this one lose what they have, the last
+        first; to one before the present they do not.
         """
         if len(self) == 1:
             return False
         present = self.present_unix_ms
         others = [other for other, window in self.items() if len(window) and other not in (stamp, present)]
-        over = min((other for other in others if other < present or self._is_over(other)), default=None)
-        if over is not None:
-            self._close(over)
+        over = [other for other in others if other < present or self._is_over(other)]
+        worth = min((other for other in over if self[other].has_much), default=None)
+        if worth is not None:
+            self._close(worth)
             return True
-        last = max(others, default=stamp) if stamp >= present else stamp
+        last = max((other for other in others if other not in over), default=stamp) if stamp >= present else stamp
         if last <= stamp:
             return False
         self[last].give_way()

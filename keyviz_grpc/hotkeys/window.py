@@ -19,6 +19,9 @@ MAX_BUCKETS: Final = 1 << 15
 """How many buckets all open windows tell apart together."""
 
 
+MUCH: Final = 1 / 256
+
+
 class Bucket(NamedTuple):
     """What one sketch is about. life: grows when the route's id comes to mean another range."""
 
@@ -94,7 +97,8 @@ class OpenSketches:
     other windows may give, see `OpenWindows.make_way`, or when it has had HOTTER times as many operations (and MARGIN)
     as buckets that have one: the coldest of those lose theirs, and what they had counts as missed.
 
-    lost: operations of buckets that are not told apart, since there were too many or the window gave way.
+    lost: operations of buckets that are not told apart, since there were too many or the window gave way. taken_bytes:
+    what its sketches have taken of the memory.
     """
 
     def __init__(
@@ -102,24 +106,31 @@ class OpenSketches:
     ) -> None:
         self._counters, self._memory, self._totals, self._make_way = counters, memory, totals, make_way
         self._entries: dict[Bucket, _Entry] = {}
-        self.lost = 0
+        self.lost = self.taken_bytes = 0
 
     def __len__(self) -> int:
         """How many buckets it tells apart."""
         return len(self._entries)
 
+    @property
+    def has_much(self) -> bool:
+        """Whether it has a part of all memory, or of all buckets, that is worth the work of closing it early."""
+        return max(self.taken_bytes / self._memory.limit_bytes, len(self) / MAX_BUCKETS) >= MUCH
+
     def take(self, groups: Mapping[Bucket, Sequence[bytes]]) -> None:
         """Takes in the keys of operations; the hottest buckets first, since memory may not suffice for all."""
         batches: list[tuple[int, int, _Entry, Sequence[bytes]]] = []
+        is_full = False
         for bucket, keys in groups.items():
-            entry = self._entry(bucket)
+            entry = self._entry(bucket, is_full=is_full)
             if entry is None:
+                is_full = True  # no window that refused to give way does so in the middle of a batch
                 self.lost += len(keys)
                 self._totals.no_memory += len(keys)
             else:
                 entry.seen += len(keys)
                 batches.append((-entry.seen, len(batches), entry, keys))
-        cold = _Cold(self._entries.values(), self._memory, self._totals, self._make_way)
+        cold = _Cold(self._entries.values(), self, self._memory, self._totals, self._make_way)
         for _, _, entry, keys in sorted(batches):
             sketch = self._with_room(entry, keys, cold)
             if sketch is not None:
@@ -161,16 +172,21 @@ class OpenSketches:
         self.lost += sum(entry.taken + entry.missed + entry.skipped for entry in self._entries.values())
         self._clear()
 
+    def lose(self, entry: _Entry) -> None:
+        """One of its buckets has no sketch any more."""
+        self.taken_bytes -= entry.reserved_bytes
+        entry.lose(self._memory)
+
     def _clear(self) -> None:
         for entry in self._entries.values():
             if entry.sketch is not None:
-                entry.lose(self._memory)
+                self.lose(entry)
         self._memory.buckets -= len(self._entries)
         self._entries = {}
 
-    def _entry(self, bucket: Bucket) -> _Entry | None:
+    def _entry(self, bucket: Bucket, *, is_full: bool = False) -> _Entry | None:
         entry = self._entries.get(bucket)
-        if entry is None and (self._memory.buckets < MAX_BUCKETS or self._make_way()):
+        if entry is None and (self._memory.buckets < MAX_BUCKETS or (not is_full and self._make_way())):
             entry = self._entries[bucket] = _Entry(self.lost)
             self._memory.buckets += 1
         return entry
@@ -182,6 +198,7 @@ class OpenSketches:
         if more > 0 and not self._memory.take(more) and not (cold.give_way(entry, more) and self._memory.take(more)):
             return None
         sketch.granted(max(0, more), most, longest)
+        self.taken_bytes += max(0, more)
         self._memory.sketches += entry.sketch is None
         entry.sketch = sketch
         return sketch
@@ -195,9 +212,15 @@ class _Cold:
     """
 
     def __init__(
-        self, entries: Iterable[_Entry], memory: SketchMemory, totals: Totals, make_way: Callable[[], bool]
+        self,
+        entries: Iterable[_Entry],
+        window: OpenSketches,
+        memory: SketchMemory,
+        totals: Totals,
+        make_way: Callable[[], bool],
     ) -> None:
-        self._entries, self._memory, self._totals, self._make_way = entries, memory, totals, make_way
+        self._entries, self._window, self._memory = entries, window, memory
+        self._totals, self._make_way = totals, make_way
         self._ordered: list[_Entry] | None = None
         self._given = 0
         self._refused = self._alone = False
@@ -221,7 +244,7 @@ class _Cold:
             self._refused = True
             return False
         for entry in self._ordered[self._given : until]:
-            entry.lose(self._memory)
+            self._window.lose(entry)
         self._totals.evicted += until - self._given
         self._given = until
         return True

@@ -78,6 +78,7 @@ def test_any_number_of_open_windows(steps: list[tuple[str, int, int, int]], most
             stats = made.stats()
             assert stats.buckets <= most
             assert stats.open_bytes <= made._open.memory.limit_bytes
+            assert stats.open_bytes == sum(window.taken_bytes for window in made._open.values())
         for stamp in range(1, LAST + 1):
             made.close_window(stamp * 1000)
         made.tick()

@@ -72,6 +72,23 @@ def test_what_is_late_closes_early_and_loses_nothing(made: HotKeyRecorder) -> No
     assert made.stats().evicted == 0
 
 
+def test_a_window_that_is_over_and_has_little_stays_open() -> None:
+    """However often the present one lacks memory: adding a few keys to what is held frees nothing worth it."""
+    made = HotKeyRecorder(HotKeysSettings(memory_bytes=4 << 20, max_key_bytes=32, max_pending=1 << 20))
+    made.claim(NOW)
+    for stamp in (PAST, LATER):
+        made.close_window(stamp)
+        made.note_many(stamp, Noted([(1, "", True, b"late")]), wait=False)
+    full(made, NOW)
+    for number in range(5):
+        made.note_many(NOW, Noted([(100 + number, "", True, key) for key in KEYS]), wait=False)
+        made.tick()
+        assert [ask(made, 1, stamp).sampled_n for stamp in (PAST, LATER)] == [0, 0]
+    for stamp in (PAST, LATER):
+        made.close_window(stamp)
+    assert [ask(made, 1, stamp).sampled_n for stamp in (PAST, LATER)] == [1, 1]
+
+
 def test_what_is_late_or_to_come_takes_nothing_from_the_present(made: HotKeyRecorder) -> None:
     """It only counts, and says so; sixty times over."""
     full(made, NOW, range(1, 3))
