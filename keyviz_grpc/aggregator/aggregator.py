@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, TypedDict, TypeVar
+from typing import Any, Final, TypeVar
 
+from keyviz_grpc.aggregator.building import Building
 from keyviz_grpc.aggregator.effort import is_little
-from keyviz_grpc.aggregator.extent import Holdings, held_bytes, within
+from keyviz_grpc.aggregator.extent import Holdings, held_bytes
 from keyviz_grpc.aggregator.flights import Questions, Room
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.left_out import LeftOut
@@ -26,12 +27,12 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, InvalidRequest, SamplerDisabled
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
-from keyviz_grpc.merge import contributions, duplicate_leaves, fold, merge, select_range
+from keyviz_grpc.merge import contributions, duplicate_leaves
 from keyviz_grpc.model import ALL_KEYS, Series, Window
 from keyviz_grpc.outcome import Answer, Cell, Outcome, Overview
 from keyviz_grpc.peers.protocols import Membership, Peer, named
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import MergedColumns, Shelf
+from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import span
 
@@ -45,15 +46,6 @@ FIRST_GUESS_STEP_MS: Final = 60_000
 
 BUILD_SHARE: Final = 0.8
 """Of the caller's time, what peers may take; the rest is for merging and sending."""
-
-
-class _Told(TypedDict):
-    """What a merge is told besides what it merges."""
-
-    query: MatrixQuery
-    now_unix_ms: int
-    node_id: str
-    incarnation: int
 
 
 class Aggregator:
@@ -85,7 +77,9 @@ class Aggregator:
         self._incarnation = int(wall_clock() * 1000) if incarnation is None else incarnation
         self._step_ms = 0
         self._room = Room(settings.max_requests)
-        self._merged = None if remembered is None else MergedColumns(remembered)
+        self._building = Building(
+            node_id=node_id, incarnation=self._incarnation, wall_clock=wall_clock, remembered=remembered
+        )
         self._left_out: LeftOut[Peer, Answer] = LeftOut(duplicate_leaves)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
         self._local_calls = LocalCalls()
@@ -141,11 +135,11 @@ class Aggregator:
 
         def build() -> Answer:
             with holdings.in_use():
-                return self._built(told, query, holdings)
+                return self._building.built(told, query, holdings)
 
         began = time.perf_counter()
         with span("keyviz.merge") as note:
-            if (unchanged := self._unchanged(told, query, holdings)) is not None:
+            if (unchanged := self._building.unchanged(told, query, holdings)) is not None:
                 answer = unchanged
             else:
                 answer = build() if is_little(told) else await self._in_thread(build)
@@ -153,33 +147,6 @@ class Aggregator:
         self._observer.merged(answer, time.perf_counter() - began)
         self._step_ms = max((outcome.step_ms for outcome in answer.outcomes if outcome.ok), default=0) or self._step_ms
         return answer
-
-    def _built(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer:
-        results = told if query.unmerged else within(told, holdings)
-        if (known := self._from_memory(results, query)) is not None:
-            return known
-        merged = self._merge(results, query)
-        holdings.settle(merged.matrix.cells)
-        tangled = merged.step_ms == 0 and query.via and not query.unmerged and len(merged.outcomes) > 1
-        # Without any step the leaves cannot be aligned here; the aggregator above may know one.
-        if tangled:
-            return self._merge(results, replace(query, unmerged=True))
-        return fold(select_range(merged, query.keys), query.rows, shares=not query.for_display)
-
-    def _unchanged(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer | None:
-        """What is shown already, where nothing is new."""
-        answer = None if self._merged is None else self._merged.unchanged(told, **self._told(query))
-        return answer if answer is not None and holdings.has_room(answer.matrix.cells) else None
-
-    def _from_memory(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer | None:
-        return None if self._merged is None else self._merged.merge(results, **self._told(query))
-
-    def _told(self, query: MatrixQuery) -> _Told:
-        now = int(self._wall_clock() * 1000)
-        return {"query": query, "now_unix_ms": now, "node_id": self.node_id, "incarnation": self._incarnation}
-
-    def _merge(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Answer:
-        return merge(results, **self._told(query))
 
     async def cell(self, *, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
         """See `Cluster`. Identical questions in flight share one fan-out."""
@@ -276,8 +243,7 @@ class Aggregator:
     async def close(self) -> None:
         """Lets go of peers and threads."""
         await self._membership.close()
-        if self._merged is not None:
-            self._merged.forget()
+        self._building.forget()
         self._local_calls.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
