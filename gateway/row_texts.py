@@ -88,7 +88,7 @@ def values_of(matrix: Matrix, before: Written | None) -> list[bytes]:
 
 def _in_brackets(values: NDArray[np.uint64]) -> Iterable[bytes]:
     """Of each row what stands between the brackets of its JSON."""
-    if values.shape[1] == 1:
+    if values.shape[1] == 1 and len(values):
         # One list of all numbers is written several times faster than a list a row.
         return json_of(np.ascontiguousarray(values[:, 0]))[1:-1].split(b",")
     return (text[1:-1] for text in _each(values))

@@ -13,7 +13,7 @@ from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.columns import select_columns
-from keyviz_grpc.model import Matrix
+from keyviz_grpc.model import Catalogue, Matrix
 from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
@@ -83,6 +83,18 @@ def test_only_what_is_new_is_written_of_a_matrix_that_continues_another() -> Non
     first, second = (kept.render(replace(whole, matrix=matrix)) for matrix in (late, replace(late)))
     assert first == MatrixRenderer().render(whole)
     assert second == MatrixRenderer().render(replace(whole, matrix=replace(late)))
+
+
+def test_a_column_more_of_no_rows() -> None:
+    """A cluster that has no routes yet closes windows too."""
+    kept, whole = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1)
+    columns = whole.matrix.columns
+    early, late = (
+        Matrix(whole.matrix.series, columns[:count], Catalogue(()), np.empty((0, count), np.uint64)) for count in (3, 4)
+    )
+    for matrix in (early, Continued.of(late, early, slice(0, 3))):
+        shown = Answer(matrix, whole.outcomes, merged=True)
+        assert kept.render(shown) == MatrixRenderer().render(shown)
 
 
 def test_a_matrix_that_two_keep_is_weighed_once() -> None:
