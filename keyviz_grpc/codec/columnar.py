@@ -18,6 +18,7 @@ from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Busy, Catalogue, Matrix,
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
 VERSION: Final = 1
+CATALOGUE: Final = "KeyVizCatalogue"
 WIDTHS: Final = (1, 2, 4, 8)
 _IS_WIDTH: Final = np.isin(np.arange(256), (0, *WIDTHS))
 KEPT_CELLS: Final = 1 << 21
@@ -141,7 +142,7 @@ def decode_packed_catalogue(packed: bytes, expected: int | None = None) -> Catal
 
     expected: how many rows it must have, or MalformedAnswer before anything is made of them.
     """
-    return known.catalogue_of(packed, lambda: _rows_of(packed, expected))
+    return known.catalogue_of(CATALOGUE, packed, lambda: _rows_of(packed, expected))
 
 
 def _rows_of(packed: bytes, expected: int | None) -> Sequence[pb.KeyVizRow]:

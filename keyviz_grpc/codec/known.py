@@ -20,17 +20,20 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 KEPT_BYTES: Final = 64 << 20
 MAX_IDENTITIES: Final = 1 << 16
 
-_catalogues: Kept[bytes, Catalogue] = Kept(KEPT_BYTES)
+_catalogues: Kept[tuple[str, bytes], Catalogue] = Kept(KEPT_BYTES)
 _tables: Kept[bytes, NDArray[np.uint64]] = Kept(KEPT_BYTES)
 
 
-def catalogue_of(packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) -> Catalogue:
-    """The catalogue that the bytes stand for. rows: reads them, called where they are not known."""
-    kept = _catalogues.get(packed)
+def catalogue_of(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) -> Catalogue:
+    """The catalogue that the bytes stand for. rows: reads them, called where they are not known.
+
+    kind: of which message they are, for the same bytes mean other rows in another one, and any peer may send them.
+    """
+    kept = _catalogues.get((kind, packed))
     if kept is not None:
         return kept
     catalogue = decode_catalogue(rows())
-    _catalogues.put(packed, catalogue, len(packed) + ROW_BYTES * len(catalogue))
+    _catalogues.put((kind, packed), catalogue, len(packed) + ROW_BYTES * len(catalogue))
     return catalogue
 
 

@@ -171,7 +171,7 @@ def catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:
     """The rows apart from their traffic; MalformedAnswer as from `decode_catalogue`."""
     message = cast(Any, _Described.FromString(response.SerializeToString()))
     message.DiscardUnknownFields()
-    return known.catalogue_of(message.SerializeToString(), lambda: message.rows)
+    return known.catalogue_of(RESPONSE, message.SerializeToString(), lambda: message.rows)
 
 
 def _filled(lists: Sequence[bytes]) -> list[int]:

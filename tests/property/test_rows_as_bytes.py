@@ -180,3 +180,22 @@ def test_equal_tables_and_rows_become_one_object() -> None:
     assert len(one.identities) > 1
     assert one.identities is other.identities
     assert one.catalogue is other.catalogue
+
+
+@pytest.mark.parametrize("packed_first", [True, False])
+def test_bytes_of_another_message_are_not_its_rows(packed_first: bool) -> None:
+    """A peer may send what the rows of another one come to as a packed catalogue, of which they are none."""
+    names = [f"route:{int(packed_first)}{number}" for number in range(3)]
+    described = pb.GetKeyVizMatrixResponse(rows=[pb.KeyVizRow(bucket_id=name) for name in names])
+    packed = pb.GetKeyVizMatrixResponse(column_unix_ms=[1000])
+    packed.columnar.version, packed.columnar.catalogue = 1, described.SerializeToString()
+    in_rows = pb.GetKeyVizMatrixResponse(
+        column_unix_ms=[1000], rows=[pb.KeyVizRow(bucket_id=name, values=[5]) for name in names]
+    )
+    shapes = {
+        message is packed: decode_answer(
+            parse_response(message.SerializeToString()), series=Series.READS, outcome=Outcome("p:1")
+        ).matrix.shape
+        for message in ((packed, in_rows) if packed_first else (in_rows, packed))
+    }
+    assert shapes == {True: (0, 1), False: (3, 1)}
