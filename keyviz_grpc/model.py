@@ -337,6 +337,11 @@ class Matrix:
         """How many shares are listed, or more than that where they are not put together yet."""
         return len(self.shares)
 
+    @property
+    def identity_count(self) -> int:
+        """How many identities its table has, those aside that have a cell or a share of what is not put together yet."""
+        return len(self.identities)
+
     def identity_arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
         """(raft_group_ids, leader_terms), uint64[R, C] each, or None where unknown throughout."""
         if self.codes is None or not self.codes.any():

@@ -47,6 +47,11 @@ class Recollected(Matrix):
         """Those of the blocks, of all their columns."""
         return sum(len(block.shares) for block, _ in self._blocks)
 
+    @property
+    def identity_count(self) -> int:
+        """Those of the block that has most: what is remembered has no more of them than cells and shares."""
+        return max((len(block.identities) for block, _ in self._blocks), default=0)
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:

@@ -11,8 +11,8 @@ from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.aggregator.effort import is_little
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
-from keyviz_grpc.model import Matrix, Series, Shares
-from keyviz_grpc.outcome import Answer, LeafRange, Outcome
+from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
+from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered.recollected import Recollected
 
@@ -57,6 +57,48 @@ def test_leaves_and_their_ranges_count() -> None:
     assert not is_little([replace(small(), leaf_ranges=ranges)])
     wide = cluster(Shape(3, 1024, 100))
     assert not is_little([merge(wide, query=MatrixQuery(unmerged=True), now_unix_ms=1)])
+
+
+def bare(rows: int, columns: int, name: str = "a") -> Answer:
+    """One node's answer without traffic."""
+    catalogue = Catalogue(tuple(Row(f"{name}{number}", b"%06d" % number, b"") for number in range(rows)))
+    stamps = np.arange(1, columns + 1, dtype=np.int64) * 1000
+    return replace(small(), matrix=Matrix(Series.WRITES, stamps, catalogue, np.zeros((rows, columns), np.uint64)))
+
+
+def test_rows_of_one_and_columns_of_another_count() -> None:
+    """What each of them brings is little, and the picture is not."""
+    tall, wide = bare(4000, 1), bare(1, 4000, "b")
+    assert is_little([tall])
+    assert is_little([wide])
+    assert not is_little([tall, wide])
+    lazy = Recollected(Series.WRITES, wide.matrix.catalogue, [(wide.matrix, slice(0, 4000))])
+    assert not is_little([tall, replace(wide, matrix=lazy)])
+
+
+def test_columns_of_no_rows_count() -> None:
+    """They have no cells, and are put on the grid all the same."""
+    assert not is_little([bare(0, 20_000)])
+
+
+def test_identities_count_that_no_cell_has() -> None:
+    """Tables are united whole."""
+    table = np.ones((100_000, 2), np.uint64)
+    table[:, 0] = np.arange(100_000)
+    table[0] = 0
+    many = replace(small().matrix, identities=table)
+    lazy = Recollected(Series.WRITES, many.catalogue, [(small().matrix, slice(0, 2)), (many, slice(2, 4))])
+    assert not is_little([replace(small(), matrix=many)])
+    assert not is_little([replace(small(), matrix=lazy)])
+
+
+def test_warnings_and_sets_of_leaves_count() -> None:
+    """Warnings are sorted wherever one more is found, sets are united one by one."""
+    outcome = small().outcomes[0]
+    warnings = tuple(PeerWarning(WarningCode.CLOCK_SKEW, f"route:{number}", "") for number in range(600))
+    assert not is_little([replace(small(), outcomes=(replace(outcome, warnings=warnings),))])
+    assert not is_little([Outcome("p", kind=FailureKind.UNREACHABLE, warnings=warnings)])
+    assert not is_little([replace(small(), leaf_sets=((0,),) * 10_000)])
 
 
 def test_failures_count_a_little() -> None:
