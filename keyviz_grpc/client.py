@@ -24,6 +24,7 @@ from keyviz_grpc.codec import (
     encode_hot_keys_query,
     encode_overview_request,
     encode_query,
+    is_little,
     messages_in_response,
     parse_response,
 )
@@ -46,7 +47,6 @@ _Result = TypeVar("_Result")
 SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
 MAX_DETAIL_CHARS: Final = 300
 DECODED_AT_ONCE_BYTES: Final = 256 << 10
-DECODED_AT_ONCE_ROWS: Final = 4096
 DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
 LEAST_S: Final = 0.005
 """With less time than this nobody is asked: gRPC ends a call that much early, and then it is another peer's turn."""
@@ -150,8 +150,7 @@ class PeerClient:
             return await loop.run_in_executor(self._shared.threads, _read, raw, recalled, known, budget)
         message = parse_response(raw)
         left_out = message.history.left_out_below_unix_ms > 0
-        rows = len(message.columnar.widths) + len(message.rows)
-        if rows <= DECODED_AT_ONCE_ROWS and not message.outcomes and (left_out or recalled.held is None):
+        if is_little(message) and (recalled.held is None or (left_out and not recalled.joins_pieces)):
             # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
             return _decode(message, recalled, known, len(raw), budget)
         return await loop.run_in_executor(self._shared.threads, _decode, message, recalled, known, len(raw), budget)

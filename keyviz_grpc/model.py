@@ -339,7 +339,7 @@ class Matrix:
 
     @property
     def identity_count(self) -> int:
-        """How many identities its table has, those aside that have a cell or a share of what is not put together yet."""
+        """How many identities its table has; where it is not put together yet, those aside that have a cell or share."""
         return len(self.identities)
 
     def identity_arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:

@@ -16,7 +16,7 @@ from keyviz_grpc.codec.overviews import (
 )
 from keyviz_grpc.codec.queries import decode_query, encode_query
 from keyviz_grpc.codec.rows_as_bytes import parse_response
-from keyviz_grpc.codec.weight import decoded_bytes
+from keyviz_grpc.codec.weight import decoded_bytes, is_little
 
 __all__ = [
     "HARMLESS_BYTES",
@@ -34,6 +34,7 @@ __all__ = [
     "encode_overview",
     "encode_overview_request",
     "encode_query",
+    "is_little",
     "is_ready",
     "messages_in_response",
     "parse_response",

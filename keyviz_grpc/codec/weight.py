@@ -1,4 +1,4 @@
-"""What an answer will take in memory, told from its message before anything is made of it."""
+"""What an answer will take in memory and time, told from its message before anything is made of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ ROW_BYTES: Final = 512
 
 SHARE_BYTES: Final = 64
 
+FEW_ENTRIES: Final = 4096
+FEW_CELLS: Final = 1 << 20
+
 
 def decoded_bytes(response: pb.GetKeyVizMatrixResponse) -> int:
     """At most, that of its leaves included; columns that it leaves out as known, and their rows, aside."""
@@ -21,3 +24,15 @@ def decoded_bytes(response: pb.GetKeyVizMatrixResponse) -> int:
         rows, shares = len(response.rows), len(response.shares)
     own = rows * (ROW_BYTES + HELD_CELL_BYTES * len(response.column_unix_ms)) + SHARE_BYTES * shares
     return own + sum(decoded_bytes(leaf.answer) for leaf in response.leaf_answers)
+
+
+def is_little(response: pb.GetKeyVizMatrixResponse) -> bool:
+    """Whether it is decoded and remembered in a few milliseconds: no aggregator's, few cells, little one by one.
+
+    In few bytes there may be many of anything: an empty message takes two, and a column of rows without traffic as few.
+    """
+    columnar = response.columnar
+    rows = len(columnar.widths) + len(response.rows)
+    entries = rows + len(response.shares) + len(response.conflicts) + len(response.leaf_answers)
+    cells = rows * len(response.column_unix_ms)
+    return not response.outcomes and entries <= FEW_ENTRIES and cells <= FEW_CELLS

@@ -106,6 +106,11 @@ class Recalled:
         """The rows of an answer that leaves out what is known."""
         return None if self.held is None else self.held.catalogue
 
+    @property
+    def joins_pieces(self) -> bool:
+        """Whether an answer with a column more has all that is remembered joined to one piece."""
+        return self.held is not None and len(self.held.pieces) >= MOST_PIECES
+
     def whole(self, answer: Answer, wire_bytes: int) -> tuple[Answer, int]:
         """(the answer as it would have been in full, how many bytes the part left out once took), and remembers it.
 
