@@ -339,8 +339,14 @@ class Matrix:
 
     @property
     def identity_count(self) -> int:
-        """How many identities its table has; where it is not put together yet, those aside that have a cell or share."""
+        """How many identities its table has; what is not put together yet may have one more a cell or share."""
         return len(self.identities)
+
+    @property
+    def busy_cells(self) -> int:
+        """Those of the rows that have traffic."""
+        busy = np.count_nonzero(self.values.any(axis=1)) if self.busy is None else len(self.busy.rows)
+        return int(busy) * len(self.columns)
 
     def identity_arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
         """(raft_group_ids, leader_terms), uint64[R, C] each, or None where unknown throughout."""

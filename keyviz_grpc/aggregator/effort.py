@@ -18,13 +18,19 @@ ANSWER_CELLS: Final = 4096
 ENTRY_CELLS: Final = 16
 """What a row, a column, a share, a range of a leaf or a leaf of a set takes."""
 
+CONTESTED: Final = 7 << 14
+"""Cells in rows with traffic, of writes of several answers: where all of them differ each takes forty times as long."""
+
 IDENTITY_CELLS: Final = 4
 WARNING_CELLS: Final = 512
 
 
 def is_little(results: Sequence[Answer | Outcome]) -> bool:
     """By what the answers hold and what they make together; nothing is put together for that."""
-    return sum(_cells_of(result) for result in results) <= LITTLE and _united_cells(results) <= LITTLE
+    if sum(_cells_of(result) for result in results) > LITTLE:
+        return False
+    parts = [matrix for result in results if isinstance(result, Answer) for matrix in result.matrices]
+    return _united_cells(parts) <= LITTLE and _contested_cells(parts) <= CONTESTED
 
 
 def _cells_of(result: Answer | Outcome) -> int:
@@ -43,8 +49,12 @@ def _cells_in(matrix: Matrix) -> int:
     return matrix.cells + ENTRY_CELLS * entries + IDENTITY_CELLS * matrix.identity_count
 
 
-def _united_cells(results: Sequence[Answer | Outcome]) -> int:
+def _united_cells(parts: Sequence[Matrix]) -> int:
     """Of the picture, at most: few rows of one peer and few columns of another make many cells."""
-    parts = [matrix for result in results if isinstance(result, Answer) for matrix in result.matrices]
     catalogues = {id(part.catalogue): part.catalogue for part in parts}
     return sum(map(len, catalogues.values())) * len(union_of([part.columns for part in parts]))
+
+
+def _contested_cells(parts: Sequence[Matrix]) -> int:
+    """In how many, at most, several peers may have written under different leaders; mostly one leads a row."""
+    return sum(part.busy_cells for part in parts if part.series.is_write) if len(parts) > 1 else 0

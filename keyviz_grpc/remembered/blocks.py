@@ -33,13 +33,15 @@ class Block(Protocol):
     def soft(self) -> NDArray[np.bool_] | None: ...
     @property
     def conflicts(self) -> NDArray[np.bool_] | None: ...
+    @property
+    def busy_cells(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
     """A block that owns its arrays, in integers as narrow as they allow.
 
-    wire_bytes: what it took to be sent. size_bytes: of its arrays.
+    wire_bytes: what it took to be sent. size_bytes: of its arrays. busy_cells: those of the rows that have traffic.
     """
 
     columns: NDArray[np.int64]
@@ -51,9 +53,12 @@ class Piece:
     conflicts: NDArray[np.bool_] | None
     wire_bytes: int
     size_bytes: int = field(init=False)
+    busy_cells: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size_bytes", size_bytes_of(self))
+        busy = int(np.count_nonzero(self.values.any(axis=1)))
+        object.__setattr__(self, "busy_cells", busy * len(self.columns))
 
     @classmethod
     def of(cls, block: Block, wire_bytes: int) -> Piece:

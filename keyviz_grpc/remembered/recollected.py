@@ -52,6 +52,11 @@ class Recollected(Matrix):
         """Those of the block that has most: what is remembered has no more of them than cells and shares."""
         return max((len(block.identities) for block, _ in self._blocks), default=0)
 
+    @property
+    def busy_cells(self) -> int:
+        """Those of the blocks, of rows that have traffic in any of their columns."""
+        return sum(block.busy_cells for block, _ in self._blocks)
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:

@@ -14,6 +14,7 @@ from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered.blocks import Piece
 from keyviz_grpc.remembered.recollected import Recollected
 
 
@@ -90,6 +91,24 @@ def test_identities_count_that_no_cell_has() -> None:
     lazy = Recollected(Series.WRITES, many.catalogue, [(small().matrix, slice(0, 2)), (many, slice(2, 4))])
     assert not is_little([replace(small(), matrix=many)])
     assert not is_little([replace(small(), matrix=lazy)])
+
+
+@pytest.mark.parametrize(("series", "little"), [(Series.WRITES, False), (Series.READS, True)])
+def test_writes_of_several_in_every_row_count_more(series: Series, little: bool) -> None:
+    """Each of their cells may be one to be decided by shares; of one node, and of nodes that lead other rows, none."""
+    parts = [replace(part, matrix=replace(part.matrix, series=series)) for part in (bare(1000, 60), bare(1000, 60))]
+    busy = [replace(part, matrix=replace(part.matrix, values=part.matrix.values + np.uint64(1))) for part in parts]
+    lazy = [
+        replace(part, matrix=Recollected(series, part.matrix.catalogue, [(Piece.of(part.matrix, 0), slice(0, 60))]))
+        for part in busy
+    ]
+    assert is_little(parts)
+    assert is_little([busy[0], parts[1]])
+    assert is_little(busy) is little
+    assert is_little(lazy) is little
+    assert is_little(
+        [replace(bare(1000, 200), matrix=replace(bare(1000, 200).matrix, values=np.ones((1000, 200), np.uint64)))]
+    )
 
 
 def test_warnings_and_sets_of_leaves_count() -> None:
