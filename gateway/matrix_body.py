@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import orjson
 from gateway.render import render_fanout, rfc3339
 from gateway.row_texts import Written, head_of, identities_of, joined, json_of, marked, values_of
 from keyviz_grpc.model import Catalogue, Matrix
-from keyviz_grpc.outcome import Answer
+from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.remembered import Shelf
 
 TEXT_BYTES: Final = 41
@@ -19,7 +20,18 @@ TEXT_BYTES: Final = 41
 
 FEW_CELLS: Final = 1 << 16
 FEW_WORDS: Final = 512
-"""So many cells, and outcomes and warnings, are written in less time than a way to a thread and back is worth."""
+FEW_CHARS: Final = 1 << 18
+"""So many cells or columns, outcomes and warnings, and characters of those are written in less time than a way to a
+thread and back is worth.
+"""
+
+
+def _is_brief(outcomes: Sequence[Outcome]) -> bool:
+    if sum(1 + len(outcome.warnings) for outcome in outcomes) > FEW_WORDS:
+        return False
+    said = (text for outcome in outcomes for text in (outcome.address, outcome.node_id, outcome.detail))
+    warned = (text for outcome in outcomes for each in outcome.warnings for text in (each.bucket_id, each.detail))
+    return sum(map(len, (*said, *warned))) <= FEW_CHARS
 
 
 class MatrixRenderer:
@@ -43,11 +55,11 @@ class MatrixRenderer:
     def is_quick(self, answer: Answer, *, identity: bool = True) -> bool:
         """Whether `pieces` takes a millisecond or two at most: few cells and known rows, or all rows written already.
 
-        What is said of leaves must be little in any case.
+        Columns, and what is said of leaves, must be few in any case: they are written anew each time.
         """
-        if sum(1 + len(outcome.warnings) for outcome in answer.outcomes) > FEW_WORDS:
-            return False
         matrix = answer.matrix
+        if matrix.shape[1] > FEW_CELLS or not _is_brief(answer.outcomes):
+            return False
         before = self._before(matrix, identity=identity, keep=not answer.degraded)
         written = before is not None and before.matrix is matrix and before.rows is not None
         return written or (matrix.cells <= FEW_CELLS and any(known == matrix.catalogue for known, _ in self._heads))

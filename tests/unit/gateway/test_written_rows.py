@@ -13,7 +13,7 @@ from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.columns import select_columns
-from keyviz_grpc.model import Catalogue, Matrix
+from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
@@ -112,8 +112,8 @@ def test_a_matrix_that_two_keep_is_weighed_once() -> None:
 
 def test_rows_that_are_written_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the second time on; of the very same matrix, in the same form, and of no degraded answer."""
-    monkeypatch.setattr(matrix_body, "FEW_CELLS", 0)
     renderer, one, degraded = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1), answer(2, degraded=True)
+    monkeypatch.setattr(matrix_body, "FEW_CELLS", one.matrix.shape[1])
     told = []
     for _ in range(3):
         told.append(renderer.is_quick(one))
@@ -138,3 +138,25 @@ def test_few_cells_of_known_rows_are_quick(monkeypatch: pytest.MonkeyPatch) -> N
     words = tuple(PeerWarning(WarningCode.CATALOG_DIVERGENCE, f"route:{n}", "") for n in range(matrix_body.FEW_WORDS))
     loud = replace(one, outcomes=(replace(one.outcomes[0], warnings=words), *one.outcomes[1:]))
     assert not renderer.is_quick(loud)
+
+
+def test_what_leaves_say_is_weighed_by_its_length() -> None:
+    """An aggregator below may pass on words of any length."""
+    renderer, one = MatrixRenderer(), answer(1)
+    renderer.render(one)
+    long = "x" * (matrix_body.FEW_CHARS + 1)
+    warning = PeerWarning(WarningCode.CATALOG_DIVERGENCE, "route:1", long)
+    for change in ({"detail": long}, {"node_id": long}, {"warnings": (warning,)}):
+        loud = replace(one, outcomes=(replace(one.outcomes[0], **change), *one.outcomes[1:]))
+        assert not renderer.is_quick(loud)
+
+
+def test_many_columns_are_not_quick() -> None:
+    """Of no rows they are no cells, and of written rows they are written anew."""
+    renderer, columns = MatrixRenderer(shelf=Shelf(1 << 24)), matrix_body.FEW_CELLS + 1
+    stamps = np.arange(1, columns + 1, dtype=np.int64)
+    matrix = Matrix(Series.WRITES, stamps, Catalogue(()), np.empty((0, columns), np.uint64))
+    shown = Answer(matrix, answer(1).outcomes, merged=True)
+    for _ in range(3):
+        renderer.render(shown)
+        assert not renderer.is_quick(shown)
