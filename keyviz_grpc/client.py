@@ -186,8 +186,8 @@ class PeerClient:
     async def _hot_keys(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer | Outcome:
         began = time.perf_counter()
         request = encode_hot_keys_query(query)
-        raw = await self._call_alive("GetHotKeys", request, deadline)
-        if isinstance(raw, Status) and raw.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
+        path, raw = await self._call_alive("GetHotKeys", request, deadline)
+        if isinstance(raw, Status) and raw.code == "UNIMPLEMENTED" and path == SERVICE_PATHS[0]:
             raw = await self._call_path(SERVICE_PATHS[1], "GetHotKeys", request, deadline)
         latency_ms = (time.perf_counter() - began) * 1000
         if isinstance(raw, Status):
@@ -234,10 +234,10 @@ class PeerClient:
             self._was_connected = self._connection.is_ready
 
     async def _call_either_path(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
-        result = await self._call_alive(method, request, deadline)
+        path, result = await self._call_alive(method, request, deadline)
         if not isinstance(result, Status):
             return result
-        if result.code == "UNIMPLEMENTED" and self._path == SERVICE_PATHS[0]:
+        if result.code == "UNIMPLEMENTED" and path == SERVICE_PATHS[0]:
             older = await self._call_path(SERVICE_PATHS[1], method, request, deadline)
             if not isinstance(older, Status):
                 self._path = SERVICE_PATHS[1]
@@ -255,13 +255,18 @@ class PeerClient:
         self._slicer.forget()
         self._columns.forget()
 
-    async def _call_alive(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome | Status:
-        result = await self._call_path(self._path, method, request, deadline)
+    async def _call_alive(
+        self, method: str, request: Message, deadline: Deadline
+    ) -> tuple[str, bytes | Outcome | Status]:
+        """Under which path it was asked in the end, which another call may have changed meanwhile, and what came."""
+        path = self._path
+        result = await self._call_path(path, method, request, deadline)
         if isinstance(result, Status) and result.was_cut and not self._connection.is_ready:
             # The connection was from before a restart, and that was seen by asking: questions may be asked again.
             self._path, self._told = SERVICE_PATHS[0], None
-            return await self._call_path(self._path, method, request, deadline)
-        return result
+            path = self._path
+            result = await self._call_path(path, method, request, deadline)
+        return path, result
 
     async def _call_path(
         self, path: str, method: str, request: Message, deadline: Deadline

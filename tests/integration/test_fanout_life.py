@@ -150,6 +150,32 @@ async def test_the_older_name_is_remembered_until_the_connection_is_lost(house: 
     assert body["step_ms"] == ANSWERS[0].step_ms
 
 
+async def test_two_questions_at_once_find_out_the_older_name_each_for_itself(house: Guarded) -> None:
+    """The one that is told later that there is no such method asks under the older name, as the first one did."""
+    held, go = asyncio.Event(), asyncio.Event()
+
+    class Holding(grpc.aio.ServerInterceptor):
+        async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+            if not held.is_set() and handler_call_details.method.startswith("/keyviz.v1."):
+                held.set()
+                await go.wait()
+            return await continuation(handler_call_details)
+
+    server = grpc.aio.server(interceptors=[Holding()])
+    admin_pb2_grpc.add_AdminServicer_to_server(Older(), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    house.stack.push_async_callback(server.stop, 0)
+    client = PeerClient(address, house.shared())
+    house.stack.push_async_callback(client.close)
+    first = asyncio.create_task(ask(client))
+    await held.wait()
+    assert isinstance(await ask(client), Answer)
+    go.set()
+    answer = await first
+    assert isinstance(answer, Answer), answer
+
+
 async def test_a_channel_closed_in_mid_call_is_a_failure_and_not_a_cancellation(house: Guarded) -> None:
     """Whoever waits is told `unreachable`; a real cancellation of the waiting task stays one."""
     node, address = await holding(house)
