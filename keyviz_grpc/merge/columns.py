@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ def with_columns(matrix: Matrix, stamps: NDArray[np.int64]) -> Matrix:
         return matrix
     columns, starts = np.unique(stamps, return_index=True)
     if len(columns) == len(stamps):
-        return replace(matrix, columns=stamps)
+        return _restamped(matrix, stamps)
     target = np.searchsorted(columns, stamps)
     values = np.ascontiguousarray(sum_runs(np.ascontiguousarray(matrix.values.T), starts).T)
     codes, shares = _identities(matrix, target, len(columns), values)
@@ -46,6 +45,22 @@ def with_columns(matrix: Matrix, stamps: NDArray[np.int64]) -> Matrix:
         shares,
         soft=_any(matrix.soft, starts),
         conflicts=_any(matrix.conflicts, starts),
+    )
+
+
+def _restamped(matrix: Matrix, stamps: NDArray[np.int64]) -> Matrix:
+    # A plain one: what is remembered or continues another is that of its own columns, and is no other's copy.
+    return Matrix(
+        matrix.series,
+        stamps,
+        matrix.catalogue,
+        matrix.values,
+        matrix.identities,
+        matrix.codes,
+        matrix.shares,
+        soft=matrix.soft,
+        conflicts=matrix.conflicts,
+        busy=matrix.busy,
     )
 
 

@@ -1,0 +1,49 @@
+"""A matrix of which most is remembered is merged as any other one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.merge import merge
+from keyviz_grpc.merge.columns import with_columns
+from keyviz_grpc.model import Matrix, Series
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered.blocks import Piece
+from keyviz_grpc.remembered.recollected import Recollected
+
+
+def node(stamps: list[int], name: str, step_ms: int, *, remembered: bool = False) -> Answer:
+    """With traffic in as many columns as there are stamps, its first ones remembered."""
+    made = cluster(Shape(1, 20, len(stamps)))[0].matrix
+    plain = with_columns(made, np.array(stamps, np.int64))
+    matrix: Matrix = plain
+    if remembered:
+        before, end = Piece.of(plain, 1), len(stamps)
+        matrix = Recollected(plain.series, plain.catalogue, [(before, slice(0, 1)), (plain, slice(1, end))])
+    outcome = Outcome(name, node_id=name, step_ms=step_ms)
+    return Answer(matrix, (outcome,), node_id=name, incarnation=1, step_ms=step_ms)
+
+
+def told(parts: list[Answer]) -> bytes:
+    """The merged answer."""
+    merged = merge(parts, query=MatrixQuery(Series.WRITES), now_unix_ms=9000)
+    return encode_answer(merged).SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("stamps", [[1000, 3000], [1000, 2000, 3000], [2000, 4000]], ids=["apart", "together", "on it"])
+def test_a_finer_step(stamps: list[int]) -> None:
+    """While the step of a cluster is changed: alone in their windows, added up, and on the coarser grid."""
+    others = [node([2000, 4000], name, 2000) for name in ("b", "c")]
+    whole, remembered = (told([node(stamps, "a", 1000, remembered=known), *others]) for known in (False, True))
+    assert remembered == whole
+
+
+def test_stamps_beside_the_grid() -> None:
+    """A node that tells its history may send any."""
+    others = [node([2000, 4000], "b", 2000)]
+    whole, remembered = (told([node([2100, 4100], "a", 2000, remembered=known), *others]) for known in (False, True))
+    assert remembered == whole
