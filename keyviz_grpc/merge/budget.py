@@ -15,6 +15,11 @@ from keyviz_grpc.merge.shares import added_up, listed, spread_out
 from keyviz_grpc.model import MAX_ROUTE_IDS, Catalogue, Matrix, Row, Shares
 from keyviz_grpc.outcome import Answer
 
+LARGEST: Final = 2**64 - 1
+"""Of route ids and of counts of routes."""
+
+LONGEST_ID: Final = len(str(LARGEST))
+
 MOST_KEPT: Final = 8192
 """Aggregates remembered for one catalogue."""
 
@@ -164,7 +169,7 @@ class _Facts:
             aggregate=True,
             route_ids=tuple(sorted(listed)[:MAX_ROUTE_IDS]),
             route_ids_truncated=len(listed) > MAX_ROUTE_IDS or unlisted > 0,
-            route_count=len(listed) + unlisted,
+            route_count=min(len(listed) + unlisted, LARGEST),
             sample_roles=tuple(sorted(set().union(*set(self.roles[run])))),
         )
 
@@ -200,8 +205,12 @@ def _made(catalogue: Catalogue, starts: NDArray[np.int64], facts: _Facts) -> Cat
 
 
 def row_route_ids(row: Row) -> tuple[int, ...]:
-    """The route ids that a row stands for: an aggregate's list, or the id in `route:<id>…`; () if neither."""
+    """The route ids that a row stands for: an aggregate's list, or the id in `route:<id>…`; () if neither.
+
+    A peer may name its buckets as it likes: a number that can be no route's id is none.
+    """
     if row.aggregate:
         return row.route_ids
     digits = row.bucket_id.removeprefix("route:").split(":", 1)[0].split("#", 1)[0]
-    return (int(digits),) if row.bucket_id.startswith("route:") and digits.isdecimal() else ()
+    named = row.bucket_id.startswith("route:") and digits.isdecimal() and len(digits) <= LONGEST_ID
+    return (number,) if named and (number := int(digits)) <= LARGEST else ()

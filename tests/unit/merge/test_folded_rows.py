@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keyviz_grpc.aggregates import aggregate_id
+from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.merge import fold
 from keyviz_grpc.merge.budget import row_route_ids
 from keyviz_grpc.model import MAX_ROUTE_IDS, NO_SHARES, Catalogue, Matrix, Row, Series, Shares
@@ -183,3 +184,26 @@ def test_folded_cells_keep_a_lone_share() -> None:
 def test_the_route_of_a_bucket_is_in_its_name(bucket_id: str, route_ids: tuple[int, ...]) -> None:
     """Or it has none."""
     assert row_route_ids(Row(bucket_id, b"a", b"b")) == route_ids
+
+
+@pytest.mark.parametrize(
+    ("rows", "ids", "count"),
+    [
+        ([("route:1", 1), (f"route:{2**64 - 1}", 1)], (1, 2**64 - 1), 2),
+        ([("route:1", 1), (f"route:{2**64}", 1)], (1,), 1),
+        ([("route:1", 1), ("route:" + "9" * 5000, 1)], (1,), 1),
+        ([("virtual:1", 2**64 - 1), ("virtual:2", 2**64 - 1)], (), 2**64 - 1),
+    ],
+)
+def test_what_a_peer_calls_its_rows_fits_an_answer(
+    rows: list[tuple[str, int]], ids: tuple[int, ...], count: int
+) -> None:
+    """Numbers that no field holds are none, counts stop at the highest: other peers' rows can still be told."""
+    named = [
+        Row(name, b"%d" % n, b"%d" % (n + 1), aggregate=name.startswith("virtual:"), route_count=routes)
+        for n, (name, routes) in enumerate(rows)
+    ]
+    folded = fold(answer(named, [1, 2]), 1)
+    encode_answer(folded)
+    (row,) = folded.matrix.catalogue.rows
+    assert (row.route_ids, row.route_count) == (ids, count)
