@@ -10,22 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from keyviz_grpc.auth import Credentials
-from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, HELD_KEY_BYTES, BytesBudget
+from keyviz_grpc.bytes_budget import HELD_KEY_BYTES, BytesBudget
 from keyviz_grpc.codec import (
-    HARMLESS_BYTES,
-    MESSAGE_BYTES,
-    decode_answer,
     decode_hot_keys,
     decode_overview,
-    decoded_bytes,
     encode_hot_keys_query,
     encode_overview_request,
     encode_query,
     is_little,
-    messages_in_response,
     parse_response,
 )
 from keyviz_grpc.connection import Connection, NoConnection, Status
@@ -35,13 +30,13 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.reading import Unpaid, decode, parse, pay, read
 from keyviz_grpc.remembered import NodeColumns, Recalled, Shelf
 from keyviz_grpc.slicing import Reply, Slicer
 from keyviz_grpc.tls import TlsFiles
 
 log = logging.getLogger(__name__)
 
-_Reply = TypeVar("_Reply", bound=Message)
 _Result = TypeVar("_Result")
 
 SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
@@ -122,9 +117,9 @@ class PeerClient:
         node_id, incarnation = self._told or ("", 0)
         known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
         try:
-            _pay(budget, len(raw))
+            pay(budget, len(raw))
             answer, left_out_bytes = await self._decoded(raw, recalled, known, budget)
-        except _Unpaid as unpaid:
+        except Unpaid as unpaid:
             return Reply(self._over_budget(unpaid.size_bytes, budget, latency_ms))
         except MalformedAnswer as error:
             return Reply(self._failed(FailureKind.MALFORMED, str(error), latency_ms))
@@ -147,13 +142,13 @@ class PeerClient:
         loop = asyncio.get_running_loop()
         if len(raw) > DECODED_AT_ONCE_BYTES:
             # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
-            return await loop.run_in_executor(self._shared.threads, _read, raw, recalled, known, budget)
+            return await loop.run_in_executor(self._shared.threads, read, raw, recalled, known, budget)
         message = parse_response(raw)
         left_out = message.history.left_out_below_unix_ms > 0
         if is_little(message) and (recalled.held is None or (left_out and not recalled.joins_pieces)):
             # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
-            return _decode(message, recalled, known, len(raw), budget)
-        return await loop.run_in_executor(self._shared.threads, _decode, message, recalled, known, len(raw), budget)
+            return decode(message, recalled, known, len(raw), budget)
+        return await loop.run_in_executor(self._shared.threads, decode, message, recalled, known, len(raw), budget)
 
     async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
         # An older node does not say who it is with every answer; it is asked once a connection.
@@ -175,7 +170,7 @@ class PeerClient:
         if isinstance(raw, Outcome):
             return raw
         try:
-            return decode_overview(_parse(pb.GetClusterOverviewResponse, raw))
+            return decode_overview(parse(pb.GetClusterOverviewResponse, raw))
         except MalformedAnswer as error:
             return self._failed(FailureKind.MALFORMED, str(error))
 
@@ -198,10 +193,10 @@ class PeerClient:
             return replace(raw, latency_ms=latency_ms)
         known, loop = Outcome(self.address, latency_ms=latency_ms), asyncio.get_running_loop()
         try:
-            _pay(budget, len(raw))
+            pay(budget, len(raw))
             answer = await loop.run_in_executor(self._shared.threads, _decode_hot_keys, raw, known)
-            _pay(budget, HELD_KEY_BYTES * len(answer.keys))
-        except _Unpaid as unpaid:
+            pay(budget, HELD_KEY_BYTES * len(answer.keys))
+        except Unpaid as unpaid:
             return self._over_budget(unpaid.size_bytes, budget, latency_ms)
         except MalformedAnswer as error:
             return self._failed(FailureKind.MALFORMED, str(error), latency_ms)
@@ -301,50 +296,8 @@ class PeerClient:
         return Outcome(self.address, kind=kind, detail=_clean(detail), latency_ms=latency_ms)
 
 
-class _Unpaid(Exception):
-    """A budget has less left than is needed."""
-
-    def __init__(self, size_bytes: int) -> None:
-        super().__init__(size_bytes)
-        self.size_bytes = size_bytes
-
-
-def _pay(budget: BytesBudget, size_bytes: int) -> None:
-    if size_bytes > 0 and not budget.take(size_bytes):
-        raise _Unpaid(size_bytes)
-
-
-def _parse(kind: type[_Reply], raw: bytes) -> _Reply:
-    try:
-        return kind.FromString(raw)
-    except DecodeError as error:
-        raise MalformedAnswer(f"the answer is not a {kind.DESCRIPTOR.name}") from error
-
-
-def _read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
-    # While it is read an answer is a message as well, and one of many small messages takes a hundred times its bytes.
-    parsing = budget.part()
-    try:
-        if len(raw) > HARMLESS_BYTES:
-            _pay(parsing, MESSAGE_BYTES * messages_in_response(raw, budget.total_bytes // MESSAGE_BYTES))
-        return _decode(parse_response(raw), recalled, known, len(raw), budget)
-    finally:
-        parsing.give_back()
-
-
-def _decode(
-    message: pb.GetKeyVizMatrixResponse, recalled: Recalled, known: Outcome, wire_bytes: int, budget: BytesBudget
-) -> tuple[Answer, int]:
-    _pay(budget, size := decoded_bytes(message))
-    told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
-    answer, left_out_bytes = recalled.whole(told, wire_bytes)
-    # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
-    _pay(budget, HELD_CELL_BYTES * sum(matrix.cells for matrix in answer.matrices) - size)
-    return answer, left_out_bytes
-
-
 def _decode_hot_keys(raw: bytes, known: Outcome) -> HotKeysAnswer:
-    return decode_hot_keys(_parse(pb.GetHotKeysResponse, raw), outcome=known)
+    return decode_hot_keys(parse(pb.GetHotKeysResponse, raw), outcome=known)
 
 
 def _clean(text: str) -> str:

@@ -298,7 +298,7 @@ async def test_an_answer_of_too_many_cells_is_given_back_before_a_shorter_one_is
 ) -> None:
     """It came whole and was paid for."""
     most = 60 * 1000 // 5
-    monkeypatch.setattr("keyviz_grpc.client.decode_answer", partial(decode_answer, max_cells=most))
+    monkeypatch.setattr("keyviz_grpc.reading.decode_answer", partial(decode_answer, max_cells=most))
     noted = await held_when_asked(64 << 20)
     assert [held for _, held in noted[:2]] == [0, 0]
     # Slices that are kept add up; one with too many cells comes to nothing.

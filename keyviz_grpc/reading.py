@@ -1,0 +1,72 @@
+"""From the bytes of a peer's answer to the model, each step paid from a budget before it is taken."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
+from keyviz_grpc.codec import (
+    HARMLESS_BYTES,
+    MESSAGE_BYTES,
+    decode_answer,
+    decoded_bytes,
+    messages_in_response,
+    parse_response,
+)
+from keyviz_grpc.errors import MalformedAnswer
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.remembered import Recalled
+
+_Reply = TypeVar("_Reply", bound=Message)
+
+
+class Unpaid(Exception):
+    """A budget has less left than is needed."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self.size_bytes = size_bytes
+
+
+def pay(budget: BytesBudget, size_bytes: int) -> None:
+    """Raises Unpaid where the budget has less left."""
+    if size_bytes > 0 and not budget.take(size_bytes):
+        raise Unpaid(size_bytes)
+
+
+def parse(kind: type[_Reply], raw: bytes) -> _Reply:
+    """Raises MalformedAnswer."""
+    try:
+        return kind.FromString(raw)
+    except DecodeError as error:
+        raise MalformedAnswer(f"the answer is not a {kind.DESCRIPTOR.name}") from error
+
+
+def read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
+    """(the answer, how many bytes what it leaves out once took), of bytes that are paid already.
+
+    Raises Unpaid, MalformedAnswer, TooLarge.
+    """
+    # While it is read an answer is a message as well, and one of many small messages takes a hundred times its bytes.
+    parsing = budget.part()
+    try:
+        if len(raw) > HARMLESS_BYTES:
+            pay(parsing, MESSAGE_BYTES * messages_in_response(raw, budget.total_bytes // MESSAGE_BYTES))
+        return decode(parse_response(raw), recalled, known, len(raw), budget)
+    finally:
+        parsing.give_back()
+
+
+def decode(
+    message: pb.GetKeyVizMatrixResponse, recalled: Recalled, known: Outcome, wire_bytes: int, budget: BytesBudget
+) -> tuple[Answer, int]:
+    """As `read`, of a message that is parsed; wire_bytes: what it took."""
+    pay(budget, size := decoded_bytes(message))
+    told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
+    answer, left_out_bytes = recalled.whole(told, wire_bytes)
+    # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
+    pay(budget, HELD_CELL_BYTES * sum(matrix.cells for matrix in answer.matrices) - size)
+    return answer, left_out_bytes
