@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec.rows import decode_catalogue
-from keyviz_grpc.codec.weight import ROW_BYTES
+from keyviz_grpc.codec.weight import ROUTE_ID_BYTES, ROW_BYTES
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -33,7 +33,8 @@ def catalogue_of(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyViz
     if kept is not None:
         return kept
     catalogue = decode_catalogue(rows())
-    _catalogues.put((kind, packed), catalogue, len(packed) + ROW_BYTES * len(catalogue))
+    listed = sum(len(row.route_ids) for row in catalogue.rows)
+    _catalogues.put((kind, packed), catalogue, len(packed) + ROW_BYTES * len(catalogue) + ROUTE_ID_BYTES * listed)
     return catalogue
 
 

@@ -10,6 +10,9 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 ROW_BYTES: Final = 512
 """A row apart from its traffic: names, range, and where it stands."""
 
+ROUTE_ID_BYTES: Final = 40
+"""A route id that a row lists; in a message it may be two."""
+
 SHARE_BYTES: Final = 64
 
 FEW_ENTRIES: Final = 4096
