@@ -266,6 +266,8 @@ def _decode_books(
     nodes = np.array(response.column_nodes, np.int64) if response.column_nodes else np.zeros(shape[1], np.int64)
     if len(nodes) != shape[1]:
         raise MalformedAnswer(f"column_nodes has {len(nodes)} entries for {shape[1]} columns")
+    if len(nodes) and int(nodes.max()) > leaves:
+        raise MalformedAnswer(f"column_nodes: {int(nodes.max())} nodes of {leaves} leaves")
     sets = decode_leaf_sets(response.leaf_sets, leaves)
     numbers = np.array(response.row_leaf_set, np.int64) if response.row_leaf_set else None
     if numbers is not None and (len(numbers) != shape[0] or int(numbers.max()) >= len(sets)):

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keyviz_grpc.errors import FailureKind
+from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.codec import decode_answer, encode_answer
+from keyviz_grpc.errors import FailureKind, MalformedAnswer
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.rows import join, with_range_ids
 from keyviz_grpc.model import Catalogue, Row, Series
@@ -128,3 +130,13 @@ def test_only_aggregates_get_an_id_of_their_range() -> None:
     assert mixed.rows[1].bucket_id != "virtual:77"
     plain = Catalogue((row,))
     assert with_range_ids(plain) is plain
+
+
+def test_no_column_is_held_by_more_nodes_than_there_are() -> None:
+    """Of an aggregator below; with those of others it would be more than can be told."""
+    merged = merge(cluster(Shape(2, 3, 4)), query=MatrixQuery(), now_unix_ms=1)
+    message = encode_answer(merged)
+    assert list(message.column_nodes) == [2] * 4
+    message.column_nodes[1] = 3
+    with pytest.raises(MalformedAnswer, match="column_nodes: 3 nodes of 2 leaves"):
+        decode_answer(message, series=Series.WRITES, outcome=Outcome("p:1"))
