@@ -21,6 +21,9 @@ from keyviz_grpc.remembered.shelf import Shelf
 
 Stamps = NDArray[np.int64]
 
+FEW_ROWS: Final = 1 << 14
+"""Rows of all nodes together whose books are written on an event loop."""
+
 MOST_IDENTITIES: Final = 1 << 16
 """With more of them than this all is merged anew: those of columns that are gone stay in the table otherwise."""
 
@@ -143,6 +146,10 @@ class MergedColumns:
         parts, known = _plain_parts(results, query), self._known(query)
         if parts is None or known is None or not (known.is_all_of(parts) and known.shows(query)):
             return None
+        if not all(isinstance(part.answer.matrix, Recollected) for part in parts):
+            return None  # told in full: a whole matrix would be spread to take its newest column
+        if not query.for_display and len(known.matrix.catalogue) * len(parts) > FEW_ROWS:
+            return None  # books of who holds which row are written for whoever merges again
         newest = [_from(part.answer, int(part.answer.matrix.columns[-1])) for part in parts]
         cells = MergedCells(known.matrix, known.column_nodes)
         whole = merge(

@@ -12,17 +12,26 @@ from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import fold, merge, select_range
 from keyviz_grpc.merge.columns import select_columns
-from keyviz_grpc.model import KeyRange, Window
+from keyviz_grpc.model import KeyRange, Series, Window
 from keyviz_grpc.outcome import Answer, History, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import MergedColumns, Shelf
+from keyviz_grpc.remembered import MergedColumns, Shelf, merged
+from keyviz_grpc.remembered.recollected import Recollected
 
 ROWS, COLUMNS, NUMBER = 30, 8, 7
 QUERY = MatrixQuery(rows=1024)
 
 
 def nodes(first: int = 0, end: int = COLUMNS, *, number: int = NUMBER) -> list[Answer]:
-    """Two nodes, and the columns of theirs from `first` to `end`."""
+    """Two nodes, and the columns of theirs from `first` to `end`, all of them put together from memory."""
+    return [
+        replace(one, matrix=Recollected(Series.WRITES, one.matrix.catalogue, [(one.matrix, slice(0, end - first))]))
+        for one in in_full(first, end, number=number)
+    ]
+
+
+def in_full(first: int = 0, end: int = COLUMNS, *, number: int = NUMBER) -> list[Answer]:
+    """The same, as they are the first time."""
     told = cluster(Shape(2, ROWS, COLUMNS + 1))
     return [
         replace(
@@ -86,6 +95,7 @@ OTHERS: dict[str, Callable[[], Sequence[Answer | Outcome]]] = {
     "a node that fails": lambda: [nodes()[0], Outcome("p", kind=FailureKind.UNREACHABLE)],
     "a node less": lambda: nodes()[:1],
     "nodes in another order": lambda: nodes()[::-1],
+    "a node that tells all again": lambda: [in_full()[0], nodes()[1]],
     "no history": lambda: [replace(nodes()[0], history=None), nodes()[1]],
 }
 
@@ -112,3 +122,14 @@ def test_another_question_is_not_answered_from_the_one_before(query: MatrixQuery
     """What has to be folded, cut or chosen again takes longer than an event loop may stand still."""
     memory = remembered(nodes())
     assert memory.unchanged(nodes(), **told(query)) is None  # type: ignore[arg-type]
+
+
+def test_many_rows_have_no_books_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only whoever merges again wants them."""
+    memory = remembered(nodes())
+    assert memory.unchanged(nodes(), **told(QUERY)) is not None  # type: ignore[arg-type]
+    monkeypatch.setattr(merged, "FEW_ROWS", 2 * ROWS - 3)
+    assert memory.unchanged(nodes(), **told(QUERY)) is None  # type: ignore[arg-type]
+    shown = replace(QUERY, for_display=True)
+    there = remembered(nodes(), shown)
+    assert there.unchanged(nodes(), **told(shown)) is not None  # type: ignore[arg-type]
