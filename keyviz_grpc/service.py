@@ -96,17 +96,12 @@ class AnswerBounds:
             self.check(matrix.shape)
 
 
-_Answer = TypeVar("_Answer", Answer, Answer | None)
-
-
-def _read(read: Callable[[MatrixQuery], _Answer], query: MatrixQuery, bounds: AnswerBounds | None) -> _Answer:
+def _read(read: Callable[[MatrixQuery], Answer], query: MatrixQuery, bounds: AnswerBounds | None) -> Answer:
     with span("keyviz.read", series=query.series.value) as note:
         answer = read(query)
-        shape = None if answer is None else answer.matrix.shape
-        if shape is not None:
-            note(rows=shape[0], columns=shape[1])
-    if bounds is not None and shape is not None:
-        bounds.check(shape)
+        note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
+    if bounds is not None:
+        bounds.check(answer.matrix.shape)
     return answer
 
 
@@ -117,6 +112,10 @@ def _encoded(answer: Answer, accept: tuple[int, ...], metrics: ServerMetrics | N
     if metrics is not None:
         metrics.encoded(answer.matrix.shape, time.perf_counter() - began)
     return message
+
+
+def _nothing(query: MatrixQuery) -> None:
+    """What a source has at once that does not say."""
 
 
 class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
@@ -131,7 +130,8 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
         bounds: AnswerBounds | None = None,
     ) -> None:
         self._source, self._threads, self._metrics, self._bounds = source, threads, metrics, bounds
-        self._at_once = source.matrix_at_once if isinstance(source, PromptSource) else None
+        prompt = source if isinstance(source, PromptSource) else None
+        self._at_once: Callable[[MatrixQuery], Answer | None] = _nothing if prompt is None else prompt.matrix_at_once
 
     def _sampler(self) -> Source:
         if self._source is None:
@@ -150,14 +150,11 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
                 return _encoded(_read(source.matrix, query, self._bounds), accept, self._metrics)
 
             # The way to a thread and back takes longer than what is ready does.
-            there = self._read_at_once(query)
+            there = self._at_once(query)
             if there is not None and is_ready(there, accept=accept):
-                return _encoded(there, accept, self._metrics)
+                return _encoded(_read(lambda _: there, query, self._bounds), accept, self._metrics)
             return await _in_thread(self._threads, answer)
         raise _Unreachable
-
-    def _read_at_once(self, query: MatrixQuery) -> Answer | None:
-        return None if self._at_once is None else _read(self._at_once, query, self._bounds)
 
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetClusterOverviewRequest, context: Context
