@@ -17,11 +17,14 @@ from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
-KEPT_BYTES: Final = 64 << 20
+CATALOGUE_BYTES: Final = 192 << 20
+"""Room for 300 catalogues of 1024 rows that all differ: where fewer fit than there are nodes, none is found again."""
+
+TABLE_BYTES: Final = 64 << 20
 MAX_IDENTITIES: Final = 1 << 16
 
-_catalogues: Kept[tuple[str, bytes], Catalogue] = Kept(KEPT_BYTES)
-_tables: Kept[bytes, NDArray[np.uint64]] = Kept(KEPT_BYTES)
+_catalogues: Kept[tuple[str, bytes], Catalogue] = Kept(CATALOGUE_BYTES)
+_tables: Kept[bytes, NDArray[np.uint64]] = Kept(TABLE_BYTES)
 
 
 def catalogue_of(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) -> Catalogue:
