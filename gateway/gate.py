@@ -23,7 +23,7 @@ from gateway.responses import NO_STORE, json_response
 from gateway.session import LIFE_S, Role, Session, Sessions
 from gateway.settings import GatewaySettings
 from gateway.users import Users, Verdict
-from keyviz_grpc.auth import claimed_subject
+from keyviz_grpc.auth import MAX_SHOWN_CHARS, claimed_subject
 
 audit = logging.getLogger("keyviz.audit")
 
@@ -32,7 +32,6 @@ CSRF_COOKIE: Final = "admin_csrf"
 CSRF_HEADER: Final = "x-admin-csrf"
 COOKIE_PATH: Final = "/admin"
 MAX_BODY_BYTES: Final = 4096
-MAX_SHOWN_CHARS: Final = 64
 BODY_S: Final = 10.0
 
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import grpc
 
+from keyviz_grpc.auth import MAX_SHOWN_CHARS
+
 CALLER: Final[ContextVar[str]] = ContextVar("keyviz_caller", default="")
 """Set by the credentials' check for the length of one call; "" where none were asked for."""
-
-MAX_SHOWN_CHARS: Final = 64
 
 
 def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> str:

@@ -21,6 +21,7 @@ from keyviz_grpc.codec import (
     encode_overview_request,
     encode_query,
     is_little,
+    parse,
     parse_response,
 )
 from keyviz_grpc.connection import Connection, NoConnection, Status
@@ -30,7 +31,7 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.reading import Unpaid, decode, parse, pay, read
+from keyviz_grpc.reading import Unpaid, decode, pay, read
 from keyviz_grpc.remembered import NodeColumns, Recalled, Shelf
 from keyviz_grpc.slicing import Reply, Slicer
 from keyviz_grpc.tls import TlsFiles

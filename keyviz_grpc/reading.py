@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from google.protobuf.message import DecodeError, Message
-
 from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
 from keyviz_grpc.codec import (
     HARMLESS_BYTES,
@@ -15,12 +11,9 @@ from keyviz_grpc.codec import (
     messages_in_response,
     parse_response,
 )
-from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.remembered import Recalled
-
-_Reply = TypeVar("_Reply", bound=Message)
 
 
 class Unpaid(Exception):
@@ -35,14 +28,6 @@ def pay(budget: BytesBudget, size_bytes: int) -> None:
     """Raises Unpaid where the budget has less left."""
     if size_bytes > 0 and not budget.take(size_bytes):
         raise Unpaid(size_bytes)
-
-
-def parse(kind: type[_Reply], raw: bytes) -> _Reply:
-    """Raises MalformedAnswer."""
-    try:
-        return kind.FromString(raw)
-    except DecodeError as error:
-        raise MalformedAnswer(f"the answer is not a {kind.DESCRIPTOR.name}") from error
 
 
 def read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:

@@ -2,6 +2,7 @@
 
 from keyviz_grpc.auth.keys import KeyFile, TextFile, read_key_file
 from keyviz_grpc.auth.tokens import (
+    MAX_SHOWN_CHARS,
     BearerCredentials,
     BearerVerifier,
     Credentials,
@@ -14,6 +15,7 @@ from keyviz_grpc.auth.tokens import (
 )
 
 __all__ = [
+    "MAX_SHOWN_CHARS",
     "BearerCredentials",
     "BearerVerifier",
     "Credentials",

@@ -21,6 +21,8 @@ LIFE_S: Final = 60
 LEEWAY_S: Final = 30
 MAX_TOKEN_CHARS: Final = 4096
 MAX_SHOWN_CHARS: Final = 64
+"""Of whom a call names, in audit lines."""
+
 ALGORITHM: Final = "HS256"
 _HINT: Final = "send metadata authorization: Bearer <token>, see keyviz-token --help"
 

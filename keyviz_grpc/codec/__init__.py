@@ -14,6 +14,7 @@ from keyviz_grpc.codec.overviews import (
     encode_overview,
     encode_overview_request,
 )
+from keyviz_grpc.codec.parsing import parse
 from keyviz_grpc.codec.queries import decode_query, encode_query
 from keyviz_grpc.codec.rows_as_bytes import parse_response
 from keyviz_grpc.codec.weight import decoded_bytes, is_little
@@ -37,5 +38,6 @@ __all__ = [
     "is_little",
     "is_ready",
     "messages_in_response",
+    "parse",
     "parse_response",
 ]

@@ -14,20 +14,18 @@ from typing import Any, Final, cast
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
+from keyviz_grpc.codec.parsing import parse
 from keyviz_grpc.codec.rows import table_of
-from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Busy, Catalogue, Matrix, Series
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
 RESPONSE: Final = "GetKeyVizMatrixResponse"
 ROW: Final = "KeyVizRow"
 LISTS: Final = ("values", "soft_columns", "raft_group_ids", "leader_terms")
-
-NOT_ONE: Final = f"the answer is not a {RESPONSE}"
 
 LONGEST: Final = 10
 """Bytes of a number; the last of so many holds one bit."""
@@ -76,15 +74,12 @@ def parse_response(raw: bytes) -> pb.GetKeyVizMatrixResponse:
 
     A message of another class then, with equal fields apart from the four lists of a row. Raises MalformedAnswer.
     """
-    try:
-        message = cast(Any, _Bytes.FromString(raw))
-    except DecodeError as error:
-        raise MalformedAnswer(NOT_ONE) from error
+    message = cast(Any, parse(_Bytes, raw))
     if message.rows or message.leaf_answers:
         # Lists in several pieces or of numbers one by one are as good, and would be lost here.
         message.DiscardUnknownFields()
         if message.ByteSize() != len(raw):
-            return _public(raw)
+            return parse(pb.GetKeyVizMatrixResponse, raw)
     return cast(pb.GetKeyVizMatrixResponse, message)
 
 
@@ -94,14 +89,7 @@ def _is_plain(response: Message) -> bool:
 
 def plain(response: pb.GetKeyVizMatrixResponse) -> pb.GetKeyVizMatrixResponse:
     """The same response under the public schema; MalformedAnswer where a list is none of numbers."""
-    return response if _is_plain(response) else _public(response.SerializeToString())
-
-
-def _public(raw: bytes) -> pb.GetKeyVizMatrixResponse:
-    try:
-        return pb.GetKeyVizMatrixResponse.FromString(raw)
-    except DecodeError as error:
-        raise MalformedAnswer(NOT_ONE) from error
+    return response if _is_plain(response) else parse(pb.GetKeyVizMatrixResponse, response.SerializeToString())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster, without_extensions
 from keyviz_grpc.codec import decode_answer, encode_answer, parse_response
-from keyviz_grpc.codec.rows_as_bytes import NOT_ONE, Traffic
+from keyviz_grpc.codec.rows_as_bytes import Traffic
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series
@@ -26,6 +26,7 @@ from tests.reference.convert import answer_of
 from tests.reference.oracle import Node
 
 TOP = 2**64 - 1
+NOT_ONE = "the answer is not a GetKeyVizMatrixResponse"
 SERIES = [Series.WRITES, Series.READS]
 
 
