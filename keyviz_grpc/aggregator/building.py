@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypedDict
 
 from keyviz_grpc.aggregator.extent import Holdings, within
 from keyviz_grpc.merge import fold, merge, select_range
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import MergedColumns, Shelf
-
-
-class _Told(TypedDict):
-    """What a merge is told besides what it merges."""
-
-    query: MatrixQuery
-    now_unix_ms: int
-    node_id: str
-    incarnation: int
+from keyviz_grpc.remembered import MergedColumns, Shelf, Told
 
 
 class Building:
@@ -58,7 +48,7 @@ class Building:
         if self._merged is not None:
             self._merged.forget()
 
-    def _told(self, query: MatrixQuery) -> _Told:
+    def _told(self, query: MatrixQuery) -> Told:
         node_id, incarnation = self._own
         now = int(self._wall_clock() * 1000)
         return {"query": query, "now_unix_ms": now, "node_id": node_id, "incarnation": incarnation}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,15 @@ FEW_ROWS: Final = 1 << 14
 
 MOST_IDENTITIES: Final = 1 << 16
 """With more of them than this all is merged anew: those of columns that are gone stay in the table otherwise."""
+
+
+class Told(TypedDict):
+    """What a merge is told besides what it merges, see `merge`."""
+
+    query: MatrixQuery
+    now_unix_ms: int
+    node_id: str
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,16 +109,9 @@ class MergedColumns:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    def merge(
-        self,
-        results: Sequence[Answer | Outcome],
-        *,
-        query: MatrixQuery,
-        now_unix_ms: int,
-        node_id: str,
-        incarnation: int,
-    ) -> Answer | None:
+    def merge(self, results: Sequence[Answer | Outcome], **told: Unpack[Told]) -> Answer | None:
         """The merged answer with the rows wanted, folded to the budget; None where memory must not be used."""
+        query = told["query"]
         parts = _plain_parts(results, query)
         if parts is None:
             return None
@@ -117,32 +119,22 @@ class MergedColumns:
         known = self._known(query)
         end = 0 if known is None else known.fresh_from(parts, union)
 
-        def merged(answers: Sequence[Answer]) -> Answer:
-            return merge(answers, query=query, now_unix_ms=now_unix_ms, node_id=node_id, incarnation=incarnation)
-
         if known is None or end == 0:
-            whole = merged([part.answer for part in parts])
+            whole = merge([part.answer for part in parts], **told)
         else:
             # Every node's last column comes along, for what is said of its clock.
             start = min(end, *(int(part.columns[-1]) for part in parts if len(part.columns)))
-            whole = _continued(known, merged([_from(part.answer, start) for part in parts]), union, end)
+            whole = _continued(known, merge([_from(part.answer, start) for part in parts], **told), union, end)
         if not all(outcome.contributes for outcome in whole.outcomes):
             return None
         return self._shown(whole, parts, known, query)
 
-    def unchanged(
-        self,
-        results: Sequence[Answer | Outcome],
-        *,
-        query: MatrixQuery,
-        now_unix_ms: int,
-        node_id: str,
-        incarnation: int,
-    ) -> Answer | None:
+    def unchanged(self, results: Sequence[Answer | Outcome], **told: Unpack[Told]) -> Answer | None:
         """What `merge` gives, where nothing is new in it and it was shown before: quick enough for an event loop.
 
         None where there is something to merge or to fold.
         """
+        query = told["query"]
         parts, known = _plain_parts(results, query), self._known(query)
         if parts is None or known is None or not (known.is_all_of(parts) and known.shows(query)):
             return None
@@ -151,10 +143,7 @@ class MergedColumns:
         if not query.for_display and len(known.matrix.catalogue) * len(parts) > FEW_ROWS:
             return None  # books of who holds which row are written for whoever merges again
         newest = [_from(part.answer, int(part.answer.matrix.columns[-1])) for part in parts]
-        cells = MergedCells(known.matrix, known.column_nodes)
-        whole = merge(
-            newest, query=query, now_unix_ms=now_unix_ms, node_id=node_id, incarnation=incarnation, known=cells
-        )
+        whole = merge(newest, known=MergedCells(known.matrix, known.column_nodes), **told)
         if not all(outcome.contributes for outcome in whole.outcomes):
             return None
         return self._shown(whole, parts, known, query)

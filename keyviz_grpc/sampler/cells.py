@@ -19,7 +19,10 @@ _MOST_CELLS: Final = 4
 
 
 class Sliced(Protocol):
-    """Where keys of a range count: slots[i] from cut i - 1 on, below cut i. All keys share the first `skip` bytes."""
+    """Where keys of a range count: slots[i] from cut i - 1 on, below cut i.
+
+    All keys share the first `skip` bytes, and all that are longer than that the first `common`.
+    """
 
     @property
     def slots(self) -> tuple[int, ...]: ...
@@ -27,6 +30,8 @@ class Sliced(Protocol):
     def cuts(self) -> tuple[bytes, ...]: ...
     @property
     def skip(self) -> int: ...
+    @property
+    def common(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

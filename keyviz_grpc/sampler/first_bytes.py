@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from keyviz_grpc.sampler.cells import Sliced
 
 BYTE_BITS: Final = 8
 BYTES: Final = 1 << BYTE_BITS
@@ -17,17 +19,6 @@ OPEN: Final = -1
 
 _ENOUGH: Final = 0.75
 """The part of all cuts that must be a byte: else too many keys are looked up in vain."""
-
-
-class Sliced(Protocol):
-    """As in `Cells`. common: how many first bytes all keys of the range share that are longer than that."""
-
-    @property
-    def slots(self) -> tuple[int, ...]: ...
-    @property
-    def cuts(self) -> tuple[bytes, ...]: ...
-    @property
-    def common(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
