@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,7 @@ from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import ON_THE_WIRE, HotKeysDisabled, InvalidRequest, KeyVizError, SamplerDisabled, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.hotkeys.answer import MAX_KEYS_BYTES, check_asked, top_of, within_bytes
-from keyviz_grpc.hotkeys.protocols import HotKeysSource
+from keyviz_grpc.hotkeys.protocols import HotKeysSource, waiting
 from keyviz_grpc.interceptors import MAX_DETAILS_CHARS, forget_frames
 from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.outcome import Answer
@@ -173,13 +172,10 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
             query, source = decode_hot_keys_query(request), self._sampler()
             if not isinstance(source, HotKeysSource):
                 raise HotKeysDisabled
-            gone = threading.Event()
-            try:
+            with waiting() as given_up:
                 message = await _in_thread(
-                    self._threads, lambda: _hot_keys_message(source.hot_keys(query, gone.is_set), query)
+                    self._threads, lambda: _hot_keys_message(source.hot_keys(query, given_up), query)
                 )
-            finally:
-                gone.set()  # the thread may be still at it
             _note_hot_keys(query, context)
             return message
         raise _Unreachable

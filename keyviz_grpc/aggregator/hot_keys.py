@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from keyviz_grpc.aggregator.flights import Questions
@@ -21,7 +21,7 @@ from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, HotKeysDisabled, SamplerDisabled
 from keyviz_grpc.hotkeys.answer import KEY_BYTES, HotKeysAnswer
 from keyviz_grpc.hotkeys.merge import merge_hot_keys, repeated_leaves
-from keyviz_grpc.hotkeys.protocols import HotKeysPeer, HotKeysSource
+from keyviz_grpc.hotkeys.protocols import GivenUp, HotKeysPeer, HotKeysSource, waiting
 from keyviz_grpc.hotkeys.query import HotKeysQuery
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.peers.protocols import Membership, Peer, named
@@ -134,19 +134,17 @@ class HotKeysFanout:
         return part
 
     async def _ask_local(self, source: Source, query: HotKeysQuery, deadline: Deadline) -> _Part:
-        began, gone = time.perf_counter(), threading.Event()
+        began = time.perf_counter()
 
-        def named() -> HotKeysAnswer:
+        def own(given_up: GivenUp) -> HotKeysAnswer:
             if not isinstance(source, HotKeysSource):
                 raise HotKeysDisabled
-            answer = source.hot_keys(query, gone.is_set)
+            answer = source.hot_keys(query, given_up)
             latency_ms = (time.perf_counter() - began) * 1000
             return replace(answer, outcomes=(replace(answer.outcomes[0], address=SELF, latency_ms=latency_ms),))
 
-        try:
-            part = await self._here.local_calls.ask(named, deadline)
-        finally:
-            gone.set()  # its thread may be still at it
+        with waiting() as given_up:
+            part = await self._here.local_calls.ask(partial(own, given_up), deadline)
         self._here.observer.asked_for_hot_keys(SELF, part, time.perf_counter() - began)
         return part
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from keyviz_grpc.bytes_budget import BytesBudget
@@ -18,6 +20,16 @@ GivenUp: TypeAlias = Callable[[], bool]
 def waited_for() -> bool:
     """The `GivenUp` of one who waits to the end."""
     return False
+
+
+@contextlib.contextmanager
+def waiting() -> Iterator[GivenUp]:
+    """The `GivenUp` of one who waits inside the block, for a thread that may be still at it afterwards."""
+    gone = threading.Event()
+    try:
+        yield gone.is_set
+    finally:
+        gone.set()
 
 
 @runtime_checkable
