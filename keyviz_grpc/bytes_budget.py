@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Final
 
+from keyviz_grpc.errors import FailureKind
+
 HELD_CELL_BYTES: Final = 16
 """What a cell of an answer takes at most until it is merged: value and identity, or the value twice."""
 
@@ -44,6 +46,13 @@ class BytesBudget:
                 return False
             self._left -= size
             return True
+
+    @property
+    def refusal(self) -> tuple[FailureKind, str]:
+        """As which failure what was refused last is told, and what people can do about it."""
+        if self.others_hold_it:
+            return FailureKind.OVERLOADED, "try again, or raise --max-held"
+        return FailureKind.MESSAGE_TOO_LARGE, "ask for a shorter range, or raise --max-total"
 
     def fits(self, size: int) -> bool:
         """Whether `size` bytes could be taken."""

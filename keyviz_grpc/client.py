@@ -131,13 +131,12 @@ class PeerClient:
         return Reply(answer, 0 if left_out_bytes else len(raw))
 
     def _over_budget(self, size_bytes: int, budget: BytesBudget, latency_ms: float) -> Outcome:
-        if budget.others_hold_it:
-            held = f"no memory for {size_bytes} bytes of its answer: the answers of other requests hold it"
-            detail = f"{held}: try again, or raise --max-held"
-            return self._failed(FailureKind.OVERLOADED, detail, latency_ms)
-        room = f"the {budget.total_bytes} that all answers together may hold"
-        detail = f"{size_bytes} bytes more than {room}: ask for a shorter range, or raise --max-total"
-        return self._failed(FailureKind.MESSAGE_TOO_LARGE, detail, latency_ms)
+        kind, advice = budget.refusal
+        if kind is FailureKind.OVERLOADED:
+            detail = f"no memory for {size_bytes} bytes of its answer: the answers of other requests hold it"
+        else:
+            detail = f"{size_bytes} bytes more than the {budget.total_bytes} that all answers together may hold"
+        return self._failed(kind, f"{detail}: {advice}", latency_ms)
 
     async def _decoded(self, raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
         loop = asyncio.get_running_loop()

@@ -79,9 +79,9 @@ class Holdings:
 
 
 def _refused(budget: BytesBudget, detail: str) -> tuple[FailureKind, str]:
-    if budget.others_hold_it:
-        return FailureKind.OVERLOADED, f"{detail} while other requests hold it: try again, or raise --max-held"
-    return FailureKind.MESSAGE_TOO_LARGE, f"{detail}: ask for a shorter range, or raise --max-total"
+    kind, advice = budget.refusal
+    why = " while other requests hold it" if kind is FailureKind.OVERLOADED else ""
+    return kind, f"{detail}{why}: {advice}"
 
 
 def held_bytes(answer: Answer) -> int:
