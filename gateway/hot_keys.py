@@ -9,7 +9,7 @@ import orjson
 from starlette.datastructures import QueryParams
 
 from gateway.params import first_of, integer_of, moment_of, series_of, text_of
-from gateway.render import render_fanout, rfc3339
+from gateway.render import fanout_of, rfc3339
 from keyviz_grpc.errors import (
     ON_THE_WIRE,
     HotKeysDisabled,
@@ -101,7 +101,7 @@ def render_hot_keys(answer: HotKeysAnswer, query: HotKeysQuery) -> bytes:
         "oldest_unix_ms": answer.oldest_unix_ms,
         "newest_unix_ms": answer.newest_unix_ms,
     }
-    return orjson.dumps(body | _fanout(answer))
+    return orjson.dumps(body | fanout_of(answer))
 
 
 def render_no_hot_keys(error: NothingToTell, query: HotKeysQuery, answer: HotKeysAnswer | None) -> bytes:
@@ -110,7 +110,7 @@ def render_no_hot_keys(error: NothingToTell, query: HotKeysQuery, answer: HotKey
     answer: what was found instead, None where nobody answered. Who is missing in it may have keys.
     """
     absent = {"error": ON_THE_WIRE[type(error)].http_code, "message": str(error)}
-    return orjson.dumps(_asked(query) | {"keys": [], "absent": absent} | ({} if answer is None else _fanout(answer)))
+    return orjson.dumps(_asked(query) | {"keys": [], "absent": absent} | ({} if answer is None else fanout_of(answer)))
 
 
 def _asked(query: HotKeysQuery) -> dict[str, object]:
@@ -121,13 +121,6 @@ def _asked(query: HotKeysQuery) -> dict[str, object]:
         body["sub_bucket"] = query.sub_bucket
     body["series"] = query.series.value
     return body
-
-
-def _fanout(answer: HotKeysAnswer) -> dict[str, object]:
-    """Nothing where a local node alone was asked."""
-    if not answer.merged or [outcome.address for outcome in answer.outcomes] == ["self"]:
-        return {}
-    return {"fanout": orjson.Fragment(render_fanout(answer.outcomes))}
 
 
 def _number(value: int) -> int:

@@ -7,9 +7,8 @@ from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
-import orjson
 
-from gateway.render import render_fanout, rfc3339
+from gateway.render import fanout_of, rfc3339
 from gateway.row_texts import Written, head_of, identities_of, joined, json_of, marked, values_of
 from keyviz_grpc.model import Catalogue, Matrix
 from keyviz_grpc.outcome import Answer, Outcome
@@ -32,6 +31,11 @@ def _is_brief(outcomes: Sequence[Outcome]) -> bool:
     said = (text for outcome in outcomes for text in (outcome.address, outcome.node_id, outcome.detail))
     warned = (text for outcome in outcomes for each in outcome.warnings for text in (each.bucket_id, each.detail))
     return sum(map(len, (*said, *warned))) <= FEW_CHARS
+
+
+def _rows_in(written: Written | None, matrix: Matrix) -> list[bytes] | None:
+    """The rows of this very matrix, where they were written."""
+    return written.rows if written is not None and written.matrix is matrix else None
 
 
 class MatrixRenderer:
@@ -61,8 +65,9 @@ class MatrixRenderer:
         if matrix.shape[1] > FEW_CELLS or not _is_brief(answer.outcomes):
             return False
         before = self._before(matrix, identity=identity, keep=not answer.degraded)
-        written = before is not None and before.matrix is matrix and before.rows is not None
-        return written or (matrix.cells <= FEW_CELLS and any(known == matrix.catalogue for known, _ in self._heads))
+        if _rows_in(before, matrix) is not None:
+            return True
+        return matrix.cells <= FEW_CELLS and any(known == matrix.catalogue for known, _ in self._heads)
 
     def pieces(self, answer: Answer, *, identity: bool = True) -> list[bytes]:
         """The body of the matrix endpoint. identity False leaves out `raft_group_ids` and `leader_terms`.
@@ -75,9 +80,8 @@ class MatrixRenderer:
             "series": matrix.series.value,
             "generated_at": rfc3339(answer.generated_at_unix_ms),
             "column_nodes": np.ascontiguousarray(nodes),
+            **fanout_of(answer),
         }
-        if answer.merged and [outcome.address for outcome in answer.outcomes] != ["self"]:
-            after["fanout"] = orjson.Fragment(render_fanout(answer.outcomes))
         columns = json_of(np.ascontiguousarray(matrix.columns))
         rows = self._rows_of(matrix, identity=identity, keep=not answer.degraded)
         head = b'{"column_unix_ms":%b,"step_ms":%d,"rows":[' % (columns, answer.step_ms)
@@ -89,9 +93,9 @@ class MatrixRenderer:
 
     def _rows_of(self, matrix: Matrix, *, identity: bool, keep: bool) -> list[bytes]:
         before = self._before(matrix, identity=identity, keep=keep)
+        if (written := _rows_in(before, matrix)) is not None:
+            return written
         seen = before is not None and before.matrix is matrix
-        if seen and before is not None and before.rows is not None:
-            return before.rows
         values = values_of(matrix, before)
         pieces: list[bytes] = []
         self._add_rows(pieces, matrix, values, identity=identity)

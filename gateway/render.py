@@ -8,7 +8,8 @@ from typing import Final
 
 import orjson
 
-from keyviz_grpc.outcome import Cell, Outcome, Overview
+from keyviz_grpc.hotkeys import HotKeysAnswer
+from keyviz_grpc.outcome import Answer, Cell, Outcome, Overview
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
@@ -41,6 +42,13 @@ def render_fanout(outcomes: Sequence[Outcome]) -> bytes:
     ]
     responded = sum(outcome.ok for outcome in outcomes)
     return orjson.dumps({"nodes": nodes, "responded": responded, "expected": len(nodes)})
+
+
+def fanout_of(answer: Answer | HotKeysAnswer) -> dict[str, object]:
+    """The part of a body that says how every leaf fared; nothing where no fan-out was made: a local node alone."""
+    if not answer.merged or [outcome.address for outcome in answer.outcomes] == ["self"]:
+        return {}
+    return {"fanout": orjson.Fragment(render_fanout(answer.outcomes))}
 
 
 def render_cell(cell: Cell) -> bytes:
