@@ -16,11 +16,11 @@ from typing import Any
 
 import grpc
 
-from benchmarks.ring import STEP_MS, fill
+from benchmarks.ring import STEP_MS, fill, register
 from keyviz_grpc.allocator import give_back
 from keyviz_grpc.clock import SteppedClock
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.sampler import Route, Sampler
+from keyviz_grpc.sampler import Sampler
 from keyviz_grpc.server import serve_node
 
 SIDES = (pb.KEYVIZ_SERIES_READS, pb.KEYVIZ_SERIES_WRITES, pb.KEYVIZ_SERIES_READ_BYTES, pb.KEYVIZ_SERIES_WRITE_BYTES)
@@ -29,9 +29,7 @@ SIDES = (pb.KEYVIZ_SERIES_READS, pb.KEYVIZ_SERIES_WRITES, pb.KEYVIZ_SERIES_READ_
 async def _serve(routes: int, columns: int) -> None:
     clock = SteppedClock(1_700_000_000_000 // STEP_MS * STEP_MS)
     with Sampler(node_id="n1", step_ms=STEP_MS, columns=columns, clock=clock, stall_s=1e9) as sampler:
-        sampler.register_routes(Route(n, b"%05d" % (n - 1), b"%05d" % n, n % 50 + 1) for n in range(1, routes + 1))
-        for group in range(1, 51):
-            sampler.set_leader(group, 1)
+        register(sampler, routes)
         fill(sampler, clock, routes, columns)
         give_back()
         async with await serve_node(sampler, listen="127.0.0.1:0") as server:

@@ -42,7 +42,15 @@ def full_ring(*, quick: bool) -> list[Result]:
     ]
 
 
+def register(sampler: Sampler, routes: int) -> None:
+    """Routes of fifty groups, each with a leader."""
+    sampler.register_routes(Route(n, b"%05d" % (n - 1), b"%05d" % n, n % 50 + 1) for n in range(1, routes + 1))
+    for group in range(1, 51):
+        sampler.set_leader(group, 1)
+
+
 def fill(sampler: Sampler, clock: SteppedClock, routes: int, columns: int) -> None:
+    """Traffic in every column, with leaders that change."""
     rng = np.random.default_rng(1)
     weights = np.cumsum(1.0 / np.arange(1, routes + 1))
     order = rng.permutation(routes).astype(np.uint64) + np.uint64(1)
@@ -70,9 +78,7 @@ def _cpu_ms(sampler: Sampler, window: Window) -> float:
 def _measure(routes: int, columns: int) -> dict[str, float]:
     clock = SteppedClock(1_700_000_000_000 // STEP_MS * STEP_MS)
     with Sampler(node_id="n1", step_ms=STEP_MS, columns=columns, clock=clock, stall_s=1e9) as sampler:
-        sampler.register_routes(Route(n, b"%05d" % (n - 1), b"%05d" % n, n % 50 + 1) for n in range(1, routes + 1))
-        for group in range(1, 51):
-            sampler.set_leader(group, 1)
+        register(sampler, routes)
         sampler.matrix(MatrixQuery())
         before = psutil.Process().memory_info().rss
         fill(sampler, clock, routes, columns)

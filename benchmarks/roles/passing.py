@@ -20,6 +20,7 @@ from starlette.routing import Route
 from benchmarks.children import options, say, used
 from benchmarks.http_client import PATH
 from gateway.responses import InPieces
+from gateway.row_texts import CHUNK_BYTES
 from gateway.serving import http_server
 from keyviz_grpc.allocator import keep_freed_memory
 from keyviz_grpc.codec import encode_query
@@ -27,14 +28,12 @@ from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 
-PIECE_BYTES = 256 << 10
-
 
 async def _serve(peers: list[str], body: bytes, *, older: bool) -> None:
     limit = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
     accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
     asked = encode_query(MatrixQuery(via=("bench",)), accept=accept).SerializeToString()
-    pieces = [body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES)]
+    pieces = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
     async with AsyncExitStack() as stack:
         channels = [grpc.aio.insecure_channel(address, options=limit) for address in peers]
         for channel in channels:

@@ -94,6 +94,7 @@ def busy_rows(matrix: Matrix) -> Busy:
 
 
 def block_of(part: Placed, remap: NDArray[np.uint32] | None, width: int) -> Block:
+    """Of a union of so many columns; remap: as in `Block`."""
     ready = busy_rows(part.matrix)
     rows = ready.rows if part.rows is None else part.rows[ready.rows]
     values, codes, counts = ready.values, ready.codes, ready.counts

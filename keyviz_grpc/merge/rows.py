@@ -28,10 +28,10 @@ class Joined:
     diverging: tuple[tuple[int, ...], ...]
 
 
-# Peers hold the same rows from one request to the next, and their catalogues are the same objects then.
 KEPT_ROWS: Final = 1 << 19
 """Of different catalogues, of which a union is remembered: they stay alive with it, about 500 bytes a row."""
 
+# Peers hold the same rows from one request to the next, and their catalogues are the same objects then.
 _joined: KeptByIdentity[Joined] = KeptByIdentity(KEPT_ROWS)
 
 
