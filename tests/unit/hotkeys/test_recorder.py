@@ -9,39 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from keyviz_grpc.errors import InvalidRequest, NobodyWaits, NoSnapshot, OutOfSnapshotWindow, SettingError
-from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
+from keyviz_grpc.errors import InvalidRequest, NobodyWaits, NoSnapshot, OutOfSnapshotWindow
+from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.hotkeys.answer import MAX_CANDIDATES, check_asked, top_of
 from keyviz_grpc.hotkeys.confidence import interval
 from keyviz_grpc.hotkeys.operations import Noted
-from keyviz_grpc.hotkeys.recorder import HotKeyRecorder
 from keyviz_grpc.model import Series, Window
-
-W1, W2, W3 = 1_000, 2_000, 3_000
-
-
-def recorder(**settings: int) -> HotKeyRecorder:
-    """One with small memory unless told otherwise."""
-    return HotKeyRecorder(HotKeysSettings(**settings))
-
-
-def fill(made: HotKeyRecorder, stamp: int, keys: dict[bytes, int], *, route: int = 1, write: bool = True) -> None:
-    """So many operations of each key in one window, which then closes."""
-    for key, times in keys.items():
-        for _ in range(times):
-            made.note(route, "", write, key)
-    made.claim(stamp)
-    made.close_window(stamp)
-
-
-def ask(made: HotKeyRecorder, route: int = 1, **query: object) -> HotKeysAnswer:
-    """Every candidate."""
-    return made.answer(HotKeysQuery(route, **query), None)  # type: ignore[arg-type]
-
-
-def counts(answer: HotKeysAnswer) -> dict[bytes, int]:
-    """In the answer's order."""
-    return {item.key: item.count for item in answer.keys}
+from tests.unit.hotkeys.recording import W1, W2, W3, ask, counts, fill, recorder
 
 
 def test_keys_come_by_count_then_by_key_with_bounds_that_are_exact_while_there_is_room() -> None:
@@ -316,91 +290,6 @@ def test_only_keys_of_a_slice_are_candidates() -> None:
     assert counts(made.answer(query, (b"b", b""))) == {b"c": 3, b"b": 2}
 
 
-def test_memory_goes_to_the_hottest_routes_and_a_route_that_becomes_hot_takes_it() -> None:
-    """The cold ones say that they know nothing, honestly: any key of theirs may have all they had."""
-    made = recorder(memory_bytes=1 << 20, max_key_bytes=32)
-    keys = {b"%05d" % number: 1 for number in range(700)}
-    for route in range(1, 41):
-        for key in keys:
-            made.note(route, "", True, key)
-    made.claim(W1)
-    made.tick()
-    for _ in range(3000):
-        made.note(99, "", True, b"late")
-    made.claim(W1)
-    made.close_window(W1)
-    late = ask(made, 99)
-    assert counts(late) == {b"late": 3000}
-    assert late.dropped_samples == 0
-    told = [ask(made, route) for route in range(1, 41)]
-    kept, lost = [a for a in told if a.keys], [a for a in told if not a.keys]
-    assert kept
-    assert lost
-    assert all((a.sampled_n, a.dropped_samples, a.error_bound) == (700, 0, 0) for a in kept)
-    assert all((a.sampled_n, a.dropped_samples, a.error_bound) == (0, 700, 700) for a in lost)
-    assert all(a.degraded for a in lost)
-
-
-def test_a_route_that_becomes_hot_after_others_took_all_memory_counts_what_it_missed() -> None:
-    """Its early operations are in the bound, its later ones in the sketch."""
-    made = recorder(memory_bytes=1 << 20, max_key_bytes=32)
-    for route in range(1, 100):
-        for number in range(200):
-            made.note(route, "", True, b"%05d" % number)
-    for number in range(200):
-        made.note(1000, "", True, b"%05d" % number)
-    made.claim(W1)
-    made.tick()
-    for _ in range(5000):
-        made.note(1000, "", True, b"key")
-    made.claim(W1)
-    made.close_window(W1)
-    answer = ask(made, 1000)
-    [item] = answer.keys
-    assert (item.lower, item.upper, answer.dropped_samples) == (5000, 5200, 200)
-
-
-def test_operations_that_no_bucket_had_room_for_may_be_of_any_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the buckets told apart in a window, they widen the error of those that are not there, and are told; of no
-    other. Keys that are too long as well.
-    """
-    monkeypatch.setattr("keyviz_grpc.hotkeys.window.MAX_BUCKETS", 2)
-    made = recorder()
-    for route, times in ((1, 5), (2, 4), (3, 7)):
-        for _ in range(times):
-            made.note(route, "", True, b"k")
-        made.claim(W1)
-        made.tick()
-    made.close_window(W1)
-    fill(made, W2, {b"k": 2}, route=3)
-    assert [(item.lower, item.upper) for item in ask(made, 3).keys] == [(2, 9)]
-    assert [ask(made, route).error_bound for route in (1, 2, 3, 4)] == [0, 0, 7, 7]
-    assert [ask(made, route).dropped_samples for route in (1, 2, 3, 4)] == [0, 0, 7, 7]
-    unknown = ask(made, 4, window=Window(W1, W2))
-    check_asked(unknown, HotKeysQuery(4, window=Window(W1, W2)))
-    assert (unknown.keys, unknown.degraded) == ((), True)
-    made.skip_many(W3, {(route, "", True): route for route in (1, 2, 3)})
-    made.close_window(W3)
-    last = Window(W3, 0)
-    told = [ask(made, route, window=last) for route in (1, 3)]
-    assert [(a.skipped_long_keys, a.dropped_samples) for a in told] == [(1, 0), (0, 3)]
-
-
-def test_windows_are_held_while_they_fit() -> None:
-    """By number, and by bytes; the newest always."""
-    made = recorder(windows=2)
-    for number in range(1, 5):
-        fill(made, number * 1000, {b"a": 1})
-    assert (ask(made).oldest_unix_ms, ask(made).newest_unix_ms) == (3000, 4000)
-    small = recorder(memory_bytes=5 << 20, counters=1 << 12, max_key_bytes=256)
-    for number in range(1, 7):
-        keys = [b"%d-%d" % (number, n) + bytes(200) for n in range(3000)]  # 650 kB a window
-        small.note_many(number * 1000, Noted([(1, "", True, key) for key in keys]), wait=True)
-        small.close_window(number * 1000)
-    assert (ask(small).oldest_unix_ms, ask(small).newest_unix_ms) == (3000, 6000)
-    assert ask(small).sampled_n == 12_000
-
-
 def test_what_only_the_first_to_ask_is_told() -> None:
     """No window yet, the wrong time, nothing of the route, no such slice; each says what would be right."""
     made = recorder()
@@ -417,39 +306,3 @@ def test_what_only_the_first_to_ask_is_told() -> None:
     check_asked(sliced, HotKeysQuery(1, sub_bucket=3))
     with pytest.raises(InvalidRequest, match="sub_bucket=4: route 1 has 4 slice"):
         check_asked(sliced, HotKeysQuery(1, sub_bucket=4))
-
-
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        ({"route_id": 0}, "route_id=0"),
-        ({"route_id": 2**64}, "route_id"),
-        ({"route_id": 1, "series": Series.READ_BYTES}, "series='read_bytes'"),
-        ({"route_id": 1, "top": -1}, "top=-1"),
-        ({"route_id": 1, "sub_bucket": -1}, "sub_bucket=-1"),
-    ],
-)
-def test_a_question_that_makes_no_sense_names_field_and_value(values: dict[str, object], named: str) -> None:
-    """The caller's mistake."""
-    with pytest.raises(InvalidRequest, match=named):
-        HotKeysQuery(**values)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"sample_one_in": 0},
-        {"max_key_bytes": 0},
-        {"max_key_bytes": (64 << 10) + 1},
-        {"counters": 1000},
-        {"counters": 4},
-        {"memory_bytes": 1000},
-        {"memory_bytes": 2 << 20},
-        {"windows": 0},
-        {"max_pending": 0},
-    ],
-)
-def test_a_setting_that_makes_no_sense_names_itself(values: dict[str, int]) -> None:
-    """Checked once."""
-    with pytest.raises(SettingError, match=f"{next(iter(values))}={next(iter(values.values()))}"):
-        HotKeysSettings(**values)
