@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError
 
-from keyviz_grpc.rpc_types import Context, Continuation, Handler
+from keyviz_grpc.rpc_types import Context, Handler
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ NONE_CAME: Final = "request: its message did not come"
 INTERNAL: Final = "internal: see the server's log"
 
 
-class Promptness(grpc.aio.ServerInterceptor):
+class Promptness:
     """Waits for the one message of a call itself, for up to `message_s`, and bounds streams in number and life.
 
     gRPC waits for that message as long as the connection lives, and whoever has no credentials may ask for health. Of
@@ -39,13 +39,8 @@ class Promptness(grpc.aio.ServerInterceptor):
         self._waiting: dict[object, asyncio.Timeout] = {}
         self._streams = 0
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """See grpc.aio.ServerInterceptor."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
+    def around(self, handler: Handler, method: str) -> Handler:
+        """See Layer."""
         if handler.unary_unary is not None:
             return grpc.stream_unary_rpc_method_handler(
                 self._one_for_one(handler), response_serializer=handler.response_serializer
@@ -56,7 +51,7 @@ class Promptness(grpc.aio.ServerInterceptor):
             )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
-                self._many_for_many(handler.stream_stream, handler_call_details.method),
+                self._many_for_many(handler.stream_stream, method),
                 request_deserializer=handler.request_deserializer,
                 response_serializer=handler.response_serializer,
             )

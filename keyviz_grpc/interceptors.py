@@ -14,7 +14,6 @@ import grpc
 from keyviz_grpc.auth import Refused, Verifier, claimed_subject
 from keyviz_grpc.caller import CALLER
 from keyviz_grpc.half_open import INTERNAL
-from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
 from keyviz_grpc.rpc_types import Continuation, Handler
 from keyviz_grpc.tracing import served
 
@@ -27,27 +26,23 @@ MOST_OPEN_CALLS: Final = 16
 OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
 
 
-class Barrier(grpc.aio.ServerInterceptor):
+class Barrier:
     """Turns an unexpected exception of a unary handler into INTERNAL with a stable text; the log has the traceback."""
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """See grpc.aio.ServerInterceptor."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+    def around(self, handler: Handler, method: str) -> Handler:
+        """See Layer."""
+        if handler.unary_unary is None:
             return handler
         inner: Any = handler.unary_unary
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            REQUEST_ID.set(_request_id_of(handler_call_details))  # each call has a context of its own
             try:
-                with served(handler_call_details.method, handler_call_details.invocation_metadata):
+                with served(method, context.invocation_metadata):
                     return await inner(request, context)
             except grpc.aio.AbortError:
                 raise
             except Exception as error:
-                log.exception("a handler failed", extra={"method": handler_call_details.method})
+                log.exception("a handler failed", extra={"method": method})
                 forget_frames(error)
                 await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)
 
@@ -56,11 +51,6 @@ class Barrier(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
-
-
-def _request_id_of(details: grpc.HandlerCallDetails) -> str:
-    offered = [str(value) for key, value in details.invocation_metadata if key == HEADER]
-    return sane_request_id(offered[0] if offered else "")
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -73,10 +63,14 @@ class Gate(grpc.aio.ServerInterceptor):
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         """See grpc.aio.ServerInterceptor."""
-        method = handler_call_details.method
+        return self.refusal(handler_call_details) or await continuation(handler_call_details)
+
+    def refusal(self, details: grpc.HandlerCallDetails) -> Handler | None:
+        """The handler that refuses this call, None where it may go on, which then has a caller."""
+        method = details.method
         if method.startswith(OPEN_SERVICES):
-            return await continuation(handler_call_details)
-        offered = [str(value) for key, value in handler_call_details.invocation_metadata if key == "authorization"]
+            return None
+        offered = [str(value) for key, value in details.invocation_metadata if key == "authorization"]
         try:
             # Each call has a context of its own.
             CALLER.set(self._verifier.verify(offered[0] if len(offered) == 1 else None))
@@ -88,10 +82,10 @@ class Gate(grpc.aio.ServerInterceptor):
             # The barrier does not stand before an interceptor, and gRPC would tell the caller the exception's text.
             log.exception("checking credentials failed", extra={"method": method})
             return _refusing(INTERNAL, grpc.StatusCode.INTERNAL)
-        return await continuation(handler_call_details)
+        return None
 
 
-class Admission(grpc.aio.ServerInterceptor):
+class Admission:
     """At most `limit` unary calls inside at once, and as many answers being sent; one more is refused at once.
 
     An answer is being sent until its caller has taken it, so callers that do not read hold so many answers at most.
@@ -107,12 +101,9 @@ class Admission(grpc.aio.ServerInterceptor):
         self._open = 0
         self._unguarded: Counter[str] = Counter()
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """See grpc.aio.ServerInterceptor."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+    def around(self, handler: Handler, method: str) -> Handler:
+        """See Layer."""
+        if handler.unary_unary is None:
             return handler
         inner: Any = handler.unary_unary
         serialize: Any = handler.response_serializer
@@ -139,7 +130,7 @@ class Admission(grpc.aio.ServerInterceptor):
             finally:
                 self._inside -= 1
 
-        if handler_call_details.method.startswith(OPEN_SERVICES):
+        if method.startswith(OPEN_SERVICES):
             return grpc.unary_unary_rpc_method_handler(
                 checked, request_deserializer=handler.request_deserializer, response_serializer=serialize
             )

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from keyviz_grpc.hotkeys.stats import HotKeysStats
-from keyviz_grpc.rpc_types import Continuation, Handler
+from keyviz_grpc.rpc_types import Handler
 from keyviz_grpc.sampler.stats import SamplerStats
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
@@ -115,26 +115,21 @@ class ServerMetrics:
         return run
 
 
-class Meter(grpc.aio.ServerInterceptor):
+class Meter:
     """Counts calls with one answer; stands before everything else, so that refused calls count too."""
 
     def __init__(self, metrics: ServerMetrics) -> None:
         self._metrics = metrics
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """See grpc.aio.ServerInterceptor."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            self._metrics.unknown()
-        if handler is None or handler.response_streaming:
+    def around(self, handler: Handler, method: str) -> Handler:
+        """See Layer."""
+        if handler.response_streaming:
             return handler
         inner: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
-        method = self._metrics.known(handler_call_details.method)
+        label = self._metrics.known(method)
 
         async def counted(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            return await self._metrics.call(method, inner(request, context), context)
+            return await self._metrics.call(label, inner(request, context), context)
 
         kind = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
@@ -142,8 +137,12 @@ class Meter(grpc.aio.ServerInterceptor):
         return kind(
             counted,
             request_deserializer=handler.request_deserializer,
-            response_serializer=self._metrics.sized(method, handler.response_serializer),
+            response_serializer=self._metrics.sized(label, handler.response_serializer),
         )
+
+    def unknown(self) -> None:
+        """Somebody asked for a method that is not there."""
+        self._metrics.unknown()
 
 
 class SamplerCollector(Collector):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from keyviz_grpc.files import FileMark, mark_of
 from keyviz_grpc.half_open import MESSAGE_S, STREAM_S, Promptness
 from keyviz_grpc.health import Health
 from keyviz_grpc.interceptors import Admission, Barrier, Gate
+from keyviz_grpc.layers import Layers
 from keyviz_grpc.metrics import Meter, ServerMetrics
 from keyviz_grpc.proto import admin_pb2, admin_pb2_grpc, keyviz_pb2, keyviz_pb2_grpc
 from keyviz_grpc.service import AnswerBounds, ClusterServicer, NodeServicer
@@ -213,15 +214,17 @@ async def _serve(
         guarded=verifier is not None or settings.client_ca is not None,
         insecure=settings.insecure,
     )
-    interceptors: Sequence[grpc.aio.ServerInterceptor] = [
-        *([Meter(metrics)] if metrics else []),
-        Promptness(message_s=settings.message_s, stream_s=settings.stream_s),
-        Barrier(),
-        *([Gate(verifier)] if verifier else []),
-        Admission(settings.max_concurrent, settings.max_unsent_bytes),
-    ]
+    layers = Layers(
+        [
+            Promptness(message_s=settings.message_s, stream_s=settings.stream_s),
+            Barrier(),
+            Admission(settings.max_concurrent, settings.max_unsent_bytes),
+        ],
+        gate=None if verifier is None else Gate(verifier),
+        meter=None if metrics is None else Meter(metrics),
+    )
     server = grpc.aio.server(
-        interceptors=interceptors,
+        interceptors=[layers],
         # The last resort: beyond this gRPC itself refuses whatever comes, health checks too.
         maximum_concurrent_rpcs=2 * settings.max_concurrent + SPARE_CALLS,
         options=[

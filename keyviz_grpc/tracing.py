@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from contextlib import AbstractContextManager
+from typing import Any, Final, TypeAlias
 
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.version import VERSION
@@ -22,6 +23,8 @@ try:
 except ImportError:
     trace = _across = None
 
+Metadata: TypeAlias = "Iterable[tuple[str, str | bytes]]"
+
 _SCOPE: Final = "keyviz_grpc"
 
 
@@ -30,12 +33,16 @@ def _listening() -> bool:
     return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
-@contextlib.contextmanager
-def span(name: str, **attributes: str | float) -> Iterator[Callable[..., None]]:
+_OFF: Final = contextlib.nullcontext(lambda **_: None)
+
+
+def span(name: str, **attributes: str | float) -> AbstractContextManager[Callable[..., None]]:
     """A span for the time of the block; what it yields adds attributes that are known only later."""
-    if not _listening():
-        yield lambda **_: None
-        return
+    return _span(name, attributes) if _listening() else _OFF
+
+
+@contextlib.contextmanager
+def _span(name: str, attributes: dict[str, str | float]) -> Iterator[Callable[..., None]]:
     with trace.get_tracer(_SCOPE, VERSION).start_as_current_span(name, attributes=attributes) as current:
         yield lambda **more: current.set_attributes(more)
 
@@ -49,12 +56,13 @@ def outgoing() -> tuple[tuple[str, str], ...]:
     return tuple(carrier.items())
 
 
-@contextlib.contextmanager
-def served(method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Iterator[None]:
+def served(method: str, metadata: Callable[[], Metadata | None]) -> AbstractContextManager[object]:
     """A span for the time in which a call is served, under the caller's span if its metadata names one."""
-    if not _listening():
-        yield
-        return
+    return _served(method, metadata() or ()) if _listening() else _OFF
+
+
+@contextlib.contextmanager
+def _served(method: str, metadata: Metadata) -> Iterator[None]:
     carrier = {key: value for key, value in metadata if key in _across.fields and isinstance(value, str)}
     kind = trace.SpanKind.SERVER
     tracer = trace.get_tracer(_SCOPE, VERSION)
