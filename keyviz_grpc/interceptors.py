@@ -106,7 +106,7 @@ class Admission:
         if handler.unary_unary is None:
             return handler
         inner: Any = handler.unary_unary
-        serialize: Any = handler.response_serializer
+        serialize: Any = handler.response_serializer or bytes
 
         async def checked(request: Any, context: Any) -> Any:
             connection = context.peer()

@@ -26,8 +26,8 @@ from keyviz_grpc.health import Health
 from keyviz_grpc.interceptors import Admission, Barrier, Gate
 from keyviz_grpc.layers import Layers
 from keyviz_grpc.metrics import Meter, ServerMetrics
-from keyviz_grpc.proto import admin_pb2, admin_pb2_grpc, keyviz_pb2, keyviz_pb2_grpc
-from keyviz_grpc.service import AnswerBounds, ClusterServicer, NodeServicer
+from keyviz_grpc.proto import admin_pb2, keyviz_pb2
+from keyviz_grpc.service import AnswerBounds, ClusterServicer, NodeServicer, Servicer
 from keyviz_grpc.source import Source
 
 log = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ async def serve_cluster(
 
 
 async def _serve(
-    servicer: NodeServicer | ClusterServicer,
+    servicer: Servicer,
     threads: ThreadPoolExecutor,
     *,
     listen: str,
@@ -238,8 +238,8 @@ async def _serve(
             ("grpc.max_connection_age_grace_ms", round(settings.connection_grace_s * 1000)),
         ],
     )
-    keyviz_pb2_grpc.add_KeyVizServicer_to_server(servicer, server)
-    admin_pb2_grpc.add_AdminServicer_to_server(servicer, server)
+    methods = servicer.methods()
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods) for service in SERVICES])
     health = Health(SERVICES)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     reflection.enable_server_reflection(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from abc import abstractmethod
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import Final, TypeVar
 
 import grpc
@@ -17,10 +18,10 @@ import grpc
 from keyviz_grpc.caller import caller_of
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.codec import (
+    answer_bytes,
     decode_hot_keys_query,
     decode_overview_via,
     decode_query,
-    encode_answer,
     encode_hot_keys,
     encode_overview,
     is_ready,
@@ -36,7 +37,7 @@ from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.rpc_types import Context
+from keyviz_grpc.rpc_types import Context, Handler
 from keyviz_grpc.source import PromptSource, Source
 from keyviz_grpc.tracing import span
 
@@ -47,18 +48,24 @@ _Result = TypeVar("_Result")
 DEFAULT_DEADLINE_S: Final = 10.0
 
 
-class _Unreachable(Exception):
-    """Stands after an abort, which has raised already; type checkers do not know that."""
+class _ErrorsOnTheWire:
+    """Turns what goes wrong inside the block into the status of the call."""
 
+    __slots__ = ("_context",)
 
-@contextlib.asynccontextmanager
-async def _errors_on_the_wire(context: Context) -> AsyncIterator[None]:
-    try:
-        yield
-    except tuple(ON_THE_WIRE) as error:
-        code, details = _status_of(error)
-        forget_frames(error)
-        await context.abort(code, details)
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, KeyVizError) and isinstance(error, tuple(ON_THE_WIRE)):
+            code, details = _status_of(error)
+            forget_frames(error)
+            await self._context.abort(code, details)
 
 
 def _status_of(error: KeyVizError) -> tuple[grpc.StatusCode, str]:
@@ -104,20 +111,64 @@ def _read(read: Callable[[MatrixQuery], Answer], query: MatrixQuery, bounds: Ans
     return answer
 
 
-def _encoded(answer: Answer, accept: tuple[int, ...], metrics: ServerMetrics | None) -> pb.GetKeyVizMatrixResponse:
+def _encoded(answer: Answer, accept: tuple[int, ...], metrics: ServerMetrics | None) -> bytes:
     began = time.perf_counter()
     with span("keyviz.encode", encoding="columnar" if accept else "rows"):
-        message = encode_answer(answer, accept=accept)
+        raw = answer_bytes(answer, accept=accept)
     if metrics is not None:
         metrics.encoded(answer.matrix.shape, time.perf_counter() - began)
-    return message
+    return raw
 
 
 def _nothing(query: MatrixQuery) -> None:
     """What a source has at once that does not say."""
 
 
-class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
+class Servicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
+    """All methods of both services, which are the same ones."""
+
+    @abstractmethod
+    async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
+        self, request: pb.GetClusterOverviewRequest, context: Context
+    ) -> pb.GetClusterOverviewResponse:
+        """See the proto file."""
+
+    @abstractmethod
+    async def GetHotKeys(  # noqa: N802 - the method's name on the wire
+        self, request: pb.GetHotKeysRequest, context: Context
+    ) -> pb.GetHotKeysResponse:
+        """See the proto file."""
+
+    @abstractmethod
+    async def matrix_bytes(self, request: pb.GetKeyVizMatrixRequest, context: Context) -> bytes:
+        """The serialized answer of GetKeyVizMatrix: what is packed already need not become a message first."""
+
+    async def GetKeyVizMatrix(  # noqa: N802 - the method's name on the wire
+        self, request: pb.GetKeyVizMatrixRequest, context: Context
+    ) -> pb.GetKeyVizMatrixResponse:
+        """See the proto file."""
+        return pb.GetKeyVizMatrixResponse.FromString(await self.matrix_bytes(request, context))
+
+    def methods(self) -> dict[str, Handler]:
+        """Their handlers by name. As of the generated code, but that no matrix is parsed and serialized once more."""
+        return {
+            "GetKeyVizMatrix": grpc.unary_unary_rpc_method_handler(
+                self.matrix_bytes, request_deserializer=pb.GetKeyVizMatrixRequest.FromString
+            ),
+            "GetClusterOverview": grpc.unary_unary_rpc_method_handler(
+                self.GetClusterOverview,
+                request_deserializer=pb.GetClusterOverviewRequest.FromString,
+                response_serializer=pb.GetClusterOverviewResponse.SerializeToString,
+            ),
+            "GetHotKeys": grpc.unary_unary_rpc_method_handler(
+                self.GetHotKeys,
+                request_deserializer=pb.GetHotKeysRequest.FromString,
+                response_serializer=pb.GetHotKeysResponse.SerializeToString,
+            ),
+        }
+
+
+class NodeServicer(Servicer):
     """Answers from one node's own source and never asks anybody else. `source` None: its sampler is off."""
 
     def __init__(
@@ -137,15 +188,13 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
             raise SamplerDisabled
         return self._source
 
-    async def GetKeyVizMatrix(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetKeyVizMatrixRequest, context: Context
-    ) -> pb.GetKeyVizMatrixResponse:
-        """See the proto file."""
-        async with _errors_on_the_wire(context):
+    async def matrix_bytes(self, request: pb.GetKeyVizMatrixRequest, context: Context) -> bytes:
+        """See Servicer."""
+        async with _ErrorsOnTheWire(context):
             query, source = decode_query(request), self._sampler()
             accept = tuple(request.accept)
 
-            def answer() -> pb.GetKeyVizMatrixResponse:
+            def answer() -> bytes:
                 return _encoded(_read(source.matrix, query, self._bounds), accept, self._metrics)
 
             # The way to a thread and back takes longer than what is ready does.
@@ -153,22 +202,20 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
             if there is not None and is_ready(there, accept=accept):
                 return _encoded(_read(lambda _: there, query, self._bounds), accept, self._metrics)
             return await _in_thread(self._threads, answer)
-        raise _Unreachable
 
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetClusterOverviewRequest, context: Context
     ) -> pb.GetClusterOverviewResponse:
         """See the proto file."""
-        async with _errors_on_the_wire(context):
+        async with _ErrorsOnTheWire(context):
             decode_overview_via(request)
             return encode_overview(self._sampler().overview())
-        raise _Unreachable
 
     async def GetHotKeys(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetHotKeysRequest, context: Context
     ) -> pb.GetHotKeysResponse:
         """See the proto file."""
-        async with _errors_on_the_wire(context):
+        async with _ErrorsOnTheWire(context):
             query, source = decode_hot_keys_query(request), self._sampler()
             if not isinstance(source, HotKeysSource):
                 raise HotKeysDisabled
@@ -178,10 +225,9 @@ class NodeServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer)
                 )
             _note_hot_keys(query, context)
             return message
-        raise _Unreachable
 
 
-class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
+class ClusterServicer(Servicer):
     """Answers for a whole cluster, so that aggregators stack into trees."""
 
     def __init__(
@@ -194,18 +240,13 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
     ) -> None:
         self._cluster, self._threads, self._metrics, self._bounds = cluster, threads, metrics, bounds
 
-    async def GetKeyVizMatrix(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetKeyVizMatrixRequest, context: Context
-    ) -> pb.GetKeyVizMatrixResponse:
-        """See the proto file."""
-        async with _errors_on_the_wire(context):
+    async def matrix_bytes(self, request: pb.GetKeyVizMatrixRequest, context: Context) -> bytes:
+        """See Servicer."""
+        async with _ErrorsOnTheWire(context):
             query = replace(decode_query(request), known=None)  # a merged answer is always told in full
             return await self._matrix(query, tuple(request.accept), _deadline(context))
-        raise _Unreachable
 
-    async def _matrix(
-        self, query: MatrixQuery, accept: tuple[int, ...], deadline: Deadline
-    ) -> pb.GetKeyVizMatrixResponse:
+    async def _matrix(self, query: MatrixQuery, accept: tuple[int, ...], deadline: Deadline) -> bytes:
         answer = await self._cluster.matrix(query, deadline)
         if self._bounds is not None:
             self._bounds.check_all(answer)
@@ -215,22 +256,20 @@ class ClusterServicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServic
         self, request: pb.GetClusterOverviewRequest, context: Context
     ) -> pb.GetClusterOverviewResponse:
         """See the proto file."""
-        async with _errors_on_the_wire(context):
+        async with _ErrorsOnTheWire(context):
             via = decode_overview_via(request)
             return encode_overview(await self._cluster.overview(_deadline(context), via))
-        raise _Unreachable
 
     async def GetHotKeys(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetHotKeysRequest, context: Context
     ) -> pb.GetHotKeysResponse:
         """See the proto file."""
-        async with _errors_on_the_wire(context):
+        async with _ErrorsOnTheWire(context):
             query = decode_hot_keys_query(request)
             answer = await self._cluster.hot_keys(query, _deadline(context))
             message = await _in_thread(self._threads, lambda: _hot_keys_message(answer, query))
             _note_hot_keys(query, context)
             return message
-        raise _Unreachable
 
 
 def _hot_keys_message(answer: HotKeysAnswer, query: HotKeysQuery) -> pb.GetHotKeysResponse:

@@ -1,6 +1,6 @@
 """Messages to model and back; distrusts every length that came over the wire."""
 
-from keyviz_grpc.codec.answers import decode_answer, encode_answer, is_ready
+from keyviz_grpc.codec.answers import answer_bytes, decode_answer, encode_answer, is_ready
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, MESSAGE_BYTES, messages_in_response
 from keyviz_grpc.codec.hot_keys import (
     decode_hot_keys,
@@ -22,6 +22,7 @@ from keyviz_grpc.codec.weight import decoded_bytes, is_little
 __all__ = [
     "HARMLESS_BYTES",
     "MESSAGE_BYTES",
+    "answer_bytes",
     "decode_answer",
     "decode_hot_keys",
     "decode_hot_keys_query",

@@ -31,9 +31,40 @@ MAX_CELLS: Final = 100_000_000
 
 def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyVizMatrixResponse:
     """The message for an answer: columnar when `accept` has it, else in rows."""
-    matrix = answer.matrix
+    message, matrix = _without_matrix(answer, accept), answer.matrix
+    if pb.MATRIX_ENCODING_COLUMNAR in accept:
+        message.MergeFromString(b"".join(_columnar(answer)))
+    else:
+        message.rows.extend(encode_rows(matrix))
+        message.shares.extend(_encode_shares(matrix))
+        message.conflicts.extend(_encode_conflicts(matrix))
+    return message
+
+
+def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
+    """The bytes of that message; a packed form is copied once, and never read."""
+    if pb.MATRIX_ENCODING_COLUMNAR not in accept:
+        return encode_answer(answer).SerializeToString()
+    return b"".join((_without_matrix(answer, accept).SerializeToString(), *_columnar(answer)))
+
+
+def _columnar(answer: Answer) -> list[bytes]:
+    """The pieces of the field of that name, none where all columns are left out."""
+    left_out = _is_left_out(answer)
+    if left_out and not len(answer.matrix.columns):
+        return []
+    number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
+    return encode_columnar(answer.matrix).field(number, rows=not left_out)
+
+
+def _is_left_out(answer: Answer) -> bool:
+    """Whether columns that the caller knows are left out, and the rows with them."""
+    return answer.history is not None and answer.history.left_out_below_unix_ms > 0
+
+
+def _without_matrix(answer: Answer, accept: Collection[int]) -> pb.GetKeyVizMatrixResponse:
     message = pb.GetKeyVizMatrixResponse(
-        column_unix_ms=matrix.columns.tolist(),
+        column_unix_ms=answer.matrix.columns.tolist(),
         node_id=answer.node_id,
         incarnation=answer.incarnation,
         step_ms=answer.step_ms,
@@ -41,17 +72,8 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
         oldest_unix_ms=answer.oldest_unix_ms,
         revision=answer.revision,
     )
-    left_out = _encode_history(answer, message)
-    if pb.MATRIX_ENCODING_COLUMNAR in accept:
-        if not left_out:
-            message.columnar.CopyFrom(encode_columnar(matrix))
-        elif len(matrix.columns):
-            message.columnar.CopyFrom(encode_columnar(matrix))
-            message.columnar.ClearField("catalogue")
-    else:
-        message.rows.extend(encode_rows(matrix))
-        message.shares.extend(_encode_shares(matrix))
-        message.conflicts.extend(_encode_conflicts(matrix))
+    if answer.history is not None:
+        _encode_history(answer.history, message)
     if answer.merged:
         _encode_books(answer, message)
     for number, own in answer.leaf_answers:
@@ -60,21 +82,16 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
 
 
 def is_ready(answer: Answer, *, accept: Collection[int]) -> bool:
-    """Whether `encode_answer` has next to nothing to do: all is left out, or packed already."""
-    nothing = answer.history is not None and answer.history.left_out_below_unix_ms > 0 and not answer.matrix.shape[1]
+    """Whether `answer_bytes` has next to nothing to do: all is left out, or packed already."""
+    nothing = _is_left_out(answer) and not answer.matrix.shape[1]
     return pb.MATRIX_ENCODING_COLUMNAR in accept and (nothing or is_encoded(answer.matrix))
 
 
-def _encode_history(answer: Answer, message: pb.GetKeyVizMatrixResponse) -> bool:
-    """Whether columns that the caller knows are left out, and the rows with them."""
-    history = answer.history
-    if history is None:
-        return False
+def _encode_history(history: History, message: pb.GetKeyVizMatrixResponse) -> None:
     message.history.number = history.number
     message.history.newest_unix_ms = history.newest_unix_ms
     message.history.left_out_below_unix_ms = history.left_out_below_unix_ms
     message.history.left_out_columns = history.left_out_columns
-    return history.left_out_below_unix_ms > 0
 
 
 def _encode_books(answer: Answer, message: pb.GetKeyVizMatrixResponse) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, rows_in_catalogue
+from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.codec.rows import encode_row
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.kept import KeptByIdentity
@@ -24,15 +26,31 @@ _IS_WIDTH: Final = np.isin(np.arange(256), (0, *WIDTHS))
 KEPT_CELLS: Final = 1 << 21
 FEW_CELLS: Final = 1 << 16
 
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The bytes of a KeyVizColumnar; those of its catalogue apart, for many matrices have the same."""
+
+    catalogue: bytes
+    rest: bytes
+
+    def field(self, number: int, *, rows: bool) -> list[bytes]:
+        """The pieces that make it the field of that number in another message. rows: with the catalogue."""
+        pieces = [self.rest]
+        if rows and self.catalogue:
+            pieces = [*as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [self.catalogue]), self.rest]
+        return as_field(number, pieces)
+
+
 # Catalogues change rarely: one side keeps the bytes, the other what they meant.
 _encoded: KeptByIdentity[bytes] = KeptByIdentity(16)
 
 # A node hands out the same matrix until its next window closes, however many ask.
-_packed: KeptByIdentity[pb.KeyVizColumnar] = KeptByIdentity(KEPT_CELLS)
+_packed: KeptByIdentity[Packed] = KeptByIdentity(KEPT_CELLS)
 
 
-def encode_columnar(matrix: Matrix) -> pb.KeyVizColumnar:
-    """The packed form of a matrix; copy it, for the next caller may get the same message."""
+def encode_columnar(matrix: Matrix) -> Packed:
+    """The packed form of a matrix."""
     return _packed.get((matrix,), lambda: _encode(matrix), matrix.values.size + 1)
 
 
@@ -41,7 +59,7 @@ def is_encoded(matrix: Matrix) -> bool:
     return _packed.has((matrix,))
 
 
-def _encode(matrix: Matrix) -> pb.KeyVizColumnar:
+def _encode(matrix: Matrix) -> Packed:
     tops = matrix.values.max(axis=1, initial=0)
     widths = np.zeros(len(tops), np.uint8)
     for width, floor in ((1, 0), (2, 0xFF), (4, 0xFFFF), (8, 0xFFFFFFFF)):
@@ -49,7 +67,6 @@ def _encode(matrix: Matrix) -> pb.KeyVizColumnar:
     blocks = [matrix.values[widths == width].astype(f"<u{width}").tobytes() for width in WIDTHS]
     message = pb.KeyVizColumnar(
         version=VERSION,
-        catalogue=_catalogue_bytes(matrix.catalogue),
         widths=widths.tobytes(),
         values=b"".join(blocks),
         soft=_bits(matrix.soft),
@@ -57,7 +74,7 @@ def _encode(matrix: Matrix) -> pb.KeyVizColumnar:
     )
     if matrix.codes is not None or len(matrix.shares):
         _encode_identities(matrix, message)
-    return message
+    return Packed(_catalogue_bytes(matrix.catalogue), message.SerializeToString())
 
 
 def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:

@@ -20,7 +20,7 @@ from gateway.serving import http_server
 from keyviz_grpc import service
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
-from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.codec import answer_bytes
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.outcome import Answer
@@ -115,13 +115,13 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
         held.up()
         return render(self, answer, identity=identity)
 
-    def encode(answer: Answer, *, accept: tuple[int, ...] = ()) -> pb.GetKeyVizMatrixResponse:
+    def encode(answer: Answer, *, accept: tuple[int, ...] = ()) -> bytes:
         if answer.merged:
             held.up()
-        return encode_answer(answer, accept=accept)
+        return answer_bytes(answer, accept=accept)
 
     monkeypatch.setattr(MatrixRenderer, "pieces", pieces)
-    monkeypatch.setattr(service, "encode_answer", encode)
+    monkeypatch.setattr(service, "answer_bytes", encode)
     return held
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import decode_answer, encode_answer, messages_in_response
+from keyviz_grpc.codec import answer_bytes, decode_answer, encode_answer, messages_in_response
 from keyviz_grpc.codec.columnar import spread_by_rows
+from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series
-from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from tests.property.strategies import clusters
@@ -52,6 +54,33 @@ def test_answers_survive_the_wire(accept: tuple[int, ...], series: Series, nodes
         assert back.leaf_ranges == answer.leaf_ranges
         if answer.merged:
             assert back.outcomes == answer.outcomes
+
+
+@pytest.mark.parametrize("accept", ENCODINGS)
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("left_out", [0, 1])
+@some
+@given(nodes=clusters())
+def test_an_answer_put_together_from_bytes_is_its_message(
+    accept: tuple[int, ...], series: Series, left_out: int, nodes: list[Node]
+) -> None:
+    """A node's own, one that leaves columns out, a merged one, and one that carries those of its leaves."""
+    parts = [answer_of(node, series) for node in nodes]
+    told = (merge(parts, query=MatrixQuery(series, unmerged=u), now_unix_ms=14_000) for u in (False, True))
+    for answer in (replace(parts[0], history=History(1, 9, left_out, 2)), *told):
+        raw, message = answer_bytes(answer, accept=accept), encode_answer(answer, accept=accept)
+        assert pb.GetKeyVizMatrixResponse.FromString(raw) == message
+        assert len(raw) == message.ByteSize()
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 16383, 16384, 1 << 21])
+def test_a_field_put_together_by_hand_is_the_one_that_protobuf_makes(size: int) -> None:
+    """Whatever its length takes, and in however many pieces it is there."""
+    content = bytes(size)
+    number = pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER
+    made = b"".join(as_field(number, [content[: size // 2], content[size // 2 :]]))
+    assert pb.KeyVizColumnar.FromString(made).catalogue == content
+    assert b"".join(as_field(500, [content])).startswith(b"\xa2\x1f")
 
 
 @pytest.mark.parametrize("accept", ENCODINGS)
