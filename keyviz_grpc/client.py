@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from google.protobuf.message import Message
-
 from keyviz_grpc.auth import Credentials
 from keyviz_grpc.bytes_budget import HELD_KEY_BYTES, BytesBudget
 from keyviz_grpc.codec import (
@@ -19,10 +17,10 @@ from keyviz_grpc.codec import (
     decode_overview,
     encode_hot_keys_query,
     encode_overview_request,
-    encode_query,
     is_little,
     parse,
     parse_response,
+    query_bytes,
 )
 from keyviz_grpc.connection import Connection, NoConnection, Status
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
@@ -94,20 +92,19 @@ class PeerClient:
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
         """See `Peer`."""
-        began, account = time.perf_counter(), budget.part()
+        began, account, whole = time.perf_counter(), budget.part(), self._columns.recall(query)
 
         async def once(part: MatrixQuery) -> Reply:
-            paid = account.part()
-            reply = await self._ask_once(self._columns.recall(part), deadline, paid, began)
+            paid, recalled = account.part(), whole if part is query else self._columns.recall(part)
+            reply = await self._ask_once(recalled, deadline, paid, began)
             if isinstance(reply.result, Outcome):
                 paid.give_back()  # what came is not kept, and something shorter may be asked for now
             return reply
 
-        known_below = self._columns.known_below_unix_ms(query)
-        return await self._guarded(self._slicer.ask(query, once, account.give_back, known_below))
+        return await self._guarded(self._slicer.ask(query, once, account.give_back, whole.known_below_unix_ms))
 
     async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
-        request = encode_query(recalled.query, accept=ACCEPT)
+        request = query_bytes(recalled.query, accept=ACCEPT)
         raw = await self._call("GetKeyVizMatrix", request, deadline)
         latency_ms = (time.perf_counter() - began) * 1000
         if isinstance(raw, Outcome):
@@ -166,7 +163,7 @@ class PeerClient:
         return await self._guarded(self._overview(deadline, via or tuple(filter(None, (self._shared.node_id,)))))
 
     async def _overview(self, deadline: Deadline, via: tuple[str, ...]) -> Overview | Outcome:
-        raw = await self._call("GetClusterOverview", encode_overview_request(via), deadline)
+        raw = await self._call("GetClusterOverview", encode_overview_request(via).SerializeToString(), deadline)
         if isinstance(raw, Outcome):
             return raw
         try:
@@ -180,7 +177,7 @@ class PeerClient:
 
     async def _hot_keys(self, query: HotKeysQuery, deadline: Deadline, budget: BytesBudget) -> HotKeysAnswer | Outcome:
         began = time.perf_counter()
-        request = encode_hot_keys_query(query)
+        request = encode_hot_keys_query(query).SerializeToString()
         path, raw = await self._call_alive("GetHotKeys", request, deadline)
         if isinstance(raw, Status) and raw.code == "UNIMPLEMENTED" and path == SERVICE_PATHS[0]:
             raw = await self._call_path(SERVICE_PATHS[1], "GetHotKeys", request, deadline)
@@ -218,20 +215,23 @@ class PeerClient:
         self._columns.forget()
         await self._connection.close()
 
-    async def _call(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
+    async def _call(self, method: str, request: bytes, deadline: Deadline) -> bytes | Outcome:
         try:
             if self._was_connected and not self._connection.is_ready:
                 # A peer that went away between two calls leaves no failed call behind. What is remembered of a node's
                 # columns holds for that node alone, whoever listens there now.
                 self._path, self._told = SERVICE_PATHS[0], None
-            return await self._call_either_path(method, request, deadline)
+            path, result = await self._call_alive(method, request, deadline)
+            return (
+                await self._failure(path, result, method, request, deadline) if isinstance(result, Status) else result
+            )
         finally:
             self._was_connected = self._connection.is_ready
 
-    async def _call_either_path(self, method: str, request: Message, deadline: Deadline) -> bytes | Outcome:
-        path, result = await self._call_alive(method, request, deadline)
-        if not isinstance(result, Status):
-            return result
+    async def _failure(
+        self, path: str, result: Status, method: str, request: bytes, deadline: Deadline
+    ) -> bytes | Outcome:
+        """What a call under `path` has come to that failed so; by an older node's name it may come to something yet."""
         if result.code == "UNIMPLEMENTED" and path == SERVICE_PATHS[0]:
             older = await self._call_path(SERVICE_PATHS[1], method, request, deadline)
             if not isinstance(older, Status):
@@ -251,7 +251,7 @@ class PeerClient:
         self._columns.forget()
 
     async def _call_alive(
-        self, method: str, request: Message, deadline: Deadline
+        self, method: str, request: bytes, deadline: Deadline
     ) -> tuple[str, bytes | Outcome | Status]:
         """Under which path it was asked in the end, which another call may have changed meanwhile, and what came."""
         path = self._path
@@ -263,9 +263,7 @@ class PeerClient:
             result = await self._call_path(path, method, request, deadline)
         return path, result
 
-    async def _call_path(
-        self, path: str, method: str, request: Message, deadline: Deadline
-    ) -> bytes | Outcome | Status:
+    async def _call_path(self, path: str, method: str, request: bytes, deadline: Deadline) -> bytes | Outcome | Status:
         left_s = deadline.left_s()
         if left_s < LEAST_S:
             return self._failed(FailureKind.DEADLINE_EXCEEDED, NOT_IN_TIME)

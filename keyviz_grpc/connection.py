@@ -8,10 +8,9 @@ import math
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import grpc
-from google.protobuf.message import Message
 
 from keyviz_grpc.auth import Credentials
 from keyviz_grpc.errors import SettingError
@@ -20,6 +19,8 @@ from keyviz_grpc.tls import TlsFiles
 from keyviz_grpc.tracing import outgoing
 
 log = logging.getLogger(__name__)
+
+_Method: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
 _READY: Final = grpc.ChannelConnectivity.READY
 _FAILED: Final = grpc.ChannelConnectivity.TRANSIENT_FAILURE
@@ -65,6 +66,7 @@ class Connection:
         self._address, self._credentials, self._tls = address, credentials, tls
         self._options = _options(max_message_bytes)
         self._channel: grpc.aio.Channel | None = None
+        self._methods: dict[str, _Method] = {}
         self._marks: object = None
         self._closed = False
         self._renew_at = math.inf
@@ -75,7 +77,7 @@ class Connection:
         """Whether there is a connection right now."""
         return self._channel is not None and self._channel.get_state() is _READY
 
-    async def call(self, path: str, request: Message, left_s: float) -> bytes | Status:
+    async def call(self, path: str, request: bytes, left_s: float) -> bytes | Status:
         """The bytes of the reply to one call of at most `left_s` seconds. Raises NoConnection."""
         if self._closed:
             raise NoConnection("the connection was closed: the peer left the cluster")
@@ -83,9 +85,22 @@ class Connection:
             channel = self._current()
         except SettingError as error:
             raise NoConnection(str(error)) from error
+        method, metadata = self._method(channel, path), self._metadata()
+        state, began = channel.get_state(), time.monotonic()
         self._calls[channel] += 1
         try:
-            return await self._call(channel, path, request, left_s)
+            return await method(request, timeout=left_s, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            if channel is self._channel and not self.is_ready and state is not _FAILED:
+                now = time.monotonic()
+                self._renew_at = now if now - began < QUICK_S else now + AGAIN_S
+            return Status(error.code().name, error.details() or "", state is _READY)
+        except asyncio.CancelledError:
+            # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
+            task = asyncio.current_task()
+            if task is None or task.cancelling() == 0:
+                raise NoConnection("the connection was closed during the call") from None
+            raise
         finally:
             self._calls[channel] -= 1
             if not self._calls[channel]:
@@ -100,27 +115,17 @@ class Connection:
         if self._channel is not None:
             await self._channel.close()
 
-    async def _call(self, channel: grpc.aio.Channel, path: str, request: Message, left_s: float) -> bytes | Status:
-        call: Any = channel.unary_unary(path, request_serializer=_serialize, response_deserializer=None)
+    def _method(self, channel: grpc.aio.Channel, path: str) -> _Method:
+        method = self._methods.get(path)
+        if method is None:
+            method = self._methods[path] = channel.unary_unary(path)
+        return method
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
         metadata = self._credentials.metadata() if self._credentials is not None else ()
         if request_id := REQUEST_ID.get():
             metadata = (*metadata, (HEADER, request_id))
-        metadata = (*metadata, *outgoing())
-        state, began = channel.get_state(), time.monotonic()
-        try:
-            raw: bytes = await call(request, timeout=left_s, metadata=metadata)
-        except grpc.aio.AioRpcError as error:
-            if channel is self._channel and not self.is_ready and state is not _FAILED:
-                now = time.monotonic()
-                self._renew_at = now if now - began < QUICK_S else now + AGAIN_S
-            return Status(error.code().name, error.details() or "", state is _READY)
-        except asyncio.CancelledError:
-            # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
-            task = asyncio.current_task()
-            if task is None or task.cancelling() == 0:
-                raise NoConnection("the connection was closed during the call") from None
-            raise
-        return raw
+        return (*metadata, *outgoing())
 
     @property
     def _is_stuck(self) -> bool:
@@ -148,6 +153,7 @@ class Connection:
                 return old
             made = grpc.aio.secure_channel(self._address, credentials, options=[*self._options, *self._tls.options()])
         self._channel, self._marks, self._renew_at = made, marks, math.inf
+        self._methods.clear()
         if old is not None:
             self._retire(old)
         return made
@@ -185,7 +191,3 @@ def _options(max_message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", 7_200_000),
         ("grpc.keepalive_timeout_ms", UNACKNOWLEDGED_MS),
     ]
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()

@@ -136,6 +136,28 @@ class Answer:
         if self.row_leaf_set is not None and self.row_leaf_set.shape != (rows,):
             raise MalformedAnswer(f"row_leaf_set has {len(self.row_leaf_set)} entries for {rows} rows")
 
+    def between(self, asked_unix_ms: int, received_unix_ms: int) -> Answer:
+        """The same answer, made between these moments. By hand, for many are: `replace` takes thrice as long."""
+        return Answer(
+            self.matrix,
+            self.outcomes,
+            self.node_id,
+            self.incarnation,
+            self.step_ms,
+            self.generated_at_unix_ms,
+            self.oldest_unix_ms,
+            self.merged,
+            self.column_nodes,
+            self.leaf_sets,
+            self.row_leaf_set,
+            self.leaf_ranges,
+            self.leaf_answers,
+            self.revision,
+            self.history,
+            asked_unix_ms,
+            received_unix_ms,
+        )
+
     @property
     def matrices(self) -> tuple[Matrix, ...]:
         """Its own, and those of the leaves that it carries."""

@@ -85,9 +85,9 @@ class Slicer:
         """Another node may listen there now."""
         self._memory = _Memory(self._cap_bytes, self._now_unix_ms)
 
-    async def ask(
+    def ask(
         self, query: MatrixQuery, once: Once, start_over: StartOver, known_below_unix_ms: int = 0
-    ) -> Answer | Outcome:
+    ) -> Awaitable[Answer | Outcome]:
         """One answer to `query`, by one call where it fits half the cap, else by one call a slice, oldest first.
 
         once: makes one call. start_over: told when what came so far is thrown away: it was a look alone, or slices do
@@ -95,7 +95,7 @@ class Slicer:
         known_below_unix_ms: columns below this need not be sent, 0 = all must be. The first failure of a slice is the
         peer's failure, for half an answer is none.
         """
-        return await self._memory.ask(query, once, start_over, known_below_unix_ms)
+        return self._memory.ask(query, once, start_over, known_below_unix_ms)
 
 
 def _between(empty_ms: int, too_much_ms: int, furthest_ms: int) -> int:

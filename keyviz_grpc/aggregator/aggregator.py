@@ -274,7 +274,8 @@ class Aggregator:
     async def _ask_peer(
         self, peer: Peer, peers: int, asked: MatrixQuery, deadline: Deadline, *, budget: BytesBudget
     ) -> Answer | Outcome:
-        query = replace(asked, exclude=(*asked.exclude, *self._left_out.of(peer.address)))
+        left_out = self._left_out.of(peer.address)
+        query = replace(asked, exclude=(*asked.exclude, *left_out)) if left_out else asked
         began = time.perf_counter()
 
         async def ask(due: Deadline) -> Answer | Outcome:
@@ -305,7 +306,7 @@ class Aggregator:
         """With the moments between which an answer was made: later is too late to judge a node's clock by."""
         if isinstance(result, Outcome):
             return result
-        return replace(result, asked_unix_ms=asked_unix_ms, received_unix_ms=int(self._wall_clock() * 1000))
+        return result.between(asked_unix_ms, int(self._wall_clock() * 1000))
 
     def _widened(self, window: Window) -> Window:
         # Aligning shifts stamps by at most half a step; for older peers the step may not be known yet.

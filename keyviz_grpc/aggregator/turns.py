@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -51,18 +50,16 @@ class Turns:
         except TimeoutError:
             return Outcome(address, kind=FailureKind.DEADLINE_EXCEEDED, detail=NOT_IN_TIME)
 
-    @contextlib.asynccontextmanager
-    async def of(self, address: str, peers: int) -> AsyncIterator[None]:
+    def of(self, address: str, peers: int) -> Turn:
         """One call to the peer inside the block, when it is its turn; peers: how many there are to ask."""
-        share = max(1, self._limit // max(1, peers))
+        return Turn(self, address, max(1, self._limit // max(1, peers)))
+
+    async def come(self, address: str, share: int) -> None:
+        """Waits for a turn of the peer, of which `share` may be taken at once."""
         if self._has_room(address, share):
             self._enter(address)
         else:
             await self._wait(_Waiting(address, share, asyncio.get_running_loop().create_future()))
-        try:
-            yield
-        finally:
-            self._leave(address)
 
     async def _wait(self, waiting: _Waiting) -> None:
         self._waiting.append(waiting)
@@ -72,7 +69,7 @@ class Turns:
             if waiting.turn.cancelled():
                 self._waiting.remove(waiting)
             else:  # its turn came in the same moment
-                self._leave(waiting.address)
+                self.leave(waiting.address)
             raise
 
     def _has_room(self, address: str, share: int) -> bool:
@@ -82,11 +79,14 @@ class Turns:
         self._total += 1
         self._inside[address] += 1
 
-    def _leave(self, address: str) -> None:
+    def leave(self, address: str) -> None:
+        """The end of a turn: somebody else's may begin."""
         self._total -= 1
         self._inside[address] -= 1
         if not self._inside[address]:
             del self._inside[address]
+        if not self._waiting:
+            return
         still: list[_Waiting] = []
         for waiting in self._waiting:
             if self._has_room(waiting.address, waiting.share) and not waiting.turn.done():
@@ -95,3 +95,18 @@ class Turns:
             else:
                 still.append(waiting)
         self._waiting = still
+
+
+class Turn:
+    """One turn of a peer, for the length of a block."""
+
+    __slots__ = ("_address", "_share", "_turns")
+
+    def __init__(self, turns: Turns, address: str, share: int) -> None:
+        self._turns, self._address, self._share = turns, address, share
+
+    async def __aenter__(self) -> None:
+        await self._turns.come(self._address, self._share)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave(self._address)

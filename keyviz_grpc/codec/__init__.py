@@ -15,7 +15,7 @@ from keyviz_grpc.codec.overviews import (
     encode_overview_request,
 )
 from keyviz_grpc.codec.parsing import parse
-from keyviz_grpc.codec.queries import decode_query, encode_query
+from keyviz_grpc.codec.queries import decode_query, encode_query, query_bytes
 from keyviz_grpc.codec.rows_as_bytes import parse_response
 from keyviz_grpc.codec.weight import decoded_bytes, is_little
 
@@ -41,4 +41,5 @@ __all__ = [
     "messages_in_response",
     "parse",
     "parse_response",
+    "query_bytes",
 ]

@@ -48,13 +48,11 @@ def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
     return b"".join((_without_matrix(answer, accept).SerializeToString(), *_columnar(answer)))
 
 
-def _columnar(answer: Answer) -> list[bytes]:
+def _columnar(answer: Answer) -> Sequence[bytes]:
     """The pieces of the field of that name, none where all columns are left out."""
-    left_out = _is_left_out(answer)
-    if left_out and not len(answer.matrix.columns):
-        return []
-    number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
-    return encode_columnar(answer.matrix).field(number, rows=not left_out)
+    if not _is_left_out(answer):
+        return encode_columnar(answer.matrix).whole
+    return encode_columnar(answer.matrix).without_rows if len(answer.matrix.columns) else ()
 
 
 def _is_left_out(answer: Answer) -> bool:

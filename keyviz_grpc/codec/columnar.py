@@ -29,17 +29,20 @@ FEW_CELLS: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The bytes of a KeyVizColumnar; those of its catalogue apart, for many matrices have the same."""
+    """A KeyVizColumnar as the pieces of the field of an answer that it is: with its catalogue, and without one.
 
-    catalogue: bytes
-    rest: bytes
+    The bytes are the same ones in both; those of the catalogue are those of every matrix that has it.
+    """
 
-    def field(self, number: int, *, rows: bool) -> list[bytes]:
-        """The pieces that make it the field of that number in another message. rows: with the catalogue."""
-        pieces = [self.rest]
-        if rows and self.catalogue:
-            pieces = [*as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [self.catalogue]), self.rest]
-        return as_field(number, pieces)
+    whole: Sequence[bytes]
+    without_rows: Sequence[bytes]
+
+    @classmethod
+    def of(cls, catalogue: bytes, rest: bytes) -> Packed:
+        """catalogue: serialized. rest: the serialized message without it."""
+        number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
+        rows = as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [catalogue]) if catalogue else []
+        return cls(as_field(number, [*rows, rest]), as_field(number, [rest]))
 
 
 # Catalogues change rarely: one side keeps the bytes, the other what they meant.
@@ -74,7 +77,7 @@ def _encode(matrix: Matrix) -> Packed:
     )
     if matrix.codes is not None or len(matrix.shares):
         _encode_identities(matrix, message)
-    return Packed(_catalogue_bytes(matrix.catalogue), message.SerializeToString())
+    return Packed.of(_catalogue_bytes(matrix.catalogue), message.SerializeToString())
 
 
 def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:

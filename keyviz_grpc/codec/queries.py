@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest
+from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MAX_VIA, Known, MatrixQuery
@@ -18,6 +19,8 @@ SERIES_OF_NUMBER: Final = {
     pb.KEYVIZ_SERIES_WRITE_BYTES: Series.WRITE_BYTES,
 }
 NUMBER_OF_SERIES: Final = {series: number for number, series in SERIES_OF_NUMBER.items()}
+
+_asked: Final[KeptByIdentity[bytes]] = KeptByIdentity(4)
 
 MAX_NAMES: Final = 4096
 MAX_NAME_CHARS: Final = 1024
@@ -91,3 +94,8 @@ def encode_query(
         message.known.history = query.known.history
         message.known.below_unix_ms = query.known.below_unix_ms
     return message
+
+
+def query_bytes(query: MatrixQuery, *, accept: tuple[pb.MatrixEncoding.ValueType, ...]) -> bytes:
+    """The bytes of that message; all peers of a fan-out are asked the same as a rule, so they are made once."""
+    return _asked.get((query, accept), lambda: encode_query(query, accept=accept).SerializeToString())

@@ -79,11 +79,6 @@ class NodeColumns:
         known = Known(held.node_id, held.incarnation, held.number, held.below_unix_ms)
         return Recalled(replace(query, known=known), held, self, self._shelf, self.epoch)
 
-    def known_below_unix_ms(self, query: MatrixQuery) -> int:
-        """From which stamp on this question asks for what is not remembered, 0 = everything is asked for."""
-        held = self.recall(query).held
-        return 0 if held is None else held.below_unix_ms
-
     def forget(self) -> None:
         """Gives everything back: another node may listen there now. What is on its way still is not kept."""
         self.epoch += 1
@@ -105,6 +100,11 @@ class Recalled:
     def rows(self) -> Catalogue | None:
         """The rows of an answer that leaves out what is known."""
         return None if self.held is None else self.held.catalogue
+
+    @property
+    def known_below_unix_ms(self) -> int:
+        """From which stamp on it asks for what is not remembered, 0 = everything is asked for."""
+        return 0 if self.held is None else self.held.below_unix_ms
 
     @property
     def joins_pieces(self) -> bool:

@@ -14,7 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import answer_bytes, decode_answer, encode_answer, messages_in_response
+from keyviz_grpc.codec import (
+    answer_bytes,
+    decode_answer,
+    encode_answer,
+    encode_query,
+    messages_in_response,
+    query_bytes,
+)
 from keyviz_grpc.codec.columnar import spread_by_rows
 from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
@@ -71,6 +78,15 @@ def test_an_answer_put_together_from_bytes_is_its_message(
         raw, message = answer_bytes(answer, accept=accept), encode_answer(answer, accept=accept)
         assert pb.GetKeyVizMatrixResponse.FromString(raw) == message
         assert len(raw) == message.ByteSize()
+
+
+def test_a_question_has_its_own_bytes_however_many_are_asked() -> None:
+    """The same ones each time, also of those that are equal but for one thing."""
+    whole = MatrixQuery(via=("a",))
+    queries = [whole, *(replace(whole, rows=rows) for rows in range(1, 20))] * 2
+    for query in queries:
+        expected = encode_query(query, accept=ENCODINGS[1]).SerializeToString()
+        assert [query_bytes(query, accept=ENCODINGS[1]) for _ in range(2)] == [expected] * 2
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16383, 16384, 1 << 21])
