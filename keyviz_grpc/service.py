@@ -91,15 +91,20 @@ class AnswerBounds:
 
     def check(self, shape: tuple[int, int]) -> None:
         """Raises TooLarge; its words are those by which callers know that a shorter slice of time may fit."""
-        for count, what, limit in zip(shape, ("rows", "columns"), (self.max_rows, self.max_columns), strict=True):
-            if count > limit:
-                hint = "ask for a row budget" if what == "rows" else "ask for a shorter window"
-                raise TooLarge(f"an answer of {count} {what} is larger than max_{what}={limit} of this server: {hint}")
+        rows, columns = shape
+        if rows > self.max_rows:
+            raise _larger(rows, "rows", self.max_rows, "ask for a row budget")
+        if columns > self.max_columns:
+            raise _larger(columns, "columns", self.max_columns, "ask for a shorter window")
 
     def check_all(self, answer: Answer) -> None:
         """The same for an answer, and for those of its leaves that it carries."""
         for matrix in answer.matrices:
             self.check(matrix.shape)
+
+
+def _larger(count: int, what: str, limit: int, hint: str) -> TooLarge:
+    return TooLarge(f"an answer of {count} {what} is larger than max_{what}={limit} of this server: {hint}")
 
 
 def _read(read: Callable[[MatrixQuery], Answer], query: MatrixQuery, bounds: AnswerBounds | None) -> Answer:

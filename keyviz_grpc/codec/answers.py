@@ -33,8 +33,9 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
     """The message for an answer: columnar when `accept` has it, else in rows."""
     message, matrix = _without_matrix(answer, accept), answer.matrix
     if pb.MATRIX_ENCODING_COLUMNAR in accept:
-        message.MergeFromString(b"".join(_columnar(answer)))
+        message.MergeFromString(b"".join(_packed(answer)))
     else:
+        message.column_unix_ms.extend(matrix.columns.tolist())
         message.rows.extend(encode_rows(matrix))
         message.shares.extend(_encode_shares(matrix))
         message.conflicts.extend(_encode_conflicts(matrix))
@@ -45,11 +46,11 @@ def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
     """The bytes of that message; a packed form is copied once, and never read."""
     if pb.MATRIX_ENCODING_COLUMNAR not in accept:
         return encode_answer(answer).SerializeToString()
-    return b"".join((_without_matrix(answer, accept).SerializeToString(), *_columnar(answer)))
+    return b"".join((_without_matrix(answer, accept).SerializeToString(), *_packed(answer)))
 
 
-def _columnar(answer: Answer) -> Sequence[bytes]:
-    """The pieces of the field of that name, none where all columns are left out."""
+def _packed(answer: Answer) -> Sequence[bytes]:
+    """The serialized fields of its matrix in pieces, none where all columns are left out."""
     if not _is_left_out(answer):
         return encode_columnar(answer.matrix).whole
     return encode_columnar(answer.matrix).without_rows if len(answer.matrix.columns) else ()
@@ -62,7 +63,6 @@ def _is_left_out(answer: Answer) -> bool:
 
 def _without_matrix(answer: Answer, accept: Collection[int]) -> pb.GetKeyVizMatrixResponse:
     message = pb.GetKeyVizMatrixResponse(
-        column_unix_ms=answer.matrix.columns.tolist(),
         node_id=answer.node_id,
         incarnation=answer.incarnation,
         step_ms=answer.step_ms,

@@ -29,20 +29,21 @@ FEW_CELLS: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A KeyVizColumnar as the pieces of the field of an answer that it is: with its catalogue, and without one.
+    """What a matrix is in an answer, serialized: `column_unix_ms` and `columnar`, with a catalogue and without one.
 
-    The bytes are the same ones in both; those of the catalogue are those of every matrix that has it.
+    Pieces, to be joined; the bytes are the same ones in both, those of the catalogue are those of every matrix with it.
     """
 
     whole: Sequence[bytes]
     without_rows: Sequence[bytes]
 
     @classmethod
-    def of(cls, catalogue: bytes, rest: bytes) -> Packed:
-        """catalogue: serialized. rest: the serialized message without it."""
+    def of(cls, columns: NDArray[np.int64], catalogue: bytes, rest: bytes) -> Packed:
+        """catalogue: serialized. rest: the serialized KeyVizColumnar without it."""
+        stamps = pb.GetKeyVizMatrixResponse(column_unix_ms=columns.tolist()).SerializeToString()
         number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
         rows = as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [catalogue]) if catalogue else []
-        return cls(as_field(number, [*rows, rest]), as_field(number, [rest]))
+        return cls([stamps, *as_field(number, [*rows, rest])], [stamps, *as_field(number, [rest])])
 
 
 # Catalogues change rarely: one side keeps the bytes, the other what they meant.
@@ -77,7 +78,7 @@ def _encode(matrix: Matrix) -> Packed:
     )
     if matrix.codes is not None or len(matrix.shares):
         _encode_identities(matrix, message)
-    return Packed.of(_catalogue_bytes(matrix.catalogue), message.SerializeToString())
+    return Packed.of(matrix.columns, _catalogue_bytes(matrix.catalogue), message.SerializeToString())
 
 
 def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest
-from keyviz_grpc.kept import KeptByIdentity
+from keyviz_grpc.kept import Kept, KeptByIdentity
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MAX_VIA, Known, MatrixQuery
@@ -20,6 +20,9 @@ SERIES_OF_NUMBER: Final = {
 }
 NUMBER_OF_SERIES: Final = {series: number for number, series in SERIES_OF_NUMBER.items()}
 
+KEPT_BYTES: Final = 16 << 10
+
+_told: Final[Kept[bytes, MatrixQuery]] = Kept(KEPT_BYTES)
 _asked: Final[KeptByIdentity[bytes]] = KeptByIdentity(4)
 
 MAX_NAMES: Final = 4096
@@ -27,7 +30,19 @@ MAX_NAME_CHARS: Final = 1024
 
 
 def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
-    """Raises InvalidRequest that names the field and its value; proto3 enums are open, so numbers are checked too."""
+    """Raises InvalidRequest that names the field and its value; proto3 enums are open, so numbers are checked too.
+
+    Whoever polls asks the same again and again, so a short question is decoded once.
+    """
+    raw = request.SerializeToString()
+    query = _told.get(raw)
+    if query is None:
+        query = _decode(request)
+        _told.put(raw, query, len(raw))
+    return query
+
+
+def _decode(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
     series = SERIES_OF_NUMBER.get(request.series)
     if series is None:
         raise InvalidRequest("series", int(request.series), "is not a series (0 to 4)")

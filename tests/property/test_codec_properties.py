@@ -17,6 +17,7 @@ from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.codec import (
     answer_bytes,
     decode_answer,
+    decode_query,
     encode_answer,
     encode_query,
     messages_in_response,
@@ -24,7 +25,7 @@ from keyviz_grpc.codec import (
 )
 from keyviz_grpc.codec.columnar import spread_by_rows
 from keyviz_grpc.codec.fields import as_field
-from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.errors import InvalidRequest, MalformedAnswer, TooLarge
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, History, Outcome
@@ -87,6 +88,21 @@ def test_a_question_has_its_own_bytes_however_many_are_asked() -> None:
     for query in queries:
         expected = encode_query(query, accept=ENCODINGS[1]).SerializeToString()
         assert [query_bytes(query, accept=ENCODINGS[1]) for _ in range(2)] == [expected] * 2
+
+
+def test_a_question_that_is_asked_again_means_the_same() -> None:
+    """Short or long, and one that is wrong is refused each time."""
+    short = pb.GetKeyVizMatrixRequest(rows=3, via=["a"])
+    long = pb.GetKeyVizMatrixRequest(bucket_ids=[str(number) * 1000 for number in range(50)])
+    wrong = pb.GetKeyVizMatrixRequest(via=["a"] * 33)
+    for _ in range(3):
+        assert decode_query(short) == MatrixQuery(rows=3, via=("a",))
+        assert decode_query(long).bucket_ids == tuple(long.bucket_ids)
+        assert decode_query(pb.GetKeyVizMatrixRequest()) == MatrixQuery()
+        with pytest.raises(InvalidRequest, match="via"):
+            decode_query(wrong)
+    short.rows = 4
+    assert decode_query(short) == MatrixQuery(rows=4, via=("a",))
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16383, 16384, 1 << 21])
