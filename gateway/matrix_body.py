@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -97,9 +97,7 @@ class MatrixRenderer:
             return written
         seen = before is not None and before.matrix is matrix
         values = values_of(matrix, before)
-        pieces: list[bytes] = []
-        self._add_rows(pieces, matrix, values, identity=identity)
-        rows = joined(pieces)
+        rows = joined(self._pieces_of(matrix, values, identity=identity))
         if self._shelf is not None and keep:
             # All of it is worth its room only once somebody asks twice between two columns.
             kept = Written(matrix, values, rows if seen else None)
@@ -107,18 +105,18 @@ class MatrixRenderer:
             self._shelf.put(self, (matrix.series, identity), kept, size_bytes=size, shared=(matrix.catalogue, matrix))
         return rows
 
-    def _add_rows(self, pieces: list[bytes], matrix: Matrix, values: list[bytes], *, identity: bool) -> None:
+    def _pieces_of(self, matrix: Matrix, values: list[bytes], *, identity: bool) -> list[bytes]:
         heads = self._heads_of(matrix.catalogue)
         tails: list[bytes] = [b',"conflict":false'] * len(heads)
         for number, marks in marked(matrix.conflicts):
             tails[number] = b',"conflict":true,"conflicts":' + marks
         for number, marks in marked(matrix.soft):
             tails[number] += b',"soft":' + marks
-        identities = identities_of(matrix) if identity else [b""] * len(heads)
-        for parts in zip(heads, values, tails, identities, repeat(b"},"), strict=False):
-            pieces += parts
-        if heads:
+        identities = identities_of(matrix) if identity else repeat(b"")
+        pieces = list(chain.from_iterable(zip(heads, values, tails, identities, repeat(b"},"), strict=False)))
+        if pieces:
             pieces[-1] = b"}"
+        return pieces
 
     def _heads_of(self, catalogue: Catalogue) -> list[bytes]:
         for known, heads in self._heads:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Matrix, Row
 from keyviz_grpc.remembered import continues
+from keyviz_grpc.traffic import spread_codes
 
 KEPT_NUMBERS: Final = 1 << 21
 """Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
@@ -104,32 +105,33 @@ def marked(marks: NDArray[np.bool_] | None) -> Iterator[tuple[int, bytes]]:
 
 def identities_of(matrix: Matrix) -> list[bytes]:
     """Both identity arrays of every row that has any known identity, nothing for the others."""
-    written = [b""] * matrix.shape[0]
-    if matrix.codes is None or not matrix.codes.size:
-        return written
-    codes = matrix.codes
-    uniform = (codes[:, :1] == codes).all(axis=1)
+    leaders = matrix.row_leaders()
+    if leaders is None or not matrix.columns.size:
+        return [b""] * matrix.shape[0]
     # A row under one leader throughout is the rule: its arrays are one number repeated.
-    whole = np.flatnonzero(uniform & (codes[:, 0] > 0))
-    shown = codes[whole, 0].tolist()
+    shown = np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
     known = _repeated_of(matrix.identities, shown, matrix.shape[1])
-    for number, code in zip(whole.tolist(), shown, strict=True):
-        written[number] = known[code]
-    mixed = np.flatnonzero(~uniform)
-    arrays = (_each(np.take(matrix.identities[:, part], matrix.codes[mixed])) for part in (0, 1))
-    for number, groups, terms in zip(mixed.tolist(), *arrays, strict=True):
-        written[number] = b',"raft_group_ids":%b,"leader_terms":%b' % (groups, terms)
+    written = [known[code] for code in shown.tolist()]
+    others = np.flatnonzero((leaders.of != 0) & (shown == 0))
+    if len(others):
+        codes = spread_codes(leaders.of[others], leaders.codes, matrix.values.take(others, axis=0))
+        stated = np.flatnonzero(codes.any(axis=1))
+        arrays = (_each(np.take(matrix.identities[:, part], codes[stated])) for part in (0, 1))
+        for number, groups, terms in zip(others[stated].tolist(), *arrays, strict=True):
+            written[number] = b',"raft_group_ids":%b,"leader_terms":%b' % (groups, terms)
     return written
 
 
 _kept: Final[KeptByIdentity[dict[int, dict[int, bytes]]]] = KeptByIdentity(4)
 
 
-def _repeated_of(identities: NDArray[np.uint64], codes: list[int], times: int) -> dict[int, bytes]:
-    """For each code (and maybe others) its arrays; kept while leaders stay the same and as many columns are shown."""
+def _repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int) -> dict[int, bytes]:
+    """For each code (and maybe others) its arrays, nothing for 0; kept while leaders stay the same and as many columns
+    are shown.
+    """
     by_times = _kept.get((identities,), dict)
-    known = by_times.get(times, {})
-    missing = sorted({code for code in codes if code not in known})
+    known = by_times.get(times, {0: b""})
+    missing = sorted(set(codes.tolist()).difference(known))
     if missing:
         # A dictionary of its own, for another thread may be reading the one that is kept.
         known = {**known, **dict(zip(missing, _repeated(identities[missing], times), strict=True))}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer
+from keyviz_grpc.traffic import Busy, Leaders
 
 MAX_ROUTE_IDS: Final = 256
 """How many route ids an aggregate lists before it says `route_ids_truncated`."""
@@ -212,36 +213,11 @@ NO_IDENTITIES.setflags(write=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Busy:
-    """The rows that have traffic: values uint64[B, C], codes uint32[B, C] (None: all unknown) of the rows `rows`.
-
-    rows: int64[B], ascending; every row of the matrix that is not among them is 0 throughout.
-    counts: int64[B], in how many columns each row has traffic, None where nobody counted.
-    """
-
-    rows: NDArray[np.int64]
-    values: NDArray[np.uint64]
-    codes: NDArray[np.uint32] | None
-    counts: NDArray[np.int64] | None = None
-
-    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-        """(values, codes) of some cells, rows counted as in the whole matrix."""
-        values, codes = np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint32)
-        if len(self.rows):
-            own = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-            there = np.flatnonzero(self.rows[own] == rows)
-            own, columns = own[there], columns[there]
-            values[there] = self.values[own, columns]
-            if self.codes is not None:
-                codes[there] = self.codes[own, columns]
-        return values, codes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
     """values[i, j] is the count of bucket i (of `catalogue`) in the window that ends at columns[j].
 
     busy: the same values and codes once more, of the rows that have traffic alone, or None where nobody has them ready.
+    leaders: the same codes once more, row by row, or None.
 
     columns: int64[C], strictly ascending, positive. values: uint64[R, C].
     identities: uint64[I, 2] of distinct (raft_group_id, leader_term), identities[0] == (0, 0), no other row has a 0.
@@ -261,6 +237,7 @@ class Matrix:
     soft: NDArray[np.bool_] | None = None
     conflicts: NDArray[np.bool_] | None = None
     busy: Busy | None = None
+    leaders: Leaders | None = None
 
     def __post_init__(self) -> None:
         self._check(values=self.values, codes=self.codes, soft=self.soft, conflicts=self.conflicts)
@@ -282,29 +259,72 @@ class Matrix:
 
         Merging reads the busy rows alone, and most nodes lead few of the rows that they hold.
         """
+        for strip in busy.strips:
+            if strip.values.shape != (len(strip.rows), len(columns)):
+                raise MalformedAnswer(
+                    f"busy rows have shape {strip.values.shape}, expected ({len(strip.rows)}, {len(columns)})"
+                )
+        return cls._of(
+            series=series,
+            columns=columns,
+            catalogue=catalogue,
+            identities=identities,
+            shares=shares,
+            soft=soft,
+            conflicts=conflicts,
+            busy=busy,
+            leaders=None,
+        )
+
+    @classmethod
+    def of_leaders(
+        cls,
+        series: Series,
+        columns: NDArray[np.int64],
+        catalogue: Catalogue,
+        values: NDArray[np.uint64],
+        leaders: Leaders | None,
+        *,
+        identities: NDArray[np.uint64] = NO_IDENTITIES,
+        shares: Shares = NO_SHARES,
+        soft: NDArray[np.bool_] | None = None,
+        conflicts: NDArray[np.bool_] | None = None,
+    ) -> Matrix:
+        """A matrix whose `codes` are spread over all cells when somebody first reads them: mostly nobody does."""
+        return cls._of(
+            series=series,
+            columns=columns,
+            catalogue=catalogue,
+            values=values,
+            identities=identities,
+            shares=shares,
+            soft=soft,
+            conflicts=conflicts,
+            busy=None,
+            leaders=leaders,
+        )
+
+    @classmethod
+    def _of(cls, **fields: Any) -> Matrix:
+        """With all fields but those that are filled when they are read."""
         matrix = object.__new__(cls)
-        known = (("series", series), ("columns", columns), ("catalogue", catalogue), ("busy", busy))
-        more = (("identities", identities), ("shares", shares), ("soft", soft), ("conflicts", conflicts))
-        for name, value in (*known, *more):
+        for name, value in fields.items():
             object.__setattr__(matrix, name, value)
-        if busy.values.shape != (len(busy.rows), len(columns)):
-            raise MalformedAnswer(
-                f"busy rows have shape {busy.values.shape}, expected ({len(busy.rows)}, {len(columns)})"
-            )
-        matrix._check(soft=soft, conflicts=conflicts)
+        matrix._check(**{name: fields[name] for name in ("values", "soft", "conflicts") if name in fields})
         return matrix
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            """Called for a slot that is not filled yet: one of the two that `of_busy` leaves out."""
-            if name not in ("values", "codes"):
-                raise AttributeError(name)
+            """Called for a slot that is not filled yet: one of the two that are left out until they are read."""
             array = None
-            own = getattr(self.busy, name)
-            if own is not None:
-                array = np.zeros(self.shape, own.dtype)
-                array[self.busy.rows] = own
+            if name == "values":
+                array = self.busy.spread(self.shape)
+            elif name != "codes":
+                raise AttributeError(name)
+            elif (told := self.leaders or (self.busy and self.busy.runs)) is not None:
+                array = told.spread(self.values)
+            if array is not None:
                 array.setflags(write=False)
             object.__setattr__(self, name, array)
             return array
@@ -317,7 +337,7 @@ class Matrix:
             if array.shape != shape:
                 raise MalformedAnswer(f"{name} has shape {array.shape}, expected {shape} (rows, columns)")
             array.setflags(write=False)
-        if len(self.columns) and (self.columns[0] <= 0 or bool(np.any(np.diff(self.columns) <= 0))):
+        if len(self.columns) and (self.columns[0] <= 0 or bool((self.columns[1:] <= self.columns[:-1]).any())):
             raise MalformedAnswer("column_unix_ms is not positive and strictly ascending")
         self.columns.setflags(write=False)
         self.identities.setflags(write=False)
@@ -345,8 +365,14 @@ class Matrix:
     @property
     def busy_cells(self) -> int:
         """Those of the rows that have traffic."""
-        busy = np.count_nonzero(self.values.any(axis=1)) if self.busy is None else len(self.busy.rows)
+        busy = np.count_nonzero(self.values.any(axis=1)) if self.busy is None else self.busy.rows
         return int(busy) * len(self.columns)
+
+    def row_leaders(self) -> Leaders | None:
+        """The codes row by row, looked for now where nobody has them ready; None: every cell is unknown."""
+        if self.leaders is not None or self.codes is None:
+            return self.leaders
+        return Leaders.found(self.values, self.codes)
 
     def identity_arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
         """(raft_group_ids, leader_terms), uint64[R, C] each, or None where unknown throughout."""

@@ -16,15 +16,14 @@ from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.codec.rows import encode_row
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.kept import KeptByIdentity
-from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Busy, Catalogue, Matrix, Series, Shares
+from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.traffic import NO_RUNS, Busy, Runs, Strip, where
 
 VERSION: Final = 1
 CATALOGUE: Final = "KeyVizCatalogue"
 WIDTHS: Final = (1, 2, 4, 8)
-_IS_WIDTH: Final = np.isin(np.arange(256), (0, *WIDTHS))
 KEPT_CELLS: Final = 1 << 21
-FEW_CELLS: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +82,20 @@ def _encode(matrix: Matrix) -> Packed:
 
 def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:
     shares = matrix.shares
-    run_codes, run_lengths = _runs(matrix)
-    used, renumbered = np.unique(np.concatenate([np.zeros(1, np.uint32), run_codes, shares.codes]), return_inverse=True)
+    runs = NO_RUNS if matrix.codes is None else Runs.found(matrix.values, matrix.codes)
+    used, renumbered = np.unique(
+        np.concatenate([np.zeros(1, np.uint32), runs.codes, shares.codes]), return_inverse=True
+    )
     message.identity_groups.extend(matrix.identities[used[1:], 0].tolist())
     message.identity_terms.extend(matrix.identities[used[1:], 1].tolist())
-    share_codes = renumbered[1 + len(run_codes) :]
-    if run_codes.any():
-        message.run_codes.extend(renumbered[1 : 1 + len(run_codes)].tolist())
-        message.run_lengths.extend(run_lengths.tolist())
+    share_codes = renumbered[1 + len(runs.codes) :]
+    if runs.codes.any():
+        message.run_codes.extend(renumbered[1 : 1 + len(runs.codes)].tolist())
+        message.run_lengths.extend(runs.lengths.tolist())
     cells = shares.rows * len(matrix.columns) + shares.columns
     message.share_cell_deltas.extend(np.diff(cells, prepend=0).tolist())
     message.share_codes.extend(share_codes.tolist())
     message.share_values.extend(shares.values.tolist())
-
-
-def _runs(matrix: Matrix) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Codes of the cells with traffic, in cell order, as (codes, lengths) of runs."""
-    if matrix.codes is None:
-        return np.zeros(0, np.uint32), np.zeros(0, np.int64)
-    codes = matrix.codes.ravel().take(np.flatnonzero(matrix.values.ravel() != 0))
-    if len(codes) == 0:
-        return codes, np.zeros(0, np.int64)
-    starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), codes[1:] != codes[:-1]]))
-    return codes[starts], np.diff(np.append(starts, len(codes)))
 
 
 def _catalogue_bytes(catalogue: Catalogue) -> bytes:
@@ -139,13 +129,12 @@ def decode_columnar(
     shape = (len(catalogue), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
-    rows_, values = _decode_values(message, shape)
+    strips = _decode_values(message, shape)
     soft, conflicts = _marks("soft", message.soft, shape), _marks("conflicts", message.conflicts, shape)
     if not series.is_write:
-        busy = Busy(rows_, values, None)
-        return Matrix.of_busy(series, columns, catalogue, busy, soft=soft, conflicts=conflicts)
+        return Matrix.of_busy(series, columns, catalogue, Busy(strips, None), soft=soft, conflicts=conflicts)
     identities = _decode_table(message)
-    busy = Busy(rows_, values, *_decode_codes(message, values, len(identities)))
+    busy = Busy(strips, _decode_runs(message, strips, len(identities)))
     return Matrix.of_busy(
         series,
         columns,
@@ -179,28 +168,24 @@ def _rows_of(packed: bytes, expected: int | None) -> Sequence[pb.KeyVizRow]:
     return message.rows
 
 
-def _decode_values(message: pb.KeyVizColumnar, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """The rows that have a width, ascending, and their values."""
+def _decode_values(message: pb.KeyVizColumnar, shape: tuple[int, int]) -> list[Strip]:
+    """The rows that have a width, a strip for each width; their values stay as they were sent."""
     widths = np.frombuffer(message.widths, np.uint8)
-    if len(widths) != shape[0] or not _IS_WIDTH.take(widths).all():
+    counts = np.bincount(widths, minlength=WIDTHS[-1] + 1).tolist()
+    present = [(width, counts[width]) for width in WIDTHS if counts[width]]
+    if len(widths) != shape[0] or counts[0] + sum(count for _, count in present) != len(widths):
         raise MalformedAnswer(f"columnar: {len(widths)} widths for {shape[0]} rows, or one that is not 0, 1, 2, 4 or 8")
-    expected = int(widths.astype(np.int64).sum()) * shape[1]
-    if len(message.values) != expected:
-        raise MalformedAnswer(f"columnar: {len(message.values)} bytes of values, {expected} expected")
-    busy = np.flatnonzero(widths)
-    own = widths.take(busy)
-    values = np.empty((len(busy), shape[1]), np.uint64)
+    packed = message.values
+    expected = sum(width * count for width, count in present) * shape[1]
+    if len(packed) != expected:
+        raise MalformedAnswer(f"columnar: {len(packed)} bytes of values, {expected} expected")
+    strips = []
     at = 0
-    for width in WIDTHS:
-        rows = np.flatnonzero(own == width)
-        if len(rows) == 0:
-            continue
-        count = len(rows) * shape[1]
-        block = np.frombuffer(message.values, f"<u{width}", count, at)
-        at += count * width
-        # Widened first: rows that are only copied go to their places several times faster.
-        values[rows] = block.reshape(len(rows), shape[1]).astype(np.uint64)
-    return busy, values
+    for width, count in present:
+        values = np.frombuffer(packed, f"<u{width}", count * shape[1], at)
+        at += width * count * shape[1]
+        strips.append(Strip(where(widths == width), values.reshape(count, shape[1])))
+    return strips
 
 
 def _marks(name: str, packed: bytes, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
@@ -232,48 +217,17 @@ def _check_table(table: NDArray[np.uint64]) -> None:
         raise MalformedAnswer("columnar: identities must be known, and ascend by group, then term")
 
 
-def _decode_codes(
-    message: pb.KeyVizColumnar, values: NDArray[np.uint64], identities: int
-) -> tuple[NDArray[np.uint32] | None, NDArray[np.int64] | None]:
-    """(codes, in how many cells each row has traffic); both None where no cell has an identity."""
+def _decode_runs(message: pb.KeyVizColumnar, strips: Sequence[Strip], identities: int) -> Runs | None:
     if not message.run_codes and not message.run_lengths:
-        return None, None
-    run_codes = np.array(message.run_codes, np.uint32)
-    run_lengths = np.array(message.run_lengths, np.int64)
-    busy = values != 0
-    counts = busy.view(np.uint8).sum(axis=1, dtype=np.uint32).astype(np.int64)
-    row_ends = counts.cumsum()
-    if len(run_codes) != len(run_lengths) or int(run_lengths.sum()) != (int(row_ends[-1]) if len(row_ends) else 0):
+        return None
+    codes = np.array(message.run_codes, np.uint32)
+    lengths = np.array(message.run_lengths, np.int64)
+    busy = sum(int(np.count_nonzero(strip.values)) for strip in strips)
+    if len(codes) != len(lengths) or int(lengths.sum()) != busy:
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
-    if int(run_codes.max()) >= identities:
-        raise MalformedAnswer(f"columnar: run_codes names identity {int(run_codes.max())} of {identities}")
-    if values.size > FEW_CELLS:
-        return spread_by_rows(busy, row_ends, run_codes, run_lengths.cumsum()), counts
-    codes = np.zeros(values.shape, np.uint32)
-    codes[busy] = run_codes.repeat(run_lengths)
-    return codes, counts
-
-
-def spread_by_rows(
-    busy: NDArray[np.bool_], row_ends: NDArray[np.int64], run_codes: NDArray[np.uint32], run_ends: NDArray[np.int64]
-) -> NDArray[np.uint32]:
-    """The code of every cell. row_ends, run_ends: how many cells with traffic there are up to the end of each."""
-    row_starts = np.concatenate([np.zeros(1, np.int64), row_ends[:-1]])
-    # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
-    first = np.searchsorted(run_ends, row_starts, side="right")
-    last = np.searchsorted(run_ends, row_ends - 1, side="right")
-    # One leader throughout is the rule, and multiplying is faster than finding each cell.
-    of_row = run_codes.take(np.minimum(first, len(run_codes) - 1))
-    codes: NDArray[np.uint32] = busy * of_row[:, np.newaxis]
-    mixed = np.flatnonzero(first < last)
-    if len(mixed):
-        counts = (row_ends - row_starts)[mixed]
-        before = np.concatenate([np.zeros(1, np.int64), counts.cumsum()[:-1]])
-        cells = np.arange(int(counts.sum())) + (row_starts[mixed] - before).repeat(counts)
-        spread = np.zeros((len(mixed), busy.shape[1]), np.uint32)
-        spread[busy[mixed]] = run_codes.take(np.searchsorted(run_ends, cells, side="right"))
-        codes[mixed] = spread
-    return codes
+    if int(codes.max()) >= identities:
+        raise MalformedAnswer(f"columnar: run_codes names identity {int(codes.max())} of {identities}")
+    return Runs(codes, lengths)
 
 
 def _decode_shares(message: pb.KeyVizColumnar, busy: Busy, shape: tuple[int, int], identities: int) -> Shares:
@@ -293,6 +247,6 @@ def _decode_shares(message: pb.KeyVizColumnar, busy: Busy, shape: tuple[int, int
         raise MalformedAnswer("columnar: a share lies outside the matrix, has no identity, or has value 0")
     rows, columns = np.divmod(cells, shape[1])
     ordered = (deltas[1:] > 0) | (codes[1:] > codes[:-1])
-    if not ordered.all() or bool((amounts > busy.at(rows, columns)[0]).any()):
+    if not ordered.all() or bool((amounts > busy.at(rows, columns)).any()):
         raise MalformedAnswer("columnar: shares are not sorted by cell and code, or one is larger than its cell")
     return Shares(rows, columns, codes, amounts)

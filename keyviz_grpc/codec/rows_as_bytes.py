@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.parsing import parse
 from keyviz_grpc.codec.rows import table_of
-from keyviz_grpc.model import Busy, Catalogue, Matrix, Series
+from keyviz_grpc.model import NO_IDENTITIES, Catalogue, Matrix, Series
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.traffic import Busy, Runs, Strip
 
 RESPONSE: Final = "GetKeyVizMatrixResponse"
 ROW: Final = "KeyVizRow"
@@ -138,21 +139,26 @@ class Traffic:
     def matrix(self, series: Series, columns: NDArray[np.int64], catalogue: Catalogue) -> Matrix:
         """Of rows without shares and conflicts."""
         rows = np.flatnonzero(self.values.any(axis=1))
-        values = self.values[rows]
-        if not series.is_write or not len(self.stated):
-            return Matrix.of_busy(series, columns, catalogue, Busy(rows, values, None), soft=self.soft)
-        # Of a row without traffic an identity means nothing.
-        places = np.minimum(np.searchsorted(self.stated, rows), len(self.stated) - 1)
-        own = np.flatnonzero(self.stated[places] == rows)
+        strip = Strip(rows, self.values.take(rows, axis=0))
+        table, runs = NO_IDENTITIES, None
+        if series.is_write and len(self.stated):
+            table, codes = self._codes(strip)
+            runs = Runs.found(strip.values, codes) if len(table) > 1 else None
+        busy = Busy([strip], runs)
+        return Matrix.of_busy(series, columns, catalogue, busy, identities=known.table_like(table), soft=self.soft)
+
+    def _codes(self, strip: Strip) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+        """(identities, the code of every cell), of the rows with traffic; of another an identity means nothing."""
+        places = np.minimum(np.searchsorted(self.stated, strip.rows), len(self.stated) - 1)
+        own = np.flatnonzero(self.stated[places] == strip.rows)
         groups, terms = self.groups[places[own]], self.terms[places[own]]
-        cells = np.flatnonzero((values[own] != 0) & (groups != 0) & (terms != 0))
+        cells = np.flatnonzero((strip.values[own] != 0) & (groups != 0) & (terms != 0))
         table, codes = table_of(groups.ravel()[cells], terms.ravel()[cells])
         spread = np.zeros(groups.size, np.uint32)
         spread[cells] = codes
-        whole = np.zeros(values.shape, np.uint32)
+        whole = np.zeros(strip.values.shape, np.uint32)
         whole[own] = spread.reshape(groups.shape)
-        busy = Busy(rows, values, whole if len(cells) else None)
-        return Matrix.of_busy(series, columns, catalogue, busy, identities=known.table_like(table), soft=self.soft)
+        return table, whole
 
 
 def catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:

@@ -27,7 +27,7 @@ def with_columns(matrix: Matrix, stamps: NDArray[np.int64]) -> Matrix:
 
     Row totals stay what they were (unless a sum saturates). Soft and conflict marks of added columns are united.
     """
-    if np.array_equal(stamps, matrix.columns):
+    if stamps is matrix.columns or np.array_equal(stamps, matrix.columns):
         return matrix
     columns, starts = np.unique(stamps, return_index=True)
     if len(columns) == len(stamps):

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.kept import KeptByIdentity
-from keyviz_grpc.merge.blocks import Placed
 from keyviz_grpc.merge.cells import merge_reads, merge_writes
 from keyviz_grpc.merge.columns import union_of
+from keyviz_grpc.merge.entries import Placed
 from keyviz_grpc.merge.parts import Part, flatten, prepare
 from keyviz_grpc.merge.rows import NO_BOOKS, Joined, contributing, holders, join, leaf_ranges
 from keyviz_grpc.merge.warnings import divergences, of_leaf, short_history, with_warnings

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from keyviz_grpc.errors import MalformedAnswer
-from keyviz_grpc.merge.blocks import Placed
 from keyviz_grpc.merge.cells import merge_reads, merge_writes
+from keyviz_grpc.merge.entries import Placed
 from keyviz_grpc.merge.rows import join
 from keyviz_grpc.outcome import Answer
 

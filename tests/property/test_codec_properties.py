@@ -23,14 +23,15 @@ from keyviz_grpc.codec import (
     messages_in_response,
     query_bytes,
 )
-from keyviz_grpc.codec.columnar import spread_by_rows
 from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer, TooLarge
 from keyviz_grpc.merge import merge
-from keyviz_grpc.model import Series
+from keyviz_grpc.merge.entries import Placed, entries_of
+from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.traffic import Busy, Runs, Strip
 from tests.property.strategies import clusters
 from tests.reference.convert import answer_of, told_by
 from tests.reference.oracle import Node
@@ -257,9 +258,17 @@ def test_identities_are_spread_by_rows_as_cell_by_cell(data: st.DataObject) -> N
     expected = np.zeros(rows * width, np.uint32)
     expected[busy] = codes.repeat(lengths)
     shaped = busy.reshape(rows, width)
-    spread = spread_by_rows(shaped, shaped.sum(axis=1).cumsum(), codes, np.cumsum(lengths))
-    assert spread.dtype == np.uint32
-    assert spread.tolist() == expected.reshape(rows, width).tolist()
+    matrix = Matrix.of_busy(
+        Series.WRITES,
+        np.arange(1, width + 1),
+        Catalogue(tuple(Row(f"route:{number}", b"%d" % number, b"%d" % (number + 1)) for number in range(rows))),
+        Busy([Strip(np.arange(rows), shaped.astype(np.uint16))], Runs(codes, np.array(lengths, np.int64))),
+    )
+    entries = entries_of([Placed(matrix, None, None)], [None], width)
+    for spread in (matrix.codes, entries.codes_of(np.arange(rows), shaped)):
+        assert spread is not None
+        assert spread.dtype == np.uint32
+        assert spread.tolist() == expected.reshape(rows, width).tolist()
 
 
 def held_within(message: Message) -> int:

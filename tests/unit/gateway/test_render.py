@@ -64,8 +64,8 @@ def answers(draw: st.DrawFn) -> Answer:
     count = draw(st.integers(0, 5))
     shape = (count, draw(st.integers(0, 4)) if count else 0)
     flags = st.none() | arrays.arrays(np.bool_, shape)
-    codes = arrays.arrays(np.uint32, shape, elements=st.integers(0, 2))
     values = draw(arrays.arrays(np.uint64, shape))
+    codes = arrays.arrays(np.uint32, shape, elements=st.integers(0, 2)).map(lambda each: each * (values != 0))
     rows = []
     for number in range(shape[0]):
         aggregate = draw(st.booleans())

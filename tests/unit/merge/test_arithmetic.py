@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from keyviz_grpc.merge.blocks import Placed
 from keyviz_grpc.merge.cells import merge_writes
 from keyviz_grpc.merge.columns import with_columns
+from keyviz_grpc.merge.entries import Placed
 from keyviz_grpc.merge.parts import take_rows
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
@@ -133,8 +133,8 @@ def test_listed_shares_go_where_their_cells_go(
         None if len(stamps) == 2 else np.array([1], np.int64),
     )
     found = merge_writes([Placed(first.matrix, None, None), placed], (3, 2))
-    union = replace(first.matrix, values=found.values, identities=found.identities, codes=found.codes)
-    told = told_by(replace(first, matrix=replace(union, shares=found.shares)), writes=True)
+    union = found.over(first.matrix.series, first.matrix.columns, first.matrix.catalogue)
+    told = told_by(replace(first, matrix=union), writes=True)
     for cell, shares in {**first_cells, **cells}.items():
         assert told.shares[cell] == shares
 

@@ -1,0 +1,193 @@
+"""What all parts bring to a merge: every row of every part that has traffic, put in a few arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.model import Matrix
+from keyviz_grpc.traffic import Busy, Counts, Runs, Strip, spread_codes, true_cells, where
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """A part's matrix and where it goes: its row i is row rows[i] of the union, its column j column columns[j].
+
+    rows, columns None: the part has the union's rows (columns), in order.
+    """
+
+    matrix: Matrix
+    rows: NDArray[np.int64] | None
+    columns: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Entries whose counts need equally many bytes: values[B, C], of the entries from number `first` on.
+
+    busy: bool[B, C], where they have traffic.
+    """
+
+    first: int
+    values: Counts
+    busy: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, first: int, values: Counts) -> Block:
+        """Looks where they have traffic."""
+        return cls(first, values, values != 0)
+
+    @property
+    def end(self) -> int:
+        """The number of the next entry."""
+        return self.first + len(self.values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """Rows of parts that have traffic, E of them, in no order that means anything.
+
+    rows: int64[E], of the union; several entries of one row come from as many parts. parts: int64[E].
+    counts: int64[E], in how many columns each has traffic. leaders: as `Leaders.of`, of the union's codes; those of an
+    entry that has several are codes[i], uint32[M, C].
+    """
+
+    rows: NDArray[np.int64]
+    parts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    leaders: NDArray[np.int64]
+    codes: NDArray[np.uint32]
+    blocks: Sequence[Block]
+    columns: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def values_of(self, entries: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """uint64[K, C], of entries in ascending order."""
+        values = np.empty((len(entries), self.columns), np.uint64)
+        for block in self.blocks:
+            there = slice(*entries.searchsorted((block.first, block.end)).tolist())
+            values[there] = block.values.take(entries[there] - block.first, axis=0)
+        return values
+
+    def codes_of(self, entries: NDArray[np.int64], values: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        """uint32[K, C], of entries with those values."""
+        return spread_codes(self.leaders.take(entries), self.codes, values)
+
+    def values_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Of single cells, of entries in any order, several times too."""
+        values = np.empty(len(entries), np.uint64)
+        for block in self.blocks:
+            there = where((entries >= block.first) & (entries < block.end))
+            values[there] = block.values[entries[there] - block.first, columns[there]]
+        return values
+
+    def codes_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """As `values_at`, of cells that have traffic."""
+        codes = self.leaders.take(entries)
+        several = where(codes < 0)
+        codes[several] = self.codes[-1 - codes[several], columns[several]]
+        return codes.astype(np.uint32)
+
+    def cells_of(self, entries: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
+        """(entries, columns, values) of the cells with traffic, of entries in ascending order."""
+        found = []
+        for block in self.blocks:
+            own = entries[slice(*entries.searchsorted((block.first, block.end)).tolist())]
+            at = own - block.first
+            places, columns = np.divmod(where(block.busy.take(at, axis=0).ravel()), self.columns)
+            found.append((own[places], columns, block.values[at[places], columns].astype(np.uint64)))
+        if not found:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint64)
+        numbers, columns, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        return numbers, columns, values
+
+
+def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | None], columns: int) -> Entries:
+    """Of a union of so many columns. remaps: the union's codes of each part's own, None: the same."""
+    busy = [part.matrix.busy or Busy.found(part.matrix.values, part.matrix.codes) for part in parts]
+    strips = [(number, strip) for number, own in enumerate(busy) for strip in own.strips if len(strip.rows)]
+    strips.sort(key=_width)
+    blocks: list[Block] = []
+    for _, same in groupby(strips, key=_width):
+        values = [_wide(strip.values, parts[number].columns, columns) for number, strip in same]
+        whole = values[0] if len(values) == 1 else np.concatenate(values)
+        blocks.append(Block.of(blocks[-1].end if blocks else 0, whole))
+    lengths = [len(strip.rows) for _, strip in strips]
+    numbers = np.array([number for number, _ in strips], np.int64).repeat(lengths)
+    own_rows = _joined([strip.rows for _, strip in strips])
+    counts = _joined([true_cells(block.busy) for block in blocks])
+    runs = [_united(own, remap) for own, remap in zip(busy, remaps, strict=True)]
+    # Runs are told in the order of the cells of each part.
+    in_order = (numbers * (int(own_rows.max(initial=0)) + 1) + own_rows).argsort()
+    told = Entries(
+        _joined([_placed(strip.rows, parts[number].rows) for number, strip in strips]),
+        numbers,
+        counts,
+        np.zeros(len(counts), np.int64),
+        np.empty((0, columns), np.uint32),
+        blocks,
+        columns,
+    )
+    if not runs:
+        return told
+    joined = Runs(np.concatenate([own.codes for own in runs]), np.concatenate([own.lengths for own in runs]))
+    return _led(told, joined, in_order)
+
+
+def _led(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> Entries:
+    """With leaders. runs: of all cells, entry by entry in that order."""
+    counts, ends = entries.counts.take(in_order), runs.lengths.cumsum()
+    row_ends = counts.cumsum()
+    row_starts = row_ends - counts
+    # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
+    first = np.minimum(ends.searchsorted(row_starts, side="right"), len(ends) - 1)
+    leaders = np.empty(len(entries), np.int64)
+    leaders[in_order] = runs.codes.take(first)
+    leaders[entries.counts == 0] = 0
+    # One leader throughout is the rule.
+    several = where(ends.take(first) < row_ends)
+    if not len(several):
+        return replace(entries, leaders=leaders)
+    mixed = in_order.take(several)
+    order = mixed.argsort()
+    several, mixed = several.take(order), mixed.take(order)
+    lengths = counts.take(several)
+    cells = np.arange(int(lengths.sum())) + (row_starts.take(several) - (lengths.cumsum() - lengths)).repeat(lengths)
+    codes = np.zeros((len(mixed), entries.columns), np.uint32)
+    codes[entries.values_of(mixed) != 0] = runs.codes.take(ends.searchsorted(cells, side="right"))
+    leaders[mixed] = -1 - np.arange(len(mixed))
+    return replace(entries, leaders=leaders, codes=codes)
+
+
+def _width(told: tuple[int, Strip]) -> int:
+    return told[1].values.itemsize
+
+
+def _united(busy: Busy, remap: NDArray[np.uint32] | None) -> Runs:
+    """In codes of the union, of as many cells as have traffic."""
+    if busy.runs is None:
+        cells = sum(int(np.count_nonzero(strip.values)) for strip in busy.strips)
+        return Runs(np.zeros(1, np.uint32), np.array([cells], np.int64))
+    return busy.runs if remap is None else Runs(remap.take(busy.runs.codes), busy.runs.lengths)
+
+
+def _placed(rows: NDArray[np.int64], places: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    return rows if places is None else places.take(rows)
+
+
+def _wide(values: Counts, places: NDArray[np.int64] | None, columns: int) -> Counts:
+    if places is None:
+        return values
+    wide = np.zeros((len(values), columns), values.dtype)
+    wide[:, places] = values
+    return wide
+
+
+def _joined(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(arrays) if arrays else np.empty(0, np.int64)

@@ -1,0 +1,83 @@
+"""The cells of which parts say different things: share by share, as docs/merge.md has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge.entries import Entries
+from keyviz_grpc.merge.saturating import sum_runs
+from keyviz_grpc.merge.shares import dominant, listed
+from keyviz_grpc.merge.union import Union
+from keyviz_grpc.model import NO_SHARES, Shares
+from keyviz_grpc.traffic import where
+
+
+def sparse_pass(union: Union, entries: Entries, lists: Sequence[Shares], *, identities: NDArray[np.uint64]) -> Shares:
+    """Decides the tangled cells of the union, and returns the shares that they list.
+
+    lists: the shares that each part lists itself, in places and codes of the union.
+    """
+    tangled = union.tangled()
+    if not len(tangled):
+        return NO_SHARES
+    width = union.values.shape[1]
+    told = _gather(tangled, entries, lists, union.values.shape)
+    order = np.lexsort((told.codes, told.cells))
+    cells, codes, values = told.cells[order], told.codes[order], told.values[order]
+    fresh = np.ones(len(cells), np.bool_)
+    fresh[1:] = (cells[1:] != cells[:-1]) | (codes[1:] != codes[:-1])
+    runs = where(fresh)
+    largest = np.maximum.reduceat(values, runs)
+    smallest = np.minimum.reduceat(values, runs)
+    cells, codes = cells[runs], codes[runs]
+    starts, winners = dominant(cells, codes, largest, identities)
+    each = cells[starts]
+
+    differing = np.logical_or.reduceat((largest != smallest) & (codes != 0), starts)
+    unknown = np.maximum.reduceat(np.where(codes == 0, largest, np.uint64(0)), starts)
+    known = sum_runs(np.where(codes == 0, np.uint64(0), largest), starts)
+    full = union.values.ravel()[each]
+    uncertain = (unknown > 0) & (told.parts[tangled.searchsorted(each)] > 1)
+    union.decide(each, np.maximum(np.maximum(known, unknown), full), winners, differing | uncertain)
+    return listed(cells, codes, largest, values=union.values, width=width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """Every share of every part in the tangled cells. parts: of each such cell, how many parts have traffic in it."""
+
+    cells: NDArray[np.int64]
+    codes: NDArray[np.uint32]
+    values: NDArray[np.uint64]
+    parts: NDArray[np.int64]
+
+
+def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares], shape: tuple[int, int]) -> _Told:
+    size, width = shape[0] * shape[1], shape[1]
+    rows, columns = np.divmod(tangled, width)
+    # Each cell with every entry of its row.
+    by_row = entries.rows.argsort()
+    ordered = entries.rows.take(by_row)
+    first, end = ordered.searchsorted(rows), ordered.searchsorted(rows, side="right")
+    times = end - first
+    at = np.arange(len(tangled)).repeat(times)
+    own = by_row.take(np.arange(len(at)) + (first - (times.cumsum() - times)).repeat(times))
+    values = entries.values_at(own, columns[at])
+    hot = where(values != 0)
+    at, own, values = at[hot], own[hot], values[hot]
+    parts = np.bincount(at, minlength=len(tangled))
+    listing = [(number, shares) for number, shares in enumerate(lists) if len(shares)]
+    if listing:
+        said = np.concatenate([number * size + shares.rows * width + shares.columns for number, shares in listing])
+        plain = where(~np.isin(entries.parts[own] * size + tangled[at], said))
+        at, own, values = at[plain], own[plain], values[plain]
+    return _Told(
+        np.concatenate([tangled[at], *(shares.rows * width + shares.columns for _, shares in listing)]),
+        np.concatenate([entries.codes_at(own, columns[at]), *(shares.codes for _, shares in listing)]),
+        np.concatenate([values, *(shares.values for _, shares in listing)]),
+        parts,
+    )

@@ -1,0 +1,182 @@
+"""The union of all parts' writes: values and leaders so far, and which cells need a closer look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge.entries import Entries
+from keyviz_grpc.traffic import Leaders, where
+
+THIN: Final = 8
+"""A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
+
+Numbers: TypeAlias = NDArray[np.int64]
+
+Region: TypeAlias = "tuple[Numbers | slice, Numbers | slice]"
+"""Rows and columns of the union."""
+
+
+class Union:
+    """values: uint64[R, C], the largest of what any part says of a cell.
+
+    A row under one leader has one code for all of its traffic. The other rows are mixed, which is known before
+    anything is added: where two parts do not say the same, and where any says more than one thing.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.values = np.empty(shape, np.uint64)
+        self._of = np.zeros(shape[0], np.int64)
+        self._codes = np.zeros((0, shape[1]), np.uint32)
+        self._whole = np.zeros(shape[0], np.bool_)
+        self._tangled: list[Numbers] = []
+        self._conflicts: list[Numbers] = []
+        self._decided = np.empty(0, np.int64), np.empty(0, np.bool_)
+
+    @classmethod
+    def of(cls, entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> Union:
+        """All entries together. mixed: rows, of which more may become mixed later."""
+        union = cls(shape)
+        union._lead(entries, mixed)
+        occurrences = np.bincount(entries.rows, minlength=shape[0])
+        single = (entries.counts * THIN <= shape[1]) & (occurrences > 1).take(entries.rows)
+        first, *more = _lots(entries.rows, where(~single))
+        union._place(entries, first)
+        for others in more:
+            union._add(entries, others)
+        union._add_cells(entries, where(single))
+        union._look(entries, occurrences)
+        return union
+
+    def _lead(self, entries: Entries, mixed: Sequence[Numbers]) -> None:
+        hot = where(entries.counts > 0)
+        rows, leaders = entries.rows.take(hot), entries.leaders.take(hot)
+        self._of[rows] = leaders  # whichever of several comes last: where all say the same, none differs from it
+        several = np.zeros(len(self._of), np.bool_)
+        several[rows[(leaders < 0) | (leaders != self._of.take(rows))]] = True
+        for more in mixed:
+            several[more] = True
+        own = where(several)
+        self._of[own] = -1 - np.arange(len(own))
+        self._codes = np.zeros((len(own), self.values.shape[1]), np.uint32)
+
+    def _place(self, entries: Entries, chosen: Numbers) -> None:
+        """Entries of as many rows; the other rows are 0."""
+        rows = entries.rows.take(chosen)
+        empty = np.ones(len(self._of), np.bool_)
+        empty[rows] = False
+        self.values[empty] = 0
+        for block in entries.blocks:
+            there = slice(*chosen.searchsorted((block.first, block.end)).tolist())
+            own = chosen[there]
+            all_of_it = len(own) == len(block.values)
+            self.values[rows[there]] = block.values if all_of_it else block.values.take(own - block.first, axis=0)
+        several = where(self._of.take(rows) < 0)
+        if len(several):
+            at = rows[several]
+            own_codes = entries.codes_of(chosen[several], self.values.take(at, axis=0))
+            self._codes[-1 - self._of[at]] = own_codes
+
+    def _add(self, entries: Entries, chosen: Numbers) -> None:
+        """Entries of as many rows, of which other parts have traffic already."""
+        rows = entries.rows.take(chosen)
+        values, theirs = self.values.take(rows, axis=0), entries.values_of(chosen)
+        at, columns = np.divmod(where(((values != 0) & (theirs != 0)).ravel()), values.shape[1])
+        self._compare(rows[at], columns, theirs[at, columns], entries.codes_at(chosen[at], columns))
+        self.values[rows] = np.maximum(values, theirs, out=values)
+        several = where(self._of.take(rows) < 0)
+        if len(several):
+            places = -1 - self._of[rows[several]]
+            codes = entries.codes_of(chosen[several], theirs.take(several, axis=0))
+            # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
+            self._codes[places] = np.maximum(self._codes[places], codes)
+
+    def _add_cells(self, entries: Entries, chosen: Numbers) -> None:
+        """Entries with few cells, one by one."""
+        if not len(chosen):
+            return
+        own, columns, theirs = entries.cells_of(chosen)
+        rows, codes = entries.rows.take(own), entries.codes_at(own, columns)
+        cells, flat = rows * self.values.shape[1] + columns, self.values.ravel()
+        # Only what is written here is read again, so that nothing need be cleared.
+        last, numbers = np.empty(self.values.size, np.int32), np.arange(len(cells), dtype=np.int32)
+        last[cells] = numbers
+        repeated = where(last.take(cells) != numbers)
+        self.tangle(cells[repeated])
+        mine = flat.take(cells)
+        both = where(mine != 0)
+        self._compare(rows[both], columns[both], theirs[both], codes[both])
+        flat[cells] = np.maximum(mine, theirs)
+        np.maximum.at(flat, cells[repeated], theirs[repeated])
+        several = where(self._of.take(rows) < 0)
+        places = -1 - self._of[rows[several]], columns[several]
+        self._codes[places] = np.maximum(self._codes[places], codes[several])
+
+    def _compare(self, rows: Numbers, columns: Numbers, theirs: NDArray[np.uint64], codes: NDArray[np.uint32]) -> None:
+        """Cells that have traffic already, and what another part says of them."""
+        mine = self._of.take(rows)
+        several = where(mine < 0)
+        mine[several] = self._codes[-1 - mine[several], columns[several]]
+        one = (mine == codes) & (codes != 0)
+        cells = rows * self.values.shape[1] + columns
+        self.tangle(cells[~one])
+        differing = self.values.ravel().take(cells) != theirs
+        self._conflicts.append(cells[one & differing])
+
+    def _look(self, entries: Entries, occurrences: Numbers) -> None:
+        """Finds the rows that have traffic in every column."""
+        self._whole[entries.rows[entries.counts == self.values.shape[1]]] = True
+        unsure = where((occurrences > 1) & ~self._whole)
+        self._whole[unsure] = self.values.take(unsure, axis=0).all(axis=1)
+
+    def tangle(self, cells: Numbers) -> None:
+        """Leaves cells to the sparse pass."""
+        self._tangled.append(cells)
+
+    def tangled(self) -> Numbers:
+        """The numbers of those cells, ascending."""
+        return np.unique(np.concatenate([np.empty(0, np.int64), *self._tangled]))
+
+    def decide(
+        self, cells: Numbers, values: NDArray[np.uint64], codes: NDArray[np.uint32], conflicts: NDArray[np.bool_]
+    ) -> None:
+        """What the sparse pass found of the tangled cells."""
+        self.values.ravel()[cells] = values
+        self._decided = cells, conflicts
+        rows, columns = np.divmod(cells, self.values.shape[1])
+        # In a row that is not mixed all parts say the same, so that its leader is not to be decided.
+        several = where(self._of.take(rows) < 0)
+        self._codes[-1 - self._of[rows[several]], columns[several]] = codes[several]
+
+    def leaders(self) -> Leaders | None:
+        """Of all rows; None where every cell is unknown."""
+        leaders = Leaders(self._of, self._codes, self._whole)
+        return leaders if leaders.any else None
+
+    def conflicts(self, more: Sequence[tuple[Region, NDArray[np.bool_]]]) -> NDArray[np.bool_] | None:
+        """bool[R, C], with what parts say themselves; None where there is none."""
+        if not more and not any(map(len, self._conflicts)) and not self._decided[1].any():
+            return None
+        united = np.zeros(self.values.shape, np.bool_)
+        for cells in self._conflicts:
+            united.ravel()[cells] = True
+        # Whole cells differ where their shares may not.
+        cells, conflicts = self._decided
+        united.ravel()[cells] = conflicts
+        for region, marks in more:
+            united[region] |= marks
+        return united if united.any() else None
+
+
+def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:
+    """The chosen entries in lots, each row once a lot at most, and in the first one as soon as it occurs at all."""
+    own = rows.take(chosen)
+    if np.bincount(own).max(initial=0) <= 1:
+        return [chosen]
+    order = own.argsort()
+    ordered = own.take(order)
+    rank = np.arange(len(own)) - ordered.searchsorted(ordered)
+    return [np.sort(chosen.take(order[rank == number])) for number in range(int(rank.max()) + 1)]

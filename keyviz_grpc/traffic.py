@@ -1,0 +1,139 @@
+"""Traffic as it is sent and merged: only rows that have any, as narrow as it is, under one leader a row as a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts: TypeAlias = "NDArray[np.unsignedinteger]"
+"""Of any width."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Codes of the cells that have traffic, in cell order: codes[i] (uint32) occurs lengths[i] (int64) times."""
+
+    codes: NDArray[np.uint32]
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def found(cls, values: Counts, codes: NDArray[np.uint32]) -> Runs:
+        """Of the code of every cell."""
+        told = codes.ravel().take(np.flatnonzero(values.ravel() != 0))
+        if len(told) == 0:
+            return cls(told, np.zeros(0, np.int64))
+        starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), told[1:] != told[:-1]]))
+        return cls(told[starts], np.diff(np.append(starts, len(told))))
+
+    def spread(self, values: Counts) -> NDArray[np.uint32]:
+        """The code of every cell, 0 without traffic; values: those of the matrix."""
+        codes = np.zeros(values.shape, np.uint32)
+        codes[values != 0] = self.codes.repeat(self.lengths)
+        return codes
+
+
+NO_RUNS: Final = Runs(np.empty(0, np.uint32), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """Some rows of a matrix: values[B, C] of the rows `rows` (int64[B], ascending, each once)."""
+
+    rows: NDArray[np.int64]
+    values: Counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Busy:
+    """The rows of a matrix that have traffic, each in one strip; every other row is 0 throughout.
+
+    runs: None where every cell is unknown.
+    """
+
+    strips: Sequence[Strip]
+    runs: Runs | None
+
+    @classmethod
+    def found(cls, values: Counts, codes: NDArray[np.uint32] | None) -> Busy:
+        """Of every cell."""
+        rows = np.flatnonzero(np.bitwise_or.reduce(values, axis=1))
+        runs = None if codes is None else Runs.found(values, codes)
+        return cls([Strip(rows, values.take(rows, axis=0))], runs)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return sum(len(strip.rows) for strip in self.strips)
+
+    def spread(self, shape: tuple[int, int]) -> NDArray[np.uint64]:
+        """The values of all rows of the matrix."""
+        values = np.zeros(shape, np.uint64)
+        for strip in self.strips:
+            values[strip.rows] = strip.values
+        return values
+
+    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The values of some cells."""
+        values = np.zeros(len(rows), np.uint64)
+        for strip in self.strips:
+            if len(strip.rows):
+                own = np.minimum(np.searchsorted(strip.rows, rows), len(strip.rows) - 1)
+                there = np.flatnonzero(strip.rows[own] == rows)
+                values[there] = strip.values[own[there], columns[there]]
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaders:
+    """Under which code the traffic of every row of a matrix stands.
+
+    of: int64[R]; a number from 0 on is the code of all cells of the row that have traffic, and -1 - i says that the row
+    has several, which are codes[i]. codes: uint32[M, C]; a cell without traffic has code 0.
+    whole: bool[R], whether a row has traffic in every column.
+    """
+
+    of: NDArray[np.int64]
+    codes: NDArray[np.uint32]
+    whole: NDArray[np.bool_]
+
+    @classmethod
+    def found(cls, values: Counts, codes: NDArray[np.uint32]) -> Leaders:
+        """Of the code of every cell."""
+        busy = values != 0
+        counts = true_cells(busy)
+        of = codes.max(axis=1, initial=0).astype(np.int64)
+        mixed = np.flatnonzero(true_cells((codes == of[:, np.newaxis]) & busy) != counts)
+        of[mixed] = -1 - np.arange(len(mixed))
+        return cls(of, codes.take(mixed, axis=0), counts == values.shape[1])
+
+    def spread(self, values: Counts) -> NDArray[np.uint32]:
+        """The code of every cell; values: those of the matrix."""
+        return spread_codes(self.of, self.codes, values)
+
+    @property
+    def any(self) -> bool:
+        """Whether any cell may have an identity."""
+        return bool((self.of > 0).any() or self.codes.any())
+
+
+def spread_codes(of: NDArray[np.int64], codes: NDArray[np.uint32], values: Counts) -> NDArray[np.uint32]:
+    """The code of every cell of some rows with those values; of, codes: as in `Leaders`."""
+    spread: NDArray[np.uint32] = (values != 0) * np.maximum(of, 0).astype(np.uint32)[:, np.newaxis]
+    mixed = np.flatnonzero(of < 0)
+    spread[mixed] = codes.take(-1 - of[mixed], axis=0)
+    return spread
+
+
+def true_cells(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many each row has. Several times faster over bytes than over truth values."""
+    counts: NDArray[np.uint32] = marks.view(np.uint8).sum(axis=1, dtype=np.uint32)
+    return counts.astype(np.int64)
+
+
+def where(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The numbers of what is marked in a flat array: `flatnonzero` without its three calls more."""
+    return marks.nonzero()[0]
