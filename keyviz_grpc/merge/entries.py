@@ -157,12 +157,22 @@ def _led(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> Entries:
     mixed = in_order.take(several)
     order = mixed.argsort()
     several, mixed = several.take(order), mixed.take(order)
-    lengths = counts.take(several)
-    cells = np.arange(int(lengths.sum())) + (row_starts.take(several) - (lengths.cumsum() - lengths)).repeat(lengths)
     codes = np.zeros((len(mixed), entries.columns), np.uint32)
-    codes[entries.values_of(mixed) != 0] = runs.codes.take(ends.searchsorted(cells, side="right"))
+    codes[entries.values_of(mixed) != 0] = _told_between(runs, row_starts.take(several), row_ends.take(several))
     leaders[mixed] = -1 - np.arange(len(mixed))
     return replace(entries, leaders=leaders, codes=codes)
+
+
+def _told_between(runs: Runs, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """The codes of cells starts[i] to ends[i] (exclusive) of those with traffic, for one i after the other."""
+    run_ends = runs.lengths.cumsum()
+    first, last = run_ends.searchsorted(starts, side="right"), run_ends.searchsorted(ends - 1, side="right")
+    spans = last - first + 1
+    which = np.arange(int(spans.sum())) + (first - (spans.cumsum() - spans)).repeat(spans)
+    before, after = run_ends.take(which) - runs.lengths.take(which), run_ends.take(which)
+    cells = np.minimum(after, ends.repeat(spans)) - np.maximum(before, starts.repeat(spans))
+    codes: NDArray[np.uint32] = runs.codes.take(which).repeat(cells)
+    return codes
 
 
 def _width(told: tuple[int, Strip]) -> int:
