@@ -20,8 +20,12 @@ from keyviz_grpc.traffic import spread_codes
 KEPT_NUMBERS: Final = 1 << 21
 """Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
 
-CHUNK_BYTES: Final = 256 << 10
-"""About so large are the pieces of a large body: joining and sending each finds it in the processor's cache."""
+LEAST_PIECE_BYTES: Final = 256 << 10
+MOST_PIECE_BYTES: Final = 1 << 20
+PIECES: Final = 8
+"""A body is sent in about so many pieces, of sizes in between: its reader takes one while the next is joined and sent,
+and each is a turn of the event loop or more.
+"""
 
 FEW_COLUMNS: Final = 8
 """Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
@@ -53,10 +57,15 @@ def head_of(row: Row) -> bytes:
 
 
 def joined(pieces: list[bytes]) -> list[bytes]:
-    """The same bytes in fewer pieces, of about `CHUNK_BYTES` where rows are about equally long."""
+    """The same bytes in the pieces to send, where rows are about equally long."""
     size = sum(map(len, pieces))
-    count = max(1, len(pieces) * CHUNK_BYTES // size if size else 1)
+    count = max(1, len(pieces) * piece_bytes(size) // size if size else 1)
     return [b"".join(pieces[at : at + count]) for at in range(0, len(pieces), count)]
+
+
+def piece_bytes(size: int) -> int:
+    """How large a piece of a body of so many bytes is."""
+    return min(max(size // PIECES, LEAST_PIECE_BYTES), MOST_PIECE_BYTES)
 
 
 def json_of(value: object) -> bytes:
@@ -95,12 +104,14 @@ def _in_brackets(values: NDArray[np.uint64]) -> Iterable[bytes]:
     return (text[1:-1] for text in _each(values))
 
 
-def marked(marks: NDArray[np.bool_] | None) -> Iterator[tuple[int, bytes]]:
-    """(row number, its marks as JSON) for each row in which anything is marked."""
-    if marks is None:
-        return
-    numbers = np.flatnonzero(marks.any(axis=1))
-    yield from zip(numbers.tolist(), _each(marks[numbers]), strict=True)
+def marks_of(marks: NDArray[np.bool_] | None, rows: int) -> list[bytes]:
+    """The marks of every row in which anything is marked as JSON, nothing for the others."""
+    written = [b""] * rows
+    if marks is not None:
+        numbers = np.flatnonzero(marks.any(axis=1))
+        for number, text in zip(numbers.tolist(), _each(marks.take(numbers, axis=0)), strict=True):
+            written[number] = text
+    return written
 
 
 def identities_of(matrix: Matrix) -> list[bytes]:

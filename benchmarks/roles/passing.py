@@ -20,7 +20,7 @@ from starlette.routing import Route
 from benchmarks.children import options, say, used
 from benchmarks.http_client import PATH
 from gateway.responses import InPieces
-from gateway.row_texts import CHUNK_BYTES
+from gateway.row_texts import piece_bytes
 from gateway.serving import http_server
 from keyviz_grpc.allocator import keep_freed_memory
 from keyviz_grpc.codec import encode_query
@@ -33,7 +33,8 @@ async def _serve(peers: list[str], body: bytes, *, older: bool) -> None:
     limit = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
     accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
     asked = encode_query(MatrixQuery(via=("bench",)), accept=accept).SerializeToString()
-    pieces = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
+    size = piece_bytes(len(body))
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
     async with AsyncExitStack() as stack:
         channels = [grpc.aio.insecure_channel(address, options=limit) for address in peers]
         for channel in channels:
