@@ -97,8 +97,7 @@ class Connection:
             return Status(error.code().name, error.details() or "", state is _READY)
         except asyncio.CancelledError:
             # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
-            task = asyncio.current_task()
-            if task is None or task.cancelling() == 0:
+            if not _is_cancelled():
                 raise NoConnection("the connection was closed during the call") from None
             raise
         finally:
@@ -191,3 +190,13 @@ def _options(max_message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", 7_200_000),
         ("grpc.keepalive_timeout_ms", UNACKNOWLEDGED_MS),
     ]
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled this very task.
+
+    Not asked where the error is caught: a task and an error that knows a frame that knows the task would hold each
+    other, and all that was asked for with them, until the garbage collector comes across them.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -124,8 +124,9 @@ class Admission:
             context.add_done_callback(lambda _: self._ended())
             try:
                 raw: bytes = serialize(await inner(request, context))
-                if not self._has_place(len(raw)):
-                    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._unread(len(raw)))
+                if not self._has_place(size := len(raw)):
+                    del raw  # an abort outlives its call
+                    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._unread(size))
                 return raw
             finally:
                 self._inside -= 1

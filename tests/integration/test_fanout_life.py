@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import threading
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import grpc
 import pytest
@@ -224,6 +226,29 @@ async def test_an_older_node_that_is_slow_to_say_its_name_is_asked_again(house: 
         ANSWERS[0].node_id,
     ]
     assert Slow.asked == 2
+
+
+async def test_a_caller_who_leaves_is_forgotten_at_once(house: Guarded) -> None:
+    """With all that was asked for, of several peers: nothing of it waits for the garbage collector."""
+    nodes, addresses = zip(*[await holding(house) for _ in range(3)], strict=True)
+    aggregator = Aggregator(StaticPeers(addresses, ClientShared()), settings=FanoutSettings(), node_id="a")
+    house.stack.push_async_callback(aggregator.close)
+    gc.collect()
+    gc.disable()
+    try:
+        asking = asyncio.create_task(aggregator.matrix(MatrixQuery(), Deadline.after(LONG_S)))
+        await asyncio.gather(*(node.entered.wait() for node in nodes))
+        tasks = [ref(task) for task in asyncio.all_tasks() if "Aggregator" in repr(task.get_coro())]
+        assert len(tasks) == 1 + len(nodes)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        del asking
+        await asyncio.gather(*(node.gone.wait() for node in nodes))
+        async with asyncio.timeout(LONG_S):
+            while any(task() is not None for task in tasks):  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 async def test_a_cluster_of_nodes_that_only_answer_matrices_is_ready(house: Guarded) -> None:
