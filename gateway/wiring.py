@@ -25,6 +25,7 @@ from keyviz_grpc.cli.running import announce_ready, stop_requested
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.errors import SettingError
+from keyviz_grpc.garbage import collect_rarely
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import (
     DnsPeers,
@@ -116,6 +117,7 @@ def run_gateway(plan: GatewayPlan) -> None:
     """Serves until a signal, then drains. Raises SettingError for what cannot be served as planned."""
     _allow_many_connections()
     keep_freed_memory()
+    collect_rarely()
     asyncio.run(_serve(plan))
 
 

@@ -11,6 +11,7 @@ from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.allocator import keep_freed_memory
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.garbage import collect_rarely
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.server import serve_cluster
 
@@ -31,6 +32,7 @@ async def _serve(groups: list[list[str]], first: int) -> None:
 def main() -> None:
     """Until the parent closes its end."""
     keep_freed_memory()
+    collect_rarely()
     given = options()
     asyncio.run(_serve(given["groups"], given["first"]))
 

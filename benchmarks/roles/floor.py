@@ -14,6 +14,7 @@ import orjson
 
 from benchmarks.children import options, say, used
 from keyviz_grpc.allocator import keep_freed_memory
+from keyviz_grpc.garbage import collect_rarely
 
 ARRAYS = {
     "column_unix_ms": np.int64,
@@ -60,6 +61,7 @@ async def _serve(canned: list[str], body_path: str) -> None:
 def main() -> None:
     """Until the parent closes its end."""
     keep_freed_memory()
+    collect_rarely()
     given = options()
     asyncio.run(_serve(given["canned"], given["body"]))
 

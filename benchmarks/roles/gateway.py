@@ -15,6 +15,7 @@ from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.allocator import keep_freed_memory
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.garbage import collect_rarely
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.remembered import Shelf
@@ -68,6 +69,7 @@ async def _serve(peers: list[str], remember_bytes: int) -> None:
 def main() -> None:
     """Until the parent closes its end."""
     keep_freed_memory()
+    collect_rarely()
     given = options()
     asyncio.run(_serve(given["peers"], given.get("remember", 0)))
 

@@ -24,6 +24,7 @@ from gateway.row_texts import piece_bytes
 from gateway.serving import http_server
 from keyviz_grpc.allocator import keep_freed_memory
 from keyviz_grpc.codec import encode_query
+from keyviz_grpc.garbage import collect_rarely
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
@@ -59,6 +60,7 @@ async def _serve(peers: list[str], body: bytes, *, older: bool) -> None:
 def main() -> None:
     """Until the parent closes its end."""
     keep_freed_memory()
+    collect_rarely()
     given = options()
     asyncio.run(_serve(given["peers"], Path(given["body"]).read_bytes(), older=given["older"]))
 
