@@ -142,7 +142,8 @@ class PeerClient:
             return await loop.run_in_executor(self._shared.threads, read, raw, recalled, known, budget)
         message = parse_response(raw)
         left_out = message.history.left_out_below_unix_ms > 0
-        if is_little(message) and (recalled.held is None or (left_out and not recalled.joins_pieces)):
+        copies = left_out and recalled.copies_much(len(message.column_unix_ms), message.oldest_unix_ms)
+        if is_little(message) and (recalled.held is None or left_out) and not copies:
             # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
             return decode(message, recalled, known, len(raw), budget)
         return await loop.run_in_executor(self._shared.threads, decode, message, recalled, known, len(raw), budget)

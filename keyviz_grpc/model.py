@@ -6,11 +6,12 @@ Every array is read-only once it is inside one of these types; constructors chec
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -303,6 +304,15 @@ class Matrix:
             busy=None,
             leaders=leaders,
         )
+
+    @classmethod
+    def like(cls, matrix: Matrix) -> Self:
+        """The same cells, of this very class; what was not read of the other is not read now."""
+        own = object.__new__(cls)
+        for name in Matrix.__slots__:
+            with contextlib.suppress(AttributeError):
+                object.__setattr__(own, name, object.__getattribute__(matrix, name))
+        return own
 
     @classmethod
     def _of(cls, **fields: Any) -> Matrix:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import United, unite
 from keyviz_grpc.model import NO_SHARES, Catalogue, Matrix, Series, Shares
+from keyviz_grpc.traffic import Leaders, spread_codes
 
 FAR: Final = 1 << 62
 """Later than any stamp."""
@@ -34,6 +35,8 @@ class Block(Protocol):
     @property
     def conflicts(self) -> NDArray[np.bool_] | None: ...
     @property
+    def leaders(self) -> Leaders | None: ...
+    @property
     def busy_cells(self) -> int: ...
 
 
@@ -42,6 +45,7 @@ class Piece:
     """A block that owns its arrays, in integers as narrow as they allow.
 
     wire_bytes: what it took to be sent. size_bytes: of its arrays. busy_cells: those of the rows that have traffic.
+    leaders: it has none ready.
     """
 
     columns: NDArray[np.int64]
@@ -54,6 +58,7 @@ class Piece:
     wire_bytes: int
     size_bytes: int = field(init=False)
     busy_cells: int = field(init=False)
+    leaders: Leaders | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size_bytes", size_bytes_of(self))
@@ -77,11 +82,14 @@ class Piece:
 
 
 def size_bytes_of(block: Block) -> int:
-    """Bytes that a block's arrays take."""
+    """Bytes that a block's arrays take; codes told row by row as if they were spread, for somebody may read them."""
     shares = block.shares
-    arrays = (block.columns, block.values, block.identities, block.codes, block.soft, block.conflicts)
+    codes_bytes = (
+        4 * block.values.size if block.leaders is not None else 0 if block.codes is None else block.codes.nbytes
+    )
+    arrays = (block.columns, block.values, block.identities, block.soft, block.conflicts)
     listed = (shares.rows, shares.columns, shares.codes, shares.values)
-    return sum(array.nbytes for array in (*arrays, *listed) if array is not None)
+    return codes_bytes + sum(array.nbytes for array in (*arrays, *listed) if array is not None)
 
 
 def _in_use(block: Block) -> tuple[NDArray[np.uint64], NDArray[np.unsignedinteger] | None, Shares]:
@@ -119,24 +127,60 @@ def joined(series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, s
     values = np.empty((len(catalogue), len(columns)), np.uint64)
     identities, remaps = _united([block.identities for block, _ in blocks])
     starts = np.cumsum([0, *(part.stop - part.start for _, part in blocks)]).tolist()
-    codes = None if all(block.codes is None for block, _ in blocks) else np.zeros(values.shape, np.uint32)
+    for (block, part), start in zip(blocks, starts, strict=False):
+        values[:, start : start + part.stop - part.start] = block.values[:, part]
+    more: dict[str, Any] = {
+        "identities": identities,
+        "shares": _shares(blocks, remaps, starts),
+        "soft": _marks([(block.soft, part) for block, part in blocks], values.shape),
+        "conflicts": _marks([(block.conflicts, part) for block, part in blocks], values.shape),
+    }
+    if blocks and all(block.leaders is not None for block, _ in blocks):
+        return Matrix.of_leaders(series, columns, catalogue, values, _leaders(blocks, remaps, values), **more)
+    codes = np.zeros(values.shape, np.uint32)
     for (block, part), remap, start in zip(blocks, remaps, starts, strict=False):
-        place = (slice(None), slice(start, start + part.stop - part.start))
-        values[place] = block.values[:, part]
-        if codes is not None and block.codes is not None:
+        if block.codes is not None:
             own = block.codes[:, part]
-            codes[place] = own if remap is None else remap[own]
-    return Matrix(
-        series,
-        columns,
-        catalogue,
-        values,
-        identities,
-        codes if codes is not None and codes.any() else None,
-        _shares(blocks, remaps, starts),
-        soft=_marks([(block.soft, part) for block, part in blocks], values.shape),
-        conflicts=_marks([(block.conflicts, part) for block, part in blocks], values.shape),
-    )
+            codes[:, start : start + part.stop - part.start] = own if remap is None else remap[own]
+    return Matrix(series, columns, catalogue, values, codes=codes if codes.any() else None, **more)
+
+
+def _leaders(
+    blocks: Sequence[tuple[Block, slice]], remaps: Sequence[NDArray[np.uint32] | None], values: NDArray[np.uint64]
+) -> Leaders | None:
+    """Of blocks that all have them ready; values: of all their columns.
+
+    A row whose leader is the same in all of them, where it has traffic at all, stays such a row; the others are looked
+    at cell by cell.
+    """
+    told = [
+        (_united_leaders(block.leaders, remap), block.values, part)
+        for (block, part), remap in zip(blocks, remaps, strict=True)
+        if block.leaders is not None
+    ]
+    of = np.max([leaders.of for leaders, _, _ in told], axis=0)
+    sure, whole = of >= 0, np.ones(len(of), np.bool_)
+    for leaders, own, part in told:
+        sure &= (leaders.of == of) | (leaders.of == 0)
+        silent = np.flatnonzero((leaders.of == 0) & (of != 0))
+        sure[silent] &= ~own[silent, part].any(axis=1)
+        whole &= leaders.whole
+    unsure = np.flatnonzero(~sure)
+    spread = [spread_codes(leaders.of[unsure], leaders.codes, own[unsure])[:, part] for leaders, own, part in told]
+    found = Leaders.found(values[unsure], np.concatenate(spread, axis=1))
+    of[unsure] = found.of
+    # What it lacked may have been in columns that are cut off.
+    partly = np.flatnonzero(~whole & (of != 0))
+    whole[partly] = values[partly].all(axis=1)
+    united = Leaders(of, found.codes, whole)
+    return united if united.any else None
+
+
+def _united_leaders(leaders: Leaders, remap: NDArray[np.uint32] | None) -> Leaders:
+    if remap is None:
+        return leaders
+    of = np.where(leaders.of < 0, leaders.of, remap.take(np.maximum(leaders.of, 0)))
+    return Leaders(of, remap.take(leaders.codes), leaders.whole)
 
 
 def _united(tables: Sequence[NDArray[np.uint64]]) -> United:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,8 +14,11 @@ from keyviz_grpc.remembered.blocks import FAR, Block, Piece, between, joined
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
-MOST_PIECES: Final = 16
-"""More than this many are joined to one."""
+JOINED: Final = 4
+"""So many pieces of about one length become one."""
+
+FEW_CELLS: Final = 1 << 17
+"""So many cells of pieces are joined in less time than a way to a thread and back is worth."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +46,15 @@ class Remembered:
         """How many are kept."""
         return sum(len(piece.columns) for piece in self.pieces)
 
+    def copied_columns(self, more: int, oldest: int) -> int:
+        """Of how many columns a copy is made when so many more are remembered, at most."""
+        lengths = [*(len(piece.columns) for piece in self.pieces), more]
+        copied = more
+        while _are_to_join(lengths):
+            lengths[-JOINED:] = [sum(lengths[-JOINED:])]
+            copied += lengths[-1]
+        return copied + (len(self.pieces[0].columns) if self.pieces and _is_worn(self.pieces[0], oldest) else 0)
+
     def extended(self, tail: Block, below_unix_ms: int, wire_bytes: int, *, series: Series, oldest: int) -> Remembered:
         """With the columns of `tail` from here on; its other columns are here already."""
         part = between(tail, self.below_unix_ms, FAR)
@@ -51,10 +64,40 @@ class Remembered:
             whole = part == slice(0, len(tail.columns))
             new = tail if whole else joined(series, self.catalogue, [(tail, part)])
             pieces = (*pieces, Piece.of(new, share))
-        if len(pieces) > MOST_PIECES:
-            every = joined(series, self.catalogue, [(piece, between(piece, oldest, FAR)) for piece in pieces])
-            pieces = (Piece.of(every, sum(piece.wire_bytes for piece in pieces)),)
+        pieces = _trimmed(_joined_up(pieces, series, self.catalogue), oldest, series, self.catalogue)
         return replace(self, below_unix_ms=max(self.below_unix_ms, below_unix_ms), pieces=pieces)
+
+
+def _joined_up(pieces: tuple[Piece, ...], series: Series, catalogue: Catalogue) -> tuple[Piece, ...]:
+    """In fewer pieces: each of the last ones is several times as long as those after it.
+
+    So a column is copied once for each time that as many as it is kept with have become JOINED times as many.
+    """
+    while _are_to_join([len(piece.columns) for piece in pieces]):
+        last = pieces[-JOINED:]
+        whole = joined(series, catalogue, [(piece, slice(0, len(piece.columns))) for piece in last])
+        pieces = (*pieces[:-JOINED], Piece.of(whole, sum(piece.wire_bytes for piece in last)))
+    return pieces
+
+
+def _are_to_join(lengths: Sequence[int]) -> bool:
+    """Whether the last pieces are to become one."""
+    return len(lengths) >= JOINED and lengths[-JOINED] < JOINED * lengths[-1]
+
+
+def _trimmed(pieces: tuple[Piece, ...], oldest: int, series: Series, catalogue: Catalogue) -> tuple[Piece, ...]:
+    """Without columns that the node no longer holds, once those are a part of the first piece that is worth a copy."""
+    if not pieces or not _is_worn(pieces[0], oldest):
+        return pieces
+    first = pieces[0]
+    left = between(first, oldest, FAR)
+    share = first.wire_bytes * (left.stop - left.start) // len(first.columns)
+    return (Piece.of(joined(series, catalogue, [(first, left)]), share), *pieces[1:])
+
+
+def _is_worn(piece: Piece, oldest: int) -> bool:
+    gone: int = between(piece, oldest, FAR).start
+    return gone * JOINED >= len(piece.columns)
 
 
 class NodeColumns:
@@ -106,10 +149,10 @@ class Recalled:
         """From which stamp on it asks for what is not remembered, 0 = everything is asked for."""
         return 0 if self.held is None else self.held.below_unix_ms
 
-    @property
-    def joins_pieces(self) -> bool:
-        """Whether an answer with a column more has all that is remembered joined to one piece."""
-        return self.held is not None and len(self.held.pieces) >= MOST_PIECES
+    def copies_much(self, columns: int, oldest: int) -> bool:
+        """Whether an answer with so many columns more has many of those that are remembered copied."""
+        held = self.held
+        return held is not None and held.copied_columns(columns, oldest) * len(held.catalogue) > FEW_CELLS
 
     def whole(self, answer: Answer, wire_bytes: int) -> tuple[Answer, int]:
         """(the answer as it would have been in full, how many bytes the part left out once took), and remembers it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +28,7 @@ class Continued(Matrix):
     @classmethod
     def of(cls, matrix: Matrix, before: Matrix, part: slice) -> Continued:
         """`matrix`, of which the caller knows that it begins with `part` of the columns of `before`."""
-        more: dict[str, Any] = {"soft": matrix.soft, "conflicts": matrix.conflicts}
-        own = cls(
-            matrix.series,
-            matrix.columns,
-            matrix.catalogue,
-            matrix.values,
-            matrix.identities,
-            matrix.codes,
-            matrix.shares,
-            **more,
-        )
+        own = cls.like(matrix)
         object.__setattr__(own, "_begins_with", (weakref.ref(before.values), part))
         return own
 

@@ -16,8 +16,7 @@ from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import Shelf
-from keyviz_grpc.remembered.columns import MOST_PIECES
+from keyviz_grpc.remembered import Shelf, columns
 from tests.integration.faults import Scripted
 
 MANY = 5000
@@ -58,11 +57,11 @@ async def ask(*answers: pb.GetKeyVizMatrixResponse, shelf: Shelf | None = None) 
     return told
 
 
-def answer(rows: int = 1, columns: int = 1) -> pb.GetKeyVizMatrixResponse:
+def answer(rows: int = 1, width: int = 1) -> pb.GetKeyVizMatrixResponse:
     """Without traffic, packed."""
     names = [pb.KeyVizRow(bucket_id=f"r{number}", start=b"%06d" % number) for number in range(rows)]
     message = pb.GetKeyVizMatrixResponse(
-        column_unix_ms=range(1000, 1000 * (columns + 1), 1000),
+        column_unix_ms=range(1000, 1000 * (width + 1), 1000),
         node_id="n1",
         incarnation=1,
         step_ms=1000,
@@ -113,8 +112,9 @@ async def test_much_in_few_bytes_is_read_in_a_thread(name: str) -> None:
     assert await ask(message) == [1]
 
 
-async def test_pieces_are_joined_in_a_thread() -> None:
+async def test_pieces_are_joined_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of a node may be its whole history, however little its answer is."""
+    monkeypatch.setattr(columns, "FEW_CELLS", 8)  # four columns are more, a single one is less
 
     def told(number: int) -> pb.GetKeyVizMatrixResponse:
         message = answer(2, number)
@@ -126,5 +126,5 @@ async def test_pieces_are_joined_in_a_thread() -> None:
             message.history.left_out_columns = number - 1
         return message
 
-    counts = await ask(*map(told, range(1, MOST_PIECES + 3)), shelf=Shelf(1 << 24))
-    assert counts == [0] * MOST_PIECES + [1, 1]
+    counts = await ask(*map(told, range(1, 10)), shelf=Shelf(1 << 24))
+    assert counts == [0] * 3 + [1] * 4 + [2] * 2

@@ -77,7 +77,7 @@ def test_only_what_is_new_is_written_of_a_matrix_that_continues_another() -> Non
     kept, whole = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1)
     early = select_columns(whole.matrix, slice(0, 7))
     altered = whole.matrix.values.copy()
-    altered[:, :7] = 7
+    altered[:, :7] = np.minimum(altered[:, :7], 7)
     late = Continued.of(replace(whole.matrix, values=altered), early, slice(0, 7))
     kept.render(replace(whole, matrix=early, column_nodes=np.ones(7, np.int64)))
     first, second = (kept.render(replace(whole, matrix=matrix)) for matrix in (late, replace(late)))

@@ -1,0 +1,113 @@
+"""Columns put together again: leaders row by row as cell by cell, and in few pieces that are not kept for ever."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keyviz_grpc.model import Catalogue, Matrix, Row, Series
+from keyviz_grpc.outcome import Answer, History, Outcome
+from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered import Shelf
+from keyviz_grpc.remembered.blocks import Block, joined
+from keyviz_grpc.remembered.columns import NodeColumns, Remembered
+from keyviz_grpc.remembered.recollected import Recollected
+from keyviz_grpc.traffic import Leaders
+
+IDENTITIES = np.array([[0, 0], [1, 1], [1, 2], [2, 1]], np.uint64)
+
+
+def rows(count: int) -> Catalogue:
+    """That many."""
+    return Catalogue(tuple(Row(f"route:{n}", b"%03d" % n, b"%03d" % (n + 1)) for n in range(count)))
+
+
+def drawn(chance: np.random.Generator, catalogue: Catalogue, columns: np.ndarray, silence: float) -> Matrix:
+    """Rows under one leader, some under several, some unknown; with leaders and without an array of codes."""
+    shape = (len(catalogue), len(columns))
+    values = chance.integers(1, 9, shape, np.uint64) * (chance.random(shape) >= silence)
+    codes = np.broadcast_to(chance.integers(0, 3, (shape[0], 1), np.uint32), shape).copy()
+    codes[chance.random(shape) < chance.choice([0.0, 0.1])] = 3
+    codes[values == 0] = 0
+    return Matrix.of_leaders(
+        Series.WRITES, columns, catalogue, values, Leaders.found(values, codes), identities=IDENTITIES
+    )
+
+
+@pytest.mark.parametrize("silence", [0.0, 0.05, 0.6])
+@pytest.mark.parametrize("seed", range(30))
+def test_leaders_of_blocks_are_those_of_their_cells(seed: int, silence: float) -> None:
+    """Blocks cut at either end, of which each has rows with a leader of its own."""
+    chance = np.random.default_rng(seed)
+    catalogue = rows(12)
+    blocks: list[tuple[Matrix, slice]] = []
+    for number in range(int(chance.integers(1, 4))):
+        width = int(chance.integers(1, 7))
+        block = drawn(chance, catalogue, np.arange(number * 10 + 1, number * 10 + 1 + width), silence)
+        first, end = sorted(chance.integers(0, width + 1, 2).tolist())
+        blocks.append((block, slice(first, end)))
+    told = joined(Series.WRITES, catalogue, blocks)
+    cut = [(block.values[:, part], block.codes[:, part]) for block, part in blocks if block.codes is not None]
+    values, codes = (np.concatenate(each, axis=1) for each in zip(*cut, strict=True))
+    assert told.values.tolist() == values.tolist()
+    assert (np.zeros_like(codes) if told.codes is None else told.codes).tolist() == codes.tolist()
+    if told.leaders is not None:
+        assert told.leaders.spread(values).tolist() == codes.tolist()
+        busy = np.array([row.all() for row in values])
+        assert not (told.leaders.whole & ~busy).any()
+        some = told.leaders.of != 0
+        assert told.leaders.whole[some].tolist() == busy[some].tolist()
+
+
+def test_what_is_recollected_has_every_field() -> None:
+    """The leaders too, read before anything else of it."""
+    chance = np.random.default_rng(3)
+    catalogue = rows(5)
+    blocks: list[tuple[Block, slice]] = [
+        (drawn(chance, catalogue, np.arange(first, first + 3), 0.1), slice(0, 3)) for first in (1, 10)
+    ]
+    told, whole = Recollected(Series.WRITES, catalogue, blocks), joined(Series.WRITES, catalogue, blocks)
+    leaders, expected = told.row_leaders(), whole.row_leaders()
+    assert leaders is not None
+    assert expected is not None
+    assert leaders.spread(told.values).tolist() == expected.spread(whole.values).tolist()
+
+
+def told_by(chance: np.random.Generator, catalogue: Catalogue, width: int, number: int) -> Answer:
+    """All of a node's columns from number - width to number at first, the newest alone later."""
+    full = number == width
+    columns = np.arange(1 if full else number, number + 1) * 1000
+    matrix = drawn(chance, catalogue, columns, 0.2)
+    oldest = max(1, number - width + 1) * 1000
+    history = History(7, number * 1000, 0 if full else (number - 1) * 1000 + 1, 0 if full else width - 1)
+    outcome = Outcome("a:1", node_id="n1", incarnation=5)
+    return Answer(
+        matrix,
+        (outcome,),
+        node_id="n1",
+        incarnation=5,
+        step_ms=1000,
+        generated_at_unix_ms=number * 1000,
+        oldest_unix_ms=oldest,
+        history=history,
+    )
+
+
+@pytest.mark.parametrize("width", [1, 5, 60])
+def test_columns_that_come_one_by_one_are_kept_in_few_pieces(width: int) -> None:
+    """Those that the node no longer holds are let go, and every answer is whole cell by cell."""
+    chance, catalogue, shelf = np.random.default_rng(width), rows(3), Shelf(1 << 24)
+    memory = NodeColumns(shelf)
+    every: list[np.ndarray] = []
+    for number in range(width, 600):
+        recalled = memory.recall(MatrixQuery(Series.WRITES))
+        answer = told_by(chance, catalogue, width, number)
+        every.extend(answer.matrix.values.T)
+        whole, _ = recalled.whole(answer, 100)
+        assert whole.matrix.columns.tolist() == [1000 * each for each in range(number - width + 1, number + 1)]
+        if number % 50 == 0:
+            assert whole.matrix.values.T.tolist() == [each.tolist() for each in every[-width:]]
+        held = shelf.get(memory, Series.WRITES)
+        assert isinstance(held, Remembered)
+        assert held.columns <= width + width // 3 + 1
+        assert len(held.pieces) <= 10
