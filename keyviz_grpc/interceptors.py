@@ -6,7 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -113,7 +113,7 @@ class Admission:
             if self._unguarded[connection] >= MOST_OPEN_CALLS:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "overloaded: too many calls of one connection")
             self._unguarded[connection] += 1
-            context.add_done_callback(lambda _: self._checked(connection))
+            _when_over(lambda: self._checked(connection))
             return await inner(request, context)
 
         async def admitted(request: Any, context: Any) -> Any:
@@ -121,7 +121,7 @@ class Admission:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, words)
             self._inside += 1
             self._open += 1
-            context.add_done_callback(lambda _: self._ended())
+            _when_over(self._ended)
             try:
                 raw: bytes = serialize(await inner(request, context))
                 if not self._has_place(size := len(raw)):
@@ -141,10 +141,8 @@ class Admission:
         # One at a time: nothing comes between making an answer's bytes and taking its place.
         if self._unsent_bytes and self._unsent_bytes + size > self._most_unsent_bytes:
             return False
-        task = asyncio.current_task()  # of the call; it ends when the answer is taken, or given up
-        if task is not None:
-            self._unsent_bytes += size
-            task.add_done_callback(lambda _: self._taken(size))
+        self._unsent_bytes += size
+        _when_over(lambda: self._taken(size))
         return True
 
     def _taken(self, size: int) -> None:
@@ -171,6 +169,16 @@ class Admission:
         self._unguarded[connection] -= 1
         if not self._unguarded[connection]:
             del self._unguarded[connection]
+
+
+def _when_over(then: Callable[[], None]) -> None:
+    """Called at the end of the call that is being served: its answer is taken, or given up.
+
+    The call's own task tells it. Its context would as well, but gRPC keeps what asks that in a cycle with the call.
+    """
+    task = asyncio.current_task()
+    if task is not None:
+        task.add_done_callback(lambda _: then())
 
 
 def forget_frames(error: BaseException) -> None:

@@ -132,6 +132,21 @@ async def test_who_does_not_read_holds_nothing_beyond_the_deadline(
     assert min(held[4:]) < min(held[:4]) + 8 * size  # what was kept would be 4 answers a round
 
 
+async def test_a_call_is_forgotten_with_its_answer(serve: Serve) -> None:
+    """It takes memory of gRPC's own as long as anybody knows its context: that does not wait for the collector."""
+    server = await serve(ServerSettings())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            await asked(server)
+        async with asyncio.timeout(30):
+            while any("ServicerContext" in type(one).__name__ for one in gc.get_objects()):  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+
+
 async def test_without_a_deadline_the_connections_age_is_one(serve: Serve) -> None:
     """Answers that nobody takes and requests that never come end with it; a caller that reads does not notice."""
     server = await serve(ServerSettings(max_concurrent=4, max_connection_age_s=1, connection_grace_s=0.5))
