@@ -123,8 +123,8 @@ def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | No
     own_rows = _joined([strip.rows for _, strip in strips])
     counts = _joined([true_cells(block.busy) for block in blocks])
     runs = [_united(own, remap) for own, remap in zip(busy, remaps, strict=True)]
-    # Runs are told in the order of the cells of each part.
-    in_order = (numbers * (int(own_rows.max(initial=0)) + 1) + own_rows).argsort()
+    # Runs are told in the order of the cells of each part. These are few ascending stretches, as this sort likes them.
+    in_order = (numbers * (int(own_rows.max(initial=0)) + 1) + own_rows).argsort(kind="stable")
     told = Entries(
         _joined([_placed(strip.rows, parts[number].rows) for number, strip in strips]),
         numbers,

@@ -173,10 +173,12 @@ class Union:
 
 def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:
     """The chosen entries in lots, each row once a lot at most, and in the first one as soon as it occurs at all."""
-    own = rows.take(chosen)
-    if np.bincount(own).max(initial=0) <= 1:
-        return [chosen]
-    order = own.argsort()
-    ordered = own.take(order)
-    rank = np.arange(len(own)) - ordered.searchsorted(ordered)
-    return [np.sort(chosen.take(order[rank == number])) for number in range(int(rank.max()) + 1)]
+    last = np.empty(int(rows.max(initial=0)) + 1, np.int64)
+    lots: list[Numbers] = []
+    while len(chosen) or not lots:
+        own = rows.take(chosen)
+        last[own] = chosen
+        is_last = last.take(own) == chosen
+        lots.append(chosen[is_last])
+        chosen = chosen[~is_last]
+    return lots

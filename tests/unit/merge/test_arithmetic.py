@@ -15,6 +15,7 @@ from keyviz_grpc.merge.parts import take_rows
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
+from keyviz_grpc.traffic import true_cells
 from tests.reference.convert import answer_of, told_by
 from tests.reference.oracle import Node
 
@@ -161,3 +162,11 @@ def test_a_plain_conflict_stays_beside_a_cell_of_many_shares() -> None:
     assert found.values.tolist() == [[5, 8]]
     assert found.conflicts is not None
     assert found.conflicts.tolist() == [[True, True]]
+
+
+@pytest.mark.parametrize("width", [0, 1, 7, 8, 255, 256, 257, 1440])
+def test_marks_are_counted_row_by_row(width: int) -> None:
+    """Rows of either length, all of one too."""
+    marks = np.random.default_rng(width).random((9, width)) < 0.5
+    marks[0], marks[1] = True, False
+    assert true_cells(marks).tolist() == [int(row.sum()) for row in marks]
