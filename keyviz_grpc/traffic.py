@@ -96,7 +96,7 @@ class Leaders:
 
     of: int64[R]; a number from 0 on is the code of all cells of the row that have traffic, and -1 - i says that the row
     has several, which are codes[i]. codes: uint32[M, C]; a cell without traffic has code 0.
-    whole: bool[R], whether a row has traffic in every column.
+    whole: bool[R], whether a row that has a leader has traffic in every column; of the others it may say no.
     """
 
     of: NDArray[np.int64]
