@@ -113,6 +113,24 @@ class Leaders:
         of[mixed] = -1 - np.arange(len(mixed))
         return cls(of, codes.take(mixed, axis=0), counts == values.shape[1])
 
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[NDArray[np.int64], Leaders]], rows: int) -> Leaders:
+        """Those of all rows of a matrix; each part with the rows of which it is."""
+        of, whole, known = np.empty(rows, np.int64), np.empty(rows, np.bool_), 0
+        for own, part in parts:
+            of[own] = np.where(part.of < 0, part.of - known, part.of)
+            whole[own] = part.whole
+            known += len(part.codes)
+        return cls(of, np.concatenate([part.codes for _, part in parts]), whole)
+
+    def take(self, rows: NDArray[np.int64]) -> Leaders:
+        """Those of some rows."""
+        of = self.of.take(rows)
+        mixed = where(of < 0)
+        codes = self.codes.take(-1 - of[mixed], axis=0)
+        of[mixed] = -1 - np.arange(len(mixed))
+        return Leaders(of, codes, self.whole.take(rows))
+
     def spread(self, values: Counts) -> NDArray[np.uint32]:
         """The code of every cell; values: those of the matrix."""
         return spread_codes(self.of, self.codes, values)

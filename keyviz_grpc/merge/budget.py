@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.kept import KeptByIdentity
-from keyviz_grpc.merge.saturating import sum_runs
-from keyviz_grpc.merge.shares import added_up, listed, spread_out
-from keyviz_grpc.model import MAX_ROUTE_IDS, Catalogue, Matrix, Row, Shares
+from keyviz_grpc.merge.folding import fold_runs
+from keyviz_grpc.merge.saturating import row_totals
+from keyviz_grpc.model import MAX_ROUTE_IDS, Catalogue, Row
 from keyviz_grpc.outcome import Answer
+from keyviz_grpc.traffic import where
 
 LARGEST: Final = 2**64 - 1
 """Of route ids and of counts of routes."""
@@ -38,85 +39,37 @@ def fold(answer: Answer, rows: int, *, shares: bool = True) -> Answer:
     matrix = answer.matrix
     if rows == 0 or len(matrix.catalogue) <= rows:
         return answer
-    starts = _run_starts(matrix.values, rows)
-    folded = fold_runs(matrix, starts, _fold_catalogue(matrix.catalogue, starts), shares=shares)
+    totals = row_totals(matrix.values)
+    starts = _run_starts(_heat(matrix.values, totals), rows)
+    catalogue = _fold_catalogue(matrix.catalogue, starts)
+    folded = fold_runs(matrix, starts, catalogue, totals=totals, shares=shares)
     return replace(answer, matrix=folded, leaf_sets=(), row_leaf_set=None, leaf_ranges=())
 
 
-def _run_starts(values: NDArray[np.uint64], budget: int) -> NDArray[np.int64]:
-    """First row of every output row, for a budget below the number of rows. With k rows single the output has
-    k + (runs of the others) rows, which never falls as k grows, so the largest k that fits is found by bisection.
-    """
+def _heat(values: NDArray[np.uint64], totals: NDArray[np.uint64] | None) -> NDArray[np.int64]:
+    """How hot every row is: no two alike, of equal totals the first is the hottest."""
     count = len(values)
-    order = _by_heat(values)
-    low, high = 0, budget
-    while low < high:
-        middle = (low + high + 1) // 2
-        if len(_starts(order[:middle], count)) <= budget:
-            low = middle
-        else:
-            high = middle - 1
-    return _starts(order[:low], count)
-
-
-def _by_heat(values: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Numbers of the rows, hottest first, ties in order. Totals that may exceed 64 bits are kept in two halves."""
-    if values.size and int(values.max()) < 2**63 // values.shape[1]:
-        return np.argsort(-values.view(np.int64).sum(axis=1), kind="stable")
+    earlier = np.arange(count - 1, -1, -1)
+    if totals is not None:
+        return totals.view(np.int64) * count + earlier
+    # Totals that may exceed 64 bits are kept in two halves.
     low = (values & np.uint64(0xFFFF_FFFF)).sum(axis=1, dtype=np.uint64)
     high = (values >> np.uint64(32)).sum(axis=1, dtype=np.uint64) + (low >> np.uint64(32))
     low &= np.uint64(0xFFFF_FFFF)
-    return np.lexsort((-low.astype(np.int64), -high.astype(np.int64)))
+    heat = np.empty(count, np.int64)
+    heat[np.lexsort((earlier, low, high))] = np.arange(count)
+    return heat
 
 
-def _starts(single: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    begins = np.zeros(count, np.bool_)
-    begins[:1] = True
-    begins[single] = True
-    after = single + 1
-    begins[after[after < count]] = True
-    return np.flatnonzero(begins)
+def _run_starts(heat: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
+    """First row of every output row, for a budget below the number of rows.
 
-
-def fold_runs(matrix: Matrix, starts: NDArray[np.int64], catalogue: Catalogue, *, shares: bool = True) -> Matrix:
-    """Neighbouring rows added up: rows starts[i] to starts[i + 1] become row i of `catalogue`, share by share."""
-    values = sum_runs(matrix.values, starts)
-    codes = None if matrix.codes is None else _fold_codes(matrix.codes, matrix.values, starts)
-    return Matrix(
-        matrix.series,
-        matrix.columns,
-        catalogue,
-        values,
-        matrix.identities,
-        codes,
-        _fold_shares(matrix, starts, values) if shares else Shares.none(),
-        soft=None if matrix.soft is None else np.logical_or.reduceat(matrix.soft, starts, axis=0),
-        conflicts=None if matrix.conflicts is None else np.logical_or.reduceat(matrix.conflicts, starts, axis=0),
-    )
-
-
-def _fold_codes(
-    codes: NDArray[np.uint32], values: NDArray[np.uint64], starts: NDArray[np.int64]
-) -> NDArray[np.uint32] | None:
-    # Code 0 wraps to the highest number, so that it never is the smallest: cells without traffic do not matter.
-    largest = np.maximum.reduceat(codes, starts, axis=0)
-    smallest = np.minimum.reduceat(codes - np.uint32(1), starts, axis=0) + np.uint32(1)
-    mixed = largest != smallest
-    # A cell without traffic has code 0, so equal counts say that every cell with traffic is known.
-    if np.count_nonzero(codes) != np.count_nonzero(values):
-        mixed |= np.logical_or.reduceat((codes == 0) & (values > 0), starts, axis=0)
-    largest[mixed] = 0
-    return largest if largest.any() else None
-
-
-def _fold_shares(matrix: Matrix, starts: NDArray[np.int64], values: NDArray[np.uint64]) -> Shares:
-    if matrix.codes is None and len(matrix.shares) == 0:
-        return matrix.shares
-    every = spread_out(matrix)
-    width = values.shape[1]
-    rows = np.searchsorted(starts, every.rows, side="right") - 1
-    cells, codes, parts = added_up(rows * width + every.columns, every.codes, every.values)
-    return listed(cells, codes, parts, values=values, width=width)
+    A row starts one where it or the one before it is single, which is where the hotter one of the two is hot enough;
+    as many of these as the budget allows, besides the first row.
+    """
+    hotter = np.maximum(heat[1:], heat[:-1])
+    too_cold = np.partition(hotter, -budget)[-budget]
+    return np.concatenate([np.zeros(1, np.int64), where(hotter > too_cold) + 1])
 
 
 @dataclass(slots=True, eq=False)

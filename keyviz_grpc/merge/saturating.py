@@ -7,6 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.merge.lanes import Lanes, in_lanes, reduced
+from keyviz_grpc.traffic import where
+
 LIMIT: Final = np.uint64(2**64 - 1)
 
 
@@ -19,16 +22,45 @@ def add(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint6
     return total
 
 
-def sum_runs(values: NDArray[np.uint64], starts: NDArray[np.int64]) -> NDArray[np.uint64]:
+def row_totals(values: NDArray[np.uint64]) -> NDArray[np.uint64] | None:
+    """The sum of every row; None where all of them together may come to 2^63."""
+    if int(values.max(initial=0)) * values.size >= 2**63:
+        return None
+    # More than twice as fast as a sum along the axis.
+    totals: NDArray[np.uint64] = np.einsum("ij->i", values)
+    return totals
+
+
+def narrowed(values: NDArray[np.uint64], most: int) -> Lanes:
+    """The values in the narrowest lanes that hold `most`, larger ones without their upper bits; or just the values."""
+    for lane in (np.uint16, np.uint32):
+        if values.ndim == 2 and most <= np.iinfo(lane).max:
+            return in_lanes(values, lane)
+    return values
+
+
+def sum_runs(values: NDArray[np.uint64], starts: NDArray[np.int64], lanes: Lanes | None = None) -> NDArray[np.uint64]:
     """Sums over consecutive runs along axis 0; run i is values[starts[i]:starts[i + 1]], the last one open.
 
-    starts: ascending, none empty. Works on one or two dimensions.
+    starts: ascending, none empty. Works on one or two dimensions. lanes: the values `narrowed` to something that no sum
+    of several exceeds, where that is at hand.
     """
     if len(starts) == 0:
         return np.empty((0, *values.shape[1:]), np.uint64)
-    longest = int(np.max(np.diff(np.append(starts, len(values)))))
+    lengths = np.diff(starts, append=len(values))
+    if lanes is None:
+        lanes = narrowed(values, int(values.max(initial=0)) * int(lengths.max()))
+    if lanes is values:
+        return _sum_wide(values, starts, int(lengths.max()))
+    total = reduced(np.add, lanes, starts)[:, : values.shape[1]].astype(np.uint64)
+    single = where(lengths == 1)
+    total[single] = values.take(starts[single], axis=0)
+    return total
+
+
+def _sum_wide(values: NDArray[np.uint64], starts: NDArray[np.int64], longest: int) -> NDArray[np.uint64]:
     total: NDArray[np.uint64] = np.add.reduceat(values, starts, axis=0)
-    if values.size and int(values.max()) > int(LIMIT) // longest:
+    if int(values.max(initial=0)) > int(LIMIT) // longest:
         # Rare: some sum may have wrapped. Floats tell which, with a margin far above their error.
         near = np.add.reduceat(values.astype(np.float64), starts, axis=0) > float(2**63)
         for index in np.argwhere(near):

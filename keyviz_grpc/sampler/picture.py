@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.merge.budget import fold_runs
+from keyviz_grpc.merge.folding import fold_runs
 from keyviz_grpc.merge.shares import dominant
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.sampler.column import FrozenShares
@@ -65,7 +65,7 @@ def matrix_of(
         shares,
         soft=soft if soft is not None and soft.any() else None,
     )
-    return matrix if single else fold_runs(matrix, starts, catalogue)
+    return matrix if single else fold_runs(matrix, starts, catalogue, totals=None)
 
 
 def _one_a_slot(count: int) -> Catalogue:

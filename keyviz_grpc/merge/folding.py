@@ -1,0 +1,83 @@
+"""Runs of neighbouring rows added up: their values, identities, marks and shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge.agreement import agreed_codes
+from keyviz_grpc.merge.lanes import in_lanes, reduced
+from keyviz_grpc.merge.saturating import LIMIT, narrowed, sum_runs
+from keyviz_grpc.merge.shares import added_up, listed, spread_out
+from keyviz_grpc.model import Catalogue, Matrix, Shares
+from keyviz_grpc.traffic import Leaders, where
+
+
+def fold_runs(
+    matrix: Matrix,
+    starts: NDArray[np.int64],
+    catalogue: Catalogue,
+    *,
+    totals: NDArray[np.uint64] | None,
+    shares: bool = True,
+) -> Matrix:
+    """Neighbouring rows added up: rows starts[i] to starts[i + 1] become row i of `catalogue`, share by share.
+
+    totals: as `row_totals` has them.
+    """
+    runs = _Runs(starts, np.diff(starts, append=len(matrix.values)))
+    lanes = narrowed(matrix.values, runs.most(totals))
+    values = sum_runs(matrix.values, starts, lanes)
+    leaders = matrix.row_leaders()
+    return Matrix.of_leaders(
+        matrix.series,
+        matrix.columns,
+        catalogue,
+        values,
+        None if leaders is None else _fold_leaders(leaders, lanes[:, : values.shape[1]] != 0, runs, values),
+        identities=matrix.identities,
+        shares=_fold_shares(matrix, starts, values) if shares else Shares.none(),
+        soft=_fold_marks(matrix.soft, starts),
+        conflicts=_fold_marks(matrix.conflicts, starts),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """Rows starts[i] to starts[i] + lengths[i] - 1, int64[N] both, at least one."""
+
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def most(self, totals: NDArray[np.uint64] | None) -> int:
+        """What no sum of several rows' cells exceeds."""
+        if totals is None:
+            return int(LIMIT)
+        return int(np.add.reduceat(totals, self.starts)[self.lengths > 1].max(initial=0))
+
+
+def _fold_leaders(leaders: Leaders, busy: NDArray[np.bool_], runs: _Runs, values: NDArray[np.uint64]) -> Leaders | None:
+    """busy: which cells have traffic, of rows that are not alone. values: the folded ones."""
+    single, several = where(runs.lengths == 1), where(runs.lengths > 1)
+    codes = agreed_codes(leaders, busy, runs.starts, runs.lengths).take(several, axis=0)
+    parts = (single, leaders.take(runs.starts[single])), (several, Leaders.found(values.take(several, axis=0), codes))
+    folded = Leaders.joined(parts, len(values))
+    return folded if folded.any else None
+
+
+def _fold_marks(marks: NDArray[np.bool_] | None, starts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    if marks is None:
+        return None
+    return reduced(np.bitwise_or, in_lanes(marks, np.bool_), starts)[:, : marks.shape[1]].copy()
+
+
+def _fold_shares(matrix: Matrix, starts: NDArray[np.int64], values: NDArray[np.uint64]) -> Shares:
+    if matrix.codes is None and len(matrix.shares) == 0:
+        return matrix.shares
+    every = spread_out(matrix)
+    width = values.shape[1]
+    rows = np.searchsorted(starts, every.rows, side="right") - 1
+    cells, codes, parts = added_up(rows * width + every.columns, every.codes, every.values)
+    return listed(cells, codes, parts, values=values, width=width)
