@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -45,17 +46,28 @@ class Turns:
         A peer keeps to its deadline by itself; what it takes to read its answer does not count on that.
         """
         try:
-            async with asyncio.timeout(deadline.left_s() + GRACE_S), self.of(address, peers):
-                return await call(deadline)
+            async with asyncio.timeout(deadline.left_s() + GRACE_S):
+                await self._come(address, self._share(peers))
+                try:
+                    return await call(deadline)
+                finally:
+                    self._leave(address)
         except TimeoutError:
             return Outcome(address, kind=FailureKind.DEADLINE_EXCEEDED, detail=NOT_IN_TIME)
 
-    def of(self, address: str, peers: int) -> Turn:
+    @contextlib.asynccontextmanager
+    async def of(self, address: str, peers: int) -> AsyncIterator[None]:
         """One call to the peer inside the block, when it is its turn; peers: how many there are to ask."""
-        return Turn(self, address, max(1, self._limit // max(1, peers)))
+        await self._come(address, self._share(peers))
+        try:
+            yield
+        finally:
+            self._leave(address)
 
-    async def come(self, address: str, share: int) -> None:
-        """Waits for a turn of the peer, of which `share` may be taken at once."""
+    def _share(self, peers: int) -> int:
+        return max(1, self._limit // max(1, peers))
+
+    async def _come(self, address: str, share: int) -> None:
         if self._has_room(address, share):
             self._enter(address)
         else:
@@ -69,7 +81,7 @@ class Turns:
             if waiting.turn.cancelled():
                 self._waiting.remove(waiting)
             else:  # its turn came in the same moment
-                self.leave(waiting.address)
+                self._leave(waiting.address)
             raise
 
     def _has_room(self, address: str, share: int) -> bool:
@@ -79,8 +91,7 @@ class Turns:
         self._total += 1
         self._inside[address] += 1
 
-    def leave(self, address: str) -> None:
-        """The end of a turn: somebody else's may begin."""
+    def _leave(self, address: str) -> None:
         self._total -= 1
         self._inside[address] -= 1
         if not self._inside[address]:
@@ -95,18 +106,3 @@ class Turns:
             else:
                 still.append(waiting)
         self._waiting = still
-
-
-class Turn:
-    """One turn of a peer, for the length of a block."""
-
-    __slots__ = ("_address", "_share", "_turns")
-
-    def __init__(self, turns: Turns, address: str, share: int) -> None:
-        self._turns, self._address, self._share = turns, address, share
-
-    async def __aenter__(self) -> None:
-        await self._turns.come(self._address, self._share)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._turns.leave(self._address)
