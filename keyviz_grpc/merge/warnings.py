@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from keyviz_grpc.model import Catalogue, Window
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning, WarningCode
 
 OLD_ROW_LIMIT = 1024
 """Existing nodes clamp every row budget to this, so an answer of that many rows may be cut."""
+
+# As the warnings compare themselves, without a call for each of two that are compared.
+_AS_ORDERED = operator.attrgetter(*(each.name for each in fields(PeerWarning)))
 
 RECOMPUTED = (WarningCode.CATALOG_DIVERGENCE, WarningCode.SHORT_HISTORY)
 
@@ -23,7 +27,7 @@ def without_recomputed(outcome: Outcome) -> Outcome:
 def with_warnings(outcome: Outcome, found: Iterable[PeerWarning]) -> Outcome:
     """The outcome with more warnings: sorted, each one once."""
     more = tuple(found)
-    united = tuple(sorted({*outcome.warnings, *more})) if more else outcome.warnings
+    united = tuple(sorted({*outcome.warnings, *more}, key=_AS_ORDERED)) if more else outcome.warnings
     return outcome if united == outcome.warnings else replace(outcome, warnings=united)
 
 
