@@ -15,11 +15,16 @@ Codes: TypeAlias = NDArray[np.uint32]
 
 
 def agreed_codes(
-    leaders: Leaders, busy: NDArray[np.bool_], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+    leaders: Leaders,
+    busy: NDArray[np.bool_],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    *,
+    chosen: NDArray[np.int64],
 ) -> Codes:
     """The code under which all traffic of a cell stands in rows starts[i] to starts[i] + lengths[i] - 1, or 0.
 
-    busy: which cells have traffic. A cell without any agrees with all.
+    busy: which cells have traffic; one without any agrees with all. chosen: the numbers of the runs that are looked at.
     """
     width, mixed = busy.shape[1], where(leaders.of < 0)
     of = np.maximum(leaders.of, 0).astype(np.uint32)
@@ -29,7 +34,8 @@ def agreed_codes(
     told = in_lanes(busy, numbers.lane)
     told *= numbers.doubled(of, below)[:, np.newaxis]
     told[mixed, :width] = numbers.doubled(codes, below[mixed, np.newaxis]) * busy.take(mixed, axis=0)
-    return numbers.agreed(reduced(np.bitwise_or, told, starts)[:, :width])
+    met = reduced(np.bitwise_or, told, starts)[:, :width].take(chosen, axis=0)
+    return numbers.agreed(met, numbers.below.take(chosen)[:, np.newaxis])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +70,9 @@ class _Numbers:
         both: Lanes = numbers | ~numbers << self._half
         return both
 
-    def agreed(self, met: Lanes) -> Codes:
+    def agreed(self, met: Lanes, below: Codes) -> Codes:
         """The codes of the numbers that met no other."""
         numbers = met & (self.lane(1) << self._half) - self.lane(1)
         numbers *= (numbers & met >> self._half) == 0
-        codes: Codes = ((numbers + self.below[:, np.newaxis]) * (numbers != 0)).astype(np.uint32)
+        codes: Codes = ((numbers + below) * (numbers != 0)).astype(np.uint32)
         return codes

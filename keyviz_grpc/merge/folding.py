@@ -61,7 +61,7 @@ class _Runs:
 def _fold_leaders(leaders: Leaders, busy: NDArray[np.bool_], runs: _Runs, values: NDArray[np.uint64]) -> Leaders | None:
     """busy: which cells have traffic, of rows that are not alone. values: the folded ones."""
     single, several = where(runs.lengths == 1), where(runs.lengths > 1)
-    codes = agreed_codes(leaders, busy, runs.starts, runs.lengths).take(several, axis=0)
+    codes = agreed_codes(leaders, busy, runs.starts, runs.lengths, chosen=several)
     parts = (single, leaders.take(runs.starts[single])), (several, Leaders.found(values.take(several, axis=0), codes))
     folded = Leaders.joined(parts, len(values))
     return folded if folded.any else None

@@ -17,8 +17,9 @@ def in_lanes(cells: NDArray[Any], lane: type[np.generic]) -> Lanes:
     """A copy of the cells in lanes of that type, without the upper bits of what does not fit one."""
     rows, width = cells.shape
     a_word = WORD_BYTES // np.dtype(lane).itemsize
-    lanes = np.zeros((rows, -(-width // a_word) * a_word), lane)
+    lanes = np.empty((rows, -(-width // a_word) * a_word), lane)
     lanes[:, :width] = cells
+    lanes[:, width:] = 0
     return lanes
 
 
