@@ -26,10 +26,11 @@ def sparse_pass(union: Union, entries: Entries, lists: Sequence[Shares], *, iden
         return NO_SHARES
     width = union.values.shape[1]
     told = _gather(tangled, entries, lists, union.values.shape)
-    order = np.lexsort((told.codes, told.cells))
-    cells, codes, values = told.cells[order], told.codes[order], told.values[order]
+    keys = told.cells * len(identities) + told.codes
+    order = keys.argsort(kind="stable")
+    cells, codes, values, keys = told.cells[order], told.codes[order], told.values[order], keys[order]
     fresh = np.ones(len(cells), np.bool_)
-    fresh[1:] = (cells[1:] != cells[:-1]) | (codes[1:] != codes[:-1])
+    fresh[1:] = keys[1:] != keys[:-1]
     runs = where(fresh)
     largest = np.maximum.reduceat(values, runs)
     smallest = np.minimum.reduceat(values, runs)
