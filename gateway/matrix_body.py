@@ -18,6 +18,8 @@ from keyviz_grpc.remembered import Shelf
 TEXT_BYTES: Final = 41
 """What a text takes in memory besides its bytes, its place in a list included."""
 
+BETWEEN_ROWS: Final = b"},"
+
 FEW_CELLS: Final = 1 << 16
 FEW_WORDS: Final = 512
 FEW_CHARS: Final = 1 << 18
@@ -107,25 +109,31 @@ class MatrixRenderer:
         return rows
 
     def _pieces_of(self, matrix: Matrix, values: list[bytes], *, identity: bool) -> list[bytes]:
+        # A piece less a row is a thirtieth of what writing takes, so each row's end is the beginning of the next one.
         heads = self._heads_of(matrix.catalogue)
-        conflicts = marks_of(matrix.conflicts, len(heads))
-        said = [b',"conflict":true,"conflicts":' if marks else b',"conflict":false' for marks in conflicts]
-        columns: list[Iterable[bytes]] = [heads, values, said, conflicts]
+        columns: list[Iterable[bytes]] = [heads, values]
+        if matrix.conflicts is None:
+            columns.append(repeat(b',"conflict":false'))
+        else:
+            conflicts = marks_of(matrix.conflicts)
+            said = [b',"conflict":true,"conflicts":' if marks else b',"conflict":false' for marks in conflicts]
+            columns += [said, conflicts]
         if matrix.soft is not None:
-            soft = marks_of(matrix.soft, len(heads))
+            soft = marks_of(matrix.soft)
             columns += [[b',"soft":' if marks else b"" for marks in soft], soft]
         if identity:
             columns.append(identities_of(matrix))
-        pieces = list(chain.from_iterable(zip(*columns, repeat(b"},"), strict=False)))
+        pieces = list(chain.from_iterable(zip(*columns, strict=False)))
         if pieces:
-            pieces[-1] = b"}"
+            pieces[0] = pieces[0].removeprefix(BETWEEN_ROWS)
+            pieces.append(b"}")
         return pieces
 
     def _heads_of(self, catalogue: Catalogue) -> list[bytes]:
         known = self._known_heads(catalogue)
         if known is not None:
             return known
-        heads = [head_of(row) for row in catalogue.rows]
+        heads = [BETWEEN_ROWS + head_of(row) for row in catalogue.rows]
         self._heads = ((catalogue, heads), *self._heads[: self._remembered - 1])
         return heads
 

@@ -104,13 +104,12 @@ def _in_brackets(values: NDArray[np.uint64]) -> Iterable[bytes]:
     return (text[1:-1] for text in _each(values))
 
 
-def marks_of(marks: NDArray[np.bool_] | None, rows: int) -> list[bytes]:
+def marks_of(marks: NDArray[np.bool_]) -> list[bytes]:
     """The marks of every row in which anything is marked as JSON, nothing for the others."""
-    written = [b""] * rows
-    if marks is not None:
-        numbers = np.flatnonzero(marks.any(axis=1))
-        for number, text in zip(numbers.tolist(), _each(marks.take(numbers, axis=0)), strict=True):
-            written[number] = text
+    written = [b""] * len(marks)
+    numbers = np.flatnonzero(marks.any(axis=1))
+    for number, text in zip(numbers.tolist(), _each(marks.take(numbers, axis=0)), strict=True):
+        written[number] = text
     return written
 
 
