@@ -23,7 +23,14 @@ IDENTITIES = np.column_stack([np.arange(MOST_CODES), np.arange(MOST_CODES) // 2 
 IDENTITIES[0] = 0
 
 # Of each list the numbers are alike in their lower bits, or just as far apart as fits so many.
-CODES = [[0, 1, 2, 3], [1, 255, 256, 257], [0, 2, 256, 257], [1, 65_535, 65_536, 65_537], [0, 4, 65_540, 70_000]]
+CODES = [
+    [0, 1, 2, 3],
+    [1, 65, 129],
+    [1, 255, 256, 257],
+    [0, 2, 256, 257],
+    [1, 65_535, 65_536, 65_537],
+    [0, 4, 65_540, 70_000],
+]
 VALUES = [[0, 1, 2], [0, 1, 255, 65_535, 65_536], [0, 3, 2**31, 2**32 - 1, 2**32], [0, 5, 2**63, 2**64 - 1], [0]]
 
 
