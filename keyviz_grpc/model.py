@@ -223,7 +223,7 @@ class Matrix:
     columns: int64[C], strictly ascending, positive. values: uint64[R, C].
     identities: uint64[I, 2] of distinct (raft_group_id, leader_term), identities[0] == (0, 0), no other row has a 0.
     codes: uint32[R, C] indexes into `identities`, or None where every cell is unknown; a cell without traffic has
-    code 0. soft, conflicts: bool[R, C] or None for all false. Arrays are owned by the matrix and read-only.
+    code 0. soft, conflicts: bool[R, C] or None for all false. Arrays are read-only, and nobody else writes to them.
 
     Raises MalformedAnswer when a shape or order law is broken.
     """
@@ -375,14 +375,26 @@ class Matrix:
     @property
     def busy_cells(self) -> int:
         """Those of the rows that have traffic."""
-        busy = np.count_nonzero(self.values.any(axis=1)) if self.busy is None else self.busy.rows
+        busy = np.count_nonzero(self.values.any(axis=1)) if self.busy is None else self.busy.row_count
         return int(busy) * len(self.columns)
+
+    def read_once(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32] | None]:
+        """Its values and codes, made anew where nobody has read them yet, and not kept by it."""
+        if self.busy is None:
+            return self.values, self.codes
+        values = self.busy.spread(self.shape)
+        return values, None if self.busy.runs is None else self.busy.runs.spread(values)
 
     def row_leaders(self) -> Leaders | None:
         """The codes row by row, looked for now where nobody has them ready; None: every cell is unknown."""
         if self.leaders is not None or self.codes is None:
             return self.leaders
         return Leaders.found(self.values, self.codes)
+
+    @property
+    def count_bytes(self) -> int:
+        """Of the largest count as it was sent, 8 where nobody has it ready."""
+        return 8 if self.busy is None else max((strip.values.itemsize for strip in self.busy.strips), default=0)
 
     def identity_arrays(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
         """(raft_group_ids, leader_terms), uint64[R, C] each, or None where unknown throughout."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +16,34 @@ Counts: TypeAlias = "NDArray[np.unsignedinteger]"
 """Of any width."""
 
 
+def _freeze(*arrays: NDArray[Any]) -> None:
+    for array in arrays:
+        array.setflags(write=False)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
-    """Codes of the cells that have traffic, in cell order: codes[i] (uint32) occurs lengths[i] (int64) times."""
+    """Codes of the cells that have traffic, in cell order: codes[i] occurs lengths[i] times, uint32 both."""
 
     codes: NDArray[np.uint32]
-    lengths: NDArray[np.int64]
+    lengths: NDArray[np.uint32]
+
+    def __post_init__(self) -> None:
+        _freeze(self.codes, self.lengths)
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """How many cells with traffic there are up to the end of each run."""
+        return self.lengths.cumsum(dtype=np.int64)
 
     @classmethod
     def found(cls, values: Counts, codes: NDArray[np.uint32]) -> Runs:
         """Of the code of every cell."""
         told = codes.ravel().take(np.flatnonzero(values.ravel() != 0))
         if len(told) == 0:
-            return cls(told, np.zeros(0, np.int64))
+            return cls(told, np.zeros(0, np.uint32))
         starts = np.flatnonzero(np.concatenate([np.ones(1, np.bool_), told[1:] != told[:-1]]))
-        return cls(told[starts], np.diff(np.append(starts, len(told))))
+        return cls(told[starts], np.diff(starts, append=len(told)).astype(np.uint32))
 
     def spread(self, values: Counts) -> NDArray[np.uint32]:
         """The code of every cell, 0 without traffic; values: those of the matrix."""
@@ -39,7 +52,7 @@ class Runs:
         return codes
 
 
-NO_RUNS: Final = Runs(np.empty(0, np.uint32), np.empty(0, np.int64))
+NO_RUNS: Final = Runs(np.empty(0, np.uint32), np.empty(0, np.uint32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +61,9 @@ class Strip:
 
     rows: NDArray[np.int64]
     values: Counts
+
+    def __post_init__(self) -> None:
+        _freeze(self.rows, self.values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +84,7 @@ class Busy:
         return cls([Strip(rows, values.take(rows, axis=0))], runs)
 
     @property
-    def rows(self) -> int:
+    def row_count(self) -> int:
         """How many there are."""
         return sum(len(strip.rows) for strip in self.strips)
 
@@ -102,6 +118,14 @@ class Leaders:
     of: NDArray[np.int64]
     codes: NDArray[np.uint32]
     whole: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        _freeze(self.of, self.codes, self.whole)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its arrays."""
+        return self.of.nbytes + self.codes.nbytes + self.whole.nbytes
 
     @classmethod
     def found(cls, values: Counts, codes: NDArray[np.uint32]) -> Leaders:

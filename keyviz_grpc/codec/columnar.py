@@ -221,12 +221,15 @@ def _decode_runs(message: pb.KeyVizColumnar, strips: Sequence[Strip], identities
     if not message.run_codes and not message.run_lengths:
         return None
     codes = np.array(message.run_codes, np.uint32)
-    lengths = np.array(message.run_lengths, np.int64)
+    lengths = np.array(message.run_lengths, np.uint32)
     busy = sum(int(np.count_nonzero(strip.values)) for strip in strips)
-    if len(codes) != len(lengths) or int(lengths.sum()) != busy:
+    if len(codes) != len(lengths) or int(lengths.sum(dtype=np.int64)) != busy:
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
     if int(codes.max()) >= identities:
         raise MalformedAnswer(f"columnar: run_codes names identity {int(codes.max())} of {identities}")
+    if not lengths.all():  # runs of no cell say nothing, and there may be millions of them in an answer of few cells
+        kept = where(lengths > 0)
+        codes, lengths = codes[kept], lengths[kept]
     return Runs(codes, lengths)
 
 

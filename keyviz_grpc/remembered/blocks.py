@@ -66,35 +66,38 @@ class Piece:
         object.__setattr__(self, "busy_cells", busy * len(self.columns))
 
     @classmethod
-    def of(cls, block: Block, wire_bytes: int) -> Piece:
-        """A copy, of the identities only those that a cell shows or lists."""
-        identities, codes, shares = _in_use(block)
+    def of(cls, matrix: Matrix, wire_bytes: int) -> Piece:
+        """A copy, of the identities only those that a cell shows or lists. What is made for it stays with nobody."""
+        values, told = matrix.read_once()
+        identities, codes, shares = _in_use(matrix.identities, told, matrix.shares)
         return cls(
-            block.columns.copy(),
-            _narrowed(block.values, int(block.values.max(initial=0))),
+            matrix.columns.copy(),
+            _narrowed(values, int(values.max(initial=0))),
             identities.copy(),
             None if codes is None else _narrowed(codes, len(identities) - 1),
             shares,
-            None if block.soft is None else block.soft.copy(),
-            None if block.conflicts is None else block.conflicts.copy(),
+            None if matrix.soft is None else matrix.soft.copy(),
+            None if matrix.conflicts is None else matrix.conflicts.copy(),
             wire_bytes,
         )
 
 
 def size_bytes_of(block: Block) -> int:
     """Bytes that a block's arrays take; codes told row by row as if they were spread, for somebody may read them."""
-    shares = block.shares
-    codes_bytes = (
-        4 * block.values.size if block.leaders is not None else 0 if block.codes is None else block.codes.nbytes
-    )
+    shares, leaders = block.shares, block.leaders
+    if leaders is not None:
+        codes_bytes = 4 * block.values.size + leaders.size_bytes
+    else:
+        codes_bytes = 0 if block.codes is None else block.codes.nbytes
     arrays = (block.columns, block.values, block.identities, block.soft, block.conflicts)
     listed = (shares.rows, shares.columns, shares.codes, shares.values)
     return codes_bytes + sum(array.nbytes for array in (*arrays, *listed) if array is not None)
 
 
-def _in_use(block: Block) -> tuple[NDArray[np.uint64], NDArray[np.unsignedinteger] | None, Shares]:
+def _in_use(
+    identities: NDArray[np.uint64], codes: NDArray[np.uint32] | None, shares: Shares
+) -> tuple[NDArray[np.uint64], NDArray[np.uint32] | None, Shares]:
     """(identities, codes, shares) without the identities of columns that are gone; their order stays."""
-    identities, codes, shares = block.identities, block.codes, block.shares
     used = np.zeros(len(identities), np.bool_)
     used[:1] = True
     if codes is not None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from keyviz_grpc.errors import MalformedAnswer
-from keyviz_grpc.model import Catalogue, Series
+from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.query import Known, MatrixQuery
-from keyviz_grpc.remembered.blocks import FAR, Block, Piece, between, joined
+from keyviz_grpc.remembered.blocks import FAR, Piece, between, joined
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
@@ -48,17 +48,18 @@ class Remembered:
 
     def copied_columns(self, more: int, oldest: int) -> int:
         """Of how many columns a copy is made when so many more are remembered, at most."""
-        lengths = [*(len(piece.columns) for piece in self.pieces), more]
+        pieces = self._from(oldest)
+        lengths = [*(len(piece.columns) for piece in pieces), *([more] if more else [])]
         copied = more
         while _are_to_join(lengths):
             lengths[-JOINED:] = [sum(lengths[-JOINED:])]
             copied += lengths[-1]
-        return copied + (len(self.pieces[0].columns) if self.pieces and _is_worn(self.pieces[0], oldest) else 0)
+        return copied + (lengths[0] if pieces and _is_worn(pieces[0], oldest) else 0)
 
-    def extended(self, tail: Block, below_unix_ms: int, wire_bytes: int, *, series: Series, oldest: int) -> Remembered:
+    def extended(self, tail: Matrix, below_unix_ms: int, wire_bytes: int, *, series: Series, oldest: int) -> Remembered:
         """With the columns of `tail` from here on; its other columns are here already."""
-        part = between(tail, self.below_unix_ms, FAR)
-        pieces = tuple(piece for piece in self.pieces if piece.columns[-1] >= oldest)
+        part = between(tail, max(self.below_unix_ms, oldest), FAR)
+        pieces = self._from(oldest)
         if part.stop > part.start:
             share = wire_bytes * (part.stop - part.start) // max(1, len(tail.columns))
             whole = part == slice(0, len(tail.columns))
@@ -66,6 +67,10 @@ class Remembered:
             pieces = (*pieces, Piece.of(new, share))
         pieces = _trimmed(_joined_up(pieces, series, self.catalogue), oldest, series, self.catalogue)
         return replace(self, below_unix_ms=max(self.below_unix_ms, below_unix_ms), pieces=pieces)
+
+    def _from(self, oldest: int) -> tuple[Piece, ...]:
+        """The pieces that have any column from there on."""
+        return tuple(piece for piece in self.pieces if piece.columns[-1] >= oldest)
 
 
 def _joined_up(pieces: tuple[Piece, ...], series: Series, catalogue: Catalogue) -> tuple[Piece, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
-from keyviz_grpc.remembered.blocks import Block, joined
+from keyviz_grpc.remembered.blocks import Block, Piece, joined, size_bytes_of
 from keyviz_grpc.remembered.columns import NodeColumns, Remembered
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.traffic import Leaders
@@ -111,3 +114,68 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(width: int) -> None
         assert isinstance(held, Remembered)
         assert held.columns <= width + width // 3 + 1
         assert len(held.pieces) <= 10
+
+
+def matrix_of(stamps: list[int]) -> Matrix:
+    """One row, a count of one in every column."""
+    return Matrix(Series.WRITES, np.array(stamps, np.int64), rows(1), np.ones((1, len(stamps)), np.uint64))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_how_much_is_copied_is_known_before(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What decides whether a thread does it: columns that come one by one, many at once or none, and holes in time."""
+    copied = 0
+    copy = Piece.of
+
+    def counted(matrix: Matrix, wire_bytes: int) -> Piece:
+        nonlocal copied
+        copied += len(matrix.columns)
+        return copy(matrix, wire_bytes)
+
+    monkeypatch.setattr(Piece, "of", counted)
+    chance = np.random.default_rng(seed)
+    ring, now = int(chance.choice([5, 20, 60, 200])), 1
+    held = Remembered("n1", 5, 7, 0, 1, rows(1), ())
+    every: list[int] = []
+    for _ in range(60):
+        more = int(chance.choice([0, 0, 1, 1, 1, 2, 5, ring // 2, ring]))
+        every = [*every, *range(now, now + more)][-ring:]
+        oldest = every[0] + int(chance.choice([0, 0, 0, ring])) if every else 0
+        new = [stamp for stamp in every if stamp >= now]
+        now += more
+        expected, copied = held.copied_columns(len(new), oldest), 0
+        held = held.extended(matrix_of(new), now, 1000, series=Series.WRITES, oldest=oldest)
+        assert copied <= expected
+        assert all(len(piece.columns) for piece in held.pieces)
+        assert sum(piece.wire_bytes for piece in held.pieces) <= 60 * 1000
+
+
+def test_columns_that_a_node_says_it_does_not_hold_are_not_kept() -> None:
+    """New ones too. Where it says later that it holds them after all, that is found out, and all is asked for anew."""
+    memory = NodeColumns(Shelf(1 << 20))
+
+    def told(stamps: list[int], history: History, oldest: int) -> list[int]:
+        outcome = Outcome("a:1", node_id="n1", incarnation=5)
+        answer = Answer(matrix_of(stamps), (outcome,), node_id="n1", incarnation=5, oldest_unix_ms=oldest)
+        whole, _ = memory.recall(MatrixQuery(Series.WRITES)).whole(replace(answer, history=history), 10)
+        return [int(stamp) for stamp in whole.matrix.columns]
+
+    assert told([1, 2, 3], History(7, 3), 1) == [1, 2, 3]
+    assert told([4], History(7, 4, 4, 0), 9) == [4]
+    assert told([5], History(7, 5, 5, 0), 9) == [5]
+    with pytest.raises(MalformedAnswer, match="2 columns are left out, 0 are known"):
+        told([6], History(7, 6, 6, 2), 4)
+    assert told([4, 5, 6], History(7, 6), 4) == [4, 5, 6]
+    assert told([7], History(7, 7, 7, 3), 4) == [4, 5, 6, 7]
+
+
+def test_leaders_are_weighed() -> None:
+    """Of rows in which they change as many bytes as an array of all cells, and that may be made beside them."""
+    chance = np.random.default_rng(1)
+    matrix = drawn(chance, rows(12), np.arange(1, 9), 0.0)
+    told = matrix.leaders
+    assert told is not None
+    before = size_bytes_of(matrix)
+    assert before >= matrix.values.nbytes + told.of.nbytes + told.codes.nbytes + told.whole.nbytes + 4 * 12 * 8
+    assert matrix.codes is not None
+    assert size_bytes_of(matrix) == before
