@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge.columns import union_of
+from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer, Outcome, as_failures
 
 
@@ -100,10 +102,12 @@ def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answ
     parts = [matrix for answer in answers for matrix in answer.matrices]
     # Rows counted twice make no difference as long as they fit all the same; names are looked at only where not.
     most_rows = sum(map(len, {id(part.catalogue): part.catalogue for part in parts}.values()))
-    if holdings.has_room(most_rows * len(union_of([part.columns for part in parts]))):
+    every = union_of([part.columns for part in parts])
+    if holdings.has_room(most_rows * len(every) + _widened_cells(parts, every)):
         return list(results)
     rows: set[str] = set()
     columns = np.empty(0, np.int64)
+    taken: list[Matrix] = []
     kept: list[Answer | Outcome] = []
     for result in results:
         if isinstance(result, Outcome):
@@ -112,10 +116,23 @@ def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answ
         own = result.matrices
         more_rows = rows.union(*(part.catalogue.index for part in own))
         more_columns = union_of([columns, *(part.columns for part in own)])
-        cells = len(more_rows) * len(more_columns)
+        cells = len(more_rows) * len(more_columns) + _widened_cells([*taken, *own], more_columns)
         if holdings.has_room(cells):
             rows, columns = more_rows, more_columns
+            taken += own
             kept.append(result)
         else:
             kept.extend(as_failures(result.outcomes, *holdings.refusal(cells)))
     return kept
+
+
+def _widened_cells(parts: Sequence[Matrix], union: NDArray[np.int64]) -> int:
+    """What rows take that are made as wide as the union to be compared, as cells of the picture.
+
+    Only those of writes are, where they have traffic and lack columns that others have: many parts of a column each
+    may come in few bytes, and make each other wide.
+    """
+    lacking = [part for part in parts if part.series.is_write and len(part.columns) not in (0, len(union))]
+    # Each count, and whether it is one.
+    column_bytes = sum(part.busy_cells // len(part.columns) * (1 + part.count_bytes) for part in lacking)
+    return column_bytes * len(union) // MERGED_CELL_BYTES

@@ -115,9 +115,8 @@ def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | No
     strips.sort(key=_width)
     blocks: list[Block] = []
     for _, same in groupby(strips, key=_width):
-        values = [_wide(strip.values, parts[number].columns, columns) for number, strip in same]
-        whole = values[0] if len(values) == 1 else np.concatenate(values)
-        blocks.append(Block.of(blocks[-1].end if blocks else 0, whole))
+        values = _beside([(strip.values, parts[number].columns) for number, strip in same], columns)
+        blocks.append(Block.of(blocks[-1].end if blocks else 0, values))
     lengths = [len(strip.rows) for _, strip in strips]
     numbers = np.array([number for number, _ in strips], np.int64).repeat(lengths)
     own_rows = _joined([strip.rows for _, strip in strips])
@@ -142,14 +141,13 @@ def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | No
 
 def _led(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> Entries:
     """With leaders. runs: of all cells, entry by entry in that order."""
-    counts, ends = entries.counts.take(in_order), runs.lengths.cumsum()
+    counts, ends = entries.counts.take(in_order), runs.ends
     row_ends = counts.cumsum()
     row_starts = row_ends - counts
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
     first = np.minimum(ends.searchsorted(row_starts, side="right"), len(ends) - 1)
     leaders = np.empty(len(entries), np.int64)
     leaders[in_order] = runs.codes.take(first)
-    leaders[entries.counts == 0] = 0
     # One leader throughout is the rule.
     several = where(ends.take(first) < row_ends)
     if not len(several):
@@ -165,7 +163,7 @@ def _led(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> Entries:
 
 def _told_between(runs: Runs, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint32]:
     """The codes of cells starts[i] to ends[i] (exclusive) of those with traffic, for one i after the other."""
-    run_ends = runs.lengths.cumsum()
+    run_ends = runs.ends
     first, last = run_ends.searchsorted(starts, side="right"), run_ends.searchsorted(ends - 1, side="right")
     spans = last - first + 1
     which = np.arange(int(spans.sum())) + (first - (spans.cumsum() - spans)).repeat(spans)
@@ -183,7 +181,7 @@ def _united(busy: Busy, remap: NDArray[np.uint32] | None) -> Runs:
     """In codes of the union, of as many cells as have traffic."""
     if busy.runs is None:
         cells = sum(int(np.count_nonzero(strip.values)) for strip in busy.strips)
-        return Runs(np.zeros(1, np.uint32), np.array([cells], np.int64))
+        return Runs(np.zeros(1, np.uint32), np.array([cells], np.uint32))
     return busy.runs if remap is None else Runs(remap.take(busy.runs.codes), busy.runs.lengths)
 
 
@@ -191,11 +189,16 @@ def _placed(rows: NDArray[np.int64], places: NDArray[np.int64] | None) -> NDArra
     return rows if places is None else places.take(rows)
 
 
-def _wide(values: Counts, places: NDArray[np.int64] | None, columns: int) -> Counts:
-    if places is None:
-        return values
-    wide = np.zeros((len(values), columns), values.dtype)
-    wide[:, places] = values
+def _beside(own: Sequence[tuple[Counts, NDArray[np.int64] | None]], columns: int) -> Counts:
+    """Rows of one width, one part's after the other's, of so many columns. own: (values, where their columns go)."""
+    if all(places is None for _, places in own):
+        return own[0][0] if len(own) == 1 else np.concatenate([values for values, _ in own])
+    # Where rows are made wider, it is once: of many parts with few columns each that is most of what a merge takes.
+    wide = np.zeros((sum(len(values) for values, _ in own), columns), own[0][0].dtype)
+    at = 0
+    for values, places in own:
+        wide[at : at + len(values), slice(None) if places is None else places] = values
+        at += len(values)
     return wide
 
 

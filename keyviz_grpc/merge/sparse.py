@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from keyviz_grpc.merge.union import Union
 from keyviz_grpc.model import NO_SHARES, Shares
 from keyviz_grpc.traffic import where
 
+MOST_PAIRS: Final = 1 << 18
+"""Of a tangled cell and an entry of its row, looked at together: what is made of them takes a hundred bytes each."""
+
 
 def sparse_pass(union: Union, entries: Entries, lists: Sequence[Shares], *, identities: NDArray[np.uint64]) -> Shares:
     """Decides the tangled cells of the union, and returns the shares that they list.
@@ -24,6 +28,39 @@ def sparse_pass(union: Union, entries: Entries, lists: Sequence[Shares], *, iden
     tangled = union.tangled()
     if not len(tangled):
         return NO_SHARES
+    found = []
+    most = max(1, MOST_PAIRS // int(np.bincount(entries.rows).max()))
+    for at in range(0, len(tangled), most):
+        cells = tangled[at : at + most]
+        own = lists if most >= len(tangled) else [_of_cells(shares, cells, union.values.shape[1]) for shares in lists]
+        found.append(_decided(union, entries, own, cells, identities=identities))
+    return found[0] if len(found) == 1 else _joined(found)
+
+
+def _of_cells(shares: Shares, cells: NDArray[np.int64], width: int) -> Shares:
+    """Those between the first and the last of some tangled cells; every share listed is in a tangled cell."""
+    own = shares.rows * width + shares.columns
+    there = where((own >= cells[0]) & (own <= cells[-1]))
+    return Shares(shares.rows[there], shares.columns[there], shares.codes[there], shares.values[there])
+
+
+def _joined(found: Sequence[Shares]) -> Shares:
+    return Shares(
+        np.concatenate([shares.rows for shares in found]),
+        np.concatenate([shares.columns for shares in found]),
+        np.concatenate([shares.codes for shares in found]),
+        np.concatenate([shares.values for shares in found]),
+    )
+
+
+def _decided(
+    union: Union,
+    entries: Entries,
+    lists: Sequence[Shares],
+    tangled: NDArray[np.int64],
+    *,
+    identities: NDArray[np.uint64],
+) -> Shares:
     width = union.values.shape[1]
     told = _gather(tangled, entries, lists, union.values.shape)
     keys = told.cells * len(identities) + told.codes

@@ -14,6 +14,9 @@ from keyviz_grpc.traffic import Leaders, where
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
 
+FEW: Final = 64
+"""Where one of so many cells is tangled or more, marking them all takes less than sorting them."""
+
 Numbers: TypeAlias = NDArray[np.int64]
 
 Region: TypeAlias = "tuple[Numbers | slice, Numbers | slice]"
@@ -34,7 +37,7 @@ class Union:
         self._whole = np.zeros(shape[0], np.bool_)
         self._tangled: list[Numbers] = []
         self._conflicts: list[Numbers] = []
-        self._decided = np.empty(0, np.int64), np.empty(0, np.bool_)
+        self._decided: list[tuple[Numbers, NDArray[np.bool_]]] = []
 
     @classmethod
     def of(cls, entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> Union:
@@ -42,12 +45,12 @@ class Union:
         union = cls(shape)
         union._lead(entries, mixed)
         occurrences = np.bincount(entries.rows, minlength=shape[0])
-        single = (entries.counts * THIN <= shape[1]) & (occurrences > 1).take(entries.rows)
-        first, *more = _lots(entries.rows, where(~single))
+        thin = (entries.counts * THIN <= shape[1]) & (occurrences > 1).take(entries.rows)
+        first, *more = _lots(entries.rows, where(~thin))
         union._place(entries, first)
         for others in more:
             union._add(entries, others)
-        union._add_cells(entries, where(single))
+        union._add_cells(entries, where(thin))
         union._look(entries, occurrences)
         return union
 
@@ -138,14 +141,19 @@ class Union:
 
     def tangled(self) -> Numbers:
         """The numbers of those cells, ascending."""
-        return np.unique(np.concatenate([np.empty(0, np.int64), *self._tangled]))
+        if sum(map(len, self._tangled)) * FEW < self.values.size:
+            return np.unique(np.concatenate([np.empty(0, np.int64), *self._tangled]))
+        marks = np.zeros(self.values.size, np.bool_)
+        for cells in self._tangled:
+            marks[cells] = True
+        return where(marks)
 
     def decide(
         self, cells: Numbers, values: NDArray[np.uint64], codes: NDArray[np.uint32], conflicts: NDArray[np.bool_]
     ) -> None:
-        """What the sparse pass found of the tangled cells."""
+        """What the sparse pass found of tangled cells."""
         self.values.ravel()[cells] = values
-        self._decided = cells, conflicts
+        self._decided.append((cells, conflicts))
         rows, columns = np.divmod(cells, self.values.shape[1])
         # In a row that is not mixed all parts say the same, so that its leader is not to be decided.
         several = where(self._of.take(rows) < 0)
@@ -158,14 +166,15 @@ class Union:
 
     def conflicts(self, more: Sequence[tuple[Region, NDArray[np.bool_]]]) -> NDArray[np.bool_] | None:
         """bool[R, C], with what parts say themselves; None where there is none."""
-        if not more and not any(map(len, self._conflicts)) and not self._decided[1].any():
+        decided = any(conflicts.any() for _, conflicts in self._decided)
+        if not more and not any(map(len, self._conflicts)) and not decided:
             return None
         united = np.zeros(self.values.shape, np.bool_)
         for cells in self._conflicts:
             united.ravel()[cells] = True
         # Whole cells differ where their shares may not.
-        cells, conflicts = self._decided
-        united.ravel()[cells] = conflicts
+        for cells, conflicts in self._decided:
+            united.ravel()[cells] = conflicts
         for region, marks in more:
             united[region] |= marks
         return united if united.any() else None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.codec import decode_answer, encode_answer
-from keyviz_grpc.merge import fold, merge, union
+from keyviz_grpc.merge import fold, merge, sparse, union
 from keyviz_grpc.merge.align import guess_step_ms, into_coarser
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
@@ -75,6 +75,8 @@ def test_what_came_packed_is_merged_as_the_oracle_says(series: Series, thin: int
     """Rows added whole (in a matrix as small as here none is thin), all cell by cell, and some of either."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(union, "THIN", thin)
+        patched.setattr(union, "FEW", thin)  # cells that are left to the sparse pass are sorted, or marked
+        patched.setattr(sparse, "MOST_PAIRS", 1 << 4 * thin)  # all at once, or some at a time
         found = told_by(merged([sent(answer_of(node, series)) for node in cluster], series), writes=series.is_write)
     assert found == oracle.merge(cluster, writes=series.is_write)
 

@@ -68,6 +68,20 @@ def test_the_same_rows_count_once() -> None:
     assert kinds(within(nodes, room(50 * 10 - 1)))[0] == "message_too_large"
 
 
+def test_rows_of_writes_that_others_make_wider_count() -> None:
+    """Where parts have a column each, what is compared is much more than the picture and than what came."""
+    ranges = {f"route:{number}": (b"%04d" % number, b"%04d" % (number + 1)) for number in range(10)}
+    apart = [
+        answer_of(Node(f"n{n}", ranges, [1000 * n], {(name, 1000 * n): {(1, 1): 5} for name in ranges}), Series.WRITES)
+        for n in range(1, 41)
+    ]
+    picture, wide = 10 * 40, 40 * 10 * 40 * (1 + 8) // MERGED_CELL_BYTES
+    assert kinds(within(apart, room(picture + wide))) == ["ok"] * 40
+    assert "message_too_large" in kinds(within(apart, room(picture + wide - 1)))
+    beside = [answer_of(Node(f"n{n}", ranges, [1000 * 1], {}), Series.WRITES) for n in range(1, 41)]
+    assert kinds(within(beside, room(10))) == ["ok"] * 40
+
+
 def test_the_words_say_how_many_cells_there_would_be() -> None:
     """And that memory is what they lack."""
     refused = within([HIGH, WIDE], room(9999))[1]
