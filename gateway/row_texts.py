@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Matrix, Row
 from keyviz_grpc.remembered import continues
-from keyviz_grpc.traffic import spread_codes
 
 KEPT_NUMBERS: Final = 1 << 21
 """Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
@@ -124,7 +123,7 @@ def identities_of(matrix: Matrix) -> list[bytes]:
     written = [known[code] for code in shown.tolist()]
     others = np.flatnonzero((leaders.of != 0) & (shown == 0))
     if len(others):
-        codes = spread_codes(leaders.of[others], leaders.codes, matrix.values.take(others, axis=0))
+        codes = leaders.take(others).spread(matrix.values.take(others, axis=0))
         stated = np.flatnonzero(codes.any(axis=1))
         arrays = (_each(np.take(matrix.identities[:, part], codes[stated])) for part in (0, 1))
         for number, groups, terms in zip(others[stated].tolist(), *arrays, strict=True):

@@ -107,16 +107,43 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Leaders:
-    """Under which code the traffic of every row of a matrix stands.
+class RowCodes:
+    """Codes of the cells of some rows, one for all of a row as a rule.
 
     of: int64[R]; a number from 0 on is the code of all cells of the row that have traffic, and -1 - i says that the row
-    has several, which are codes[i]. codes: uint32[M, C]; a cell without traffic has code 0.
-    whole: bool[R], whether a row that has a leader has traffic in every column; of the others it may say no.
+    is mixed: it has several, which are codes[i]. codes: uint32[M, C]; a cell without traffic has code 0.
     """
 
     of: NDArray[np.int64]
     codes: NDArray[np.uint32]
+
+    def mixed(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(which of these rows are mixed, where in `codes` theirs are)."""
+        told = self.of.take(rows)
+        several = where(told < 0)
+        return several, -1 - told[several]
+
+    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Of single cells that have traffic, of rows in any order, several times too."""
+        told, (several, places) = self.of.take(rows), self.mixed(rows)
+        told[several] = self.codes[places, columns[several]]
+        return told.astype(np.uint32)
+
+    def spread(self, values: Counts) -> NDArray[np.uint32]:
+        """Of every cell of rows with those values."""
+        spread: NDArray[np.uint32] = (values != 0) * np.maximum(self.of, 0).astype(np.uint32)[:, np.newaxis]
+        mixed = where(self.of < 0)
+        spread[mixed] = self.codes.take(-1 - self.of[mixed], axis=0)
+        return spread
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaders(RowCodes):
+    """Under which code the traffic of every row of a matrix stands.
+
+    whole: bool[R], whether a row that has a leader has traffic in every column; of the others it may say no.
+    """
+
     whole: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
@@ -149,28 +176,14 @@ class Leaders:
 
     def take(self, rows: NDArray[np.int64]) -> Leaders:
         """Those of some rows."""
-        of = self.of.take(rows)
-        mixed = where(of < 0)
-        codes = self.codes.take(-1 - of[mixed], axis=0)
+        of, (mixed, places) = self.of.take(rows), self.mixed(rows)
         of[mixed] = -1 - np.arange(len(mixed))
-        return Leaders(of, codes, self.whole.take(rows))
-
-    def spread(self, values: Counts) -> NDArray[np.uint32]:
-        """The code of every cell; values: those of the matrix."""
-        return spread_codes(self.of, self.codes, values)
+        return Leaders(of, self.codes.take(places, axis=0), self.whole.take(rows))
 
     @property
     def any(self) -> bool:
         """Whether any cell may have an identity."""
         return bool((self.of > 0).any() or self.codes.any())
-
-
-def spread_codes(of: NDArray[np.int64], codes: NDArray[np.uint32], values: Counts) -> NDArray[np.uint32]:
-    """The code of every cell of some rows with those values; of, codes: as in `Leaders`."""
-    spread: NDArray[np.uint32] = (values != 0) * np.maximum(of, 0).astype(np.uint32)[:, np.newaxis]
-    mixed = np.flatnonzero(of < 0)
-    spread[mixed] = codes.take(-1 - of[mixed], axis=0)
-    return spread
 
 
 def true_cells(marks: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Busy, Counts, Runs, Strip, spread_codes, true_cells, where
+from keyviz_grpc.traffic import Busy, Counts, RowCodes, Runs, Strip, true_cells, where
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,15 +52,13 @@ class Entries:
     """Rows of parts that have traffic, E of them, in no order that means anything.
 
     rows: int64[E], of the union; several entries of one row come from as many parts. parts: int64[E].
-    counts: int64[E], in how many columns each has traffic. leaders: as `Leaders.of`, of the union's codes; those of an
-    entry that has several are codes[i], uint32[M, C].
+    counts: int64[E], in how many columns each has traffic. codes: the union's, of their cells.
     """
 
     rows: NDArray[np.int64]
     parts: NDArray[np.int64]
     counts: NDArray[np.int64]
-    leaders: NDArray[np.int64]
-    codes: NDArray[np.uint32]
+    codes: RowCodes
     blocks: Sequence[Block]
     columns: int
 
@@ -77,7 +75,7 @@ class Entries:
 
     def codes_of(self, entries: NDArray[np.int64], values: NDArray[np.uint64]) -> NDArray[np.uint32]:
         """uint32[K, C], of entries with those values."""
-        return spread_codes(self.leaders.take(entries), self.codes, values)
+        return RowCodes(self.codes.of.take(entries), self.codes.codes).spread(values)
 
     def values_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Of single cells, of entries in any order, several times too."""
@@ -86,13 +84,6 @@ class Entries:
             there = where((entries >= block.first) & (entries < block.end))
             values[there] = block.values[entries[there] - block.first, columns[there]]
         return values
-
-    def codes_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint32]:
-        """As `values_at`, of cells that have traffic."""
-        codes = self.leaders.take(entries)
-        several = where(codes < 0)
-        codes[several] = self.codes[-1 - codes[several], columns[several]]
-        return codes.astype(np.uint32)
 
     def cells_of(self, entries: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
         """(entries, columns, values) of the cells with traffic, of entries in ascending order."""
@@ -124,41 +115,33 @@ def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | No
     runs = [_united(own, remap) for own, remap in zip(busy, remaps, strict=True)]
     # Runs are told in the order of the cells of each part. These are few ascending stretches, as this sort likes them.
     in_order = (numbers * (int(own_rows.max(initial=0)) + 1) + own_rows).argsort(kind="stable")
-    told = Entries(
-        _joined([_placed(strip.rows, parts[number].rows) for number, strip in strips]),
-        numbers,
-        counts,
-        np.zeros(len(counts), np.int64),
-        np.empty((0, columns), np.uint32),
-        blocks,
-        columns,
-    )
+    unknown = RowCodes(np.zeros(len(counts), np.int64), np.empty((0, columns), np.uint32))
+    rows = _joined([_placed(strip.rows, parts[number].rows) for number, strip in strips])
+    entries = Entries(rows, numbers, counts, unknown, blocks, columns)
     if not runs:
-        return told
+        return entries
     joined = Runs(np.concatenate([own.codes for own in runs]), np.concatenate([own.lengths for own in runs]))
-    return _led(told, joined, in_order)
+    return replace(entries, codes=_codes_of(entries, joined, in_order))
 
 
-def _led(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> Entries:
-    """With leaders. runs: of all cells, entry by entry in that order."""
+def _codes_of(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> RowCodes:
+    """runs: of all cells, entry by entry in that order."""
     counts, ends = entries.counts.take(in_order), runs.ends
     row_ends = counts.cumsum()
     row_starts = row_ends - counts
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
     first = np.minimum(ends.searchsorted(row_starts, side="right"), len(ends) - 1)
-    leaders = np.empty(len(entries), np.int64)
-    leaders[in_order] = runs.codes.take(first)
+    of = np.empty(len(entries), np.int64)
+    of[in_order] = runs.codes.take(first)
     # One leader throughout is the rule.
     several = where(ends.take(first) < row_ends)
-    if not len(several):
-        return replace(entries, leaders=leaders)
     mixed = in_order.take(several)
     order = mixed.argsort()
     several, mixed = several.take(order), mixed.take(order)
     codes = np.zeros((len(mixed), entries.columns), np.uint32)
     codes[entries.values_of(mixed) != 0] = _told_between(runs, row_starts.take(several), row_ends.take(several))
-    leaders[mixed] = -1 - np.arange(len(mixed))
-    return replace(entries, leaders=leaders, codes=codes)
+    of[mixed] = -1 - np.arange(len(mixed))
+    return RowCodes(of, codes)
 
 
 def _told_between(runs: Runs, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint32]:

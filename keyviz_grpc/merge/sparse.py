@@ -115,7 +115,7 @@ def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares
         at, own, values = at[plain], own[plain], values[plain]
     return _Told(
         np.concatenate([tangled[at], *(shares.rows * width + shares.columns for _, shares in listing)]),
-        np.concatenate([entries.codes_at(own, columns[at]), *(shares.codes for _, shares in listing)]),
+        np.concatenate([entries.codes.at(own, columns[at]), *(shares.codes for _, shares in listing)]),
         np.concatenate([values, *(shares.values for _, shares in listing)]),
         parts,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
-from keyviz_grpc.traffic import Leaders, where
+from keyviz_grpc.traffic import Leaders, RowCodes, where
 
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
@@ -30,10 +30,9 @@ class Union:
     anything is added: where two parts do not say the same, and where any says more than one thing.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], codes: RowCodes) -> None:
         self.values = np.empty(shape, np.uint64)
-        self._of = np.zeros(shape[0], np.int64)
-        self._codes = np.zeros((0, shape[1]), np.uint32)
+        self._codes = codes
         self._whole = np.zeros(shape[0], np.bool_)
         self._tangled: list[Numbers] = []
         self._conflicts: list[Numbers] = []
@@ -42,8 +41,7 @@ class Union:
     @classmethod
     def of(cls, entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
-        union = cls(shape)
-        union._lead(entries, mixed)
+        union = cls(shape, _leading(entries, shape, mixed))
         occurrences = np.bincount(entries.rows, minlength=shape[0])
         thin = (entries.counts * THIN <= shape[1]) & (occurrences > 1).take(entries.rows)
         first, *more = _lots(entries.rows, where(~thin))
@@ -54,22 +52,10 @@ class Union:
         union._look(entries, occurrences)
         return union
 
-    def _lead(self, entries: Entries, mixed: Sequence[Numbers]) -> None:
-        hot = where(entries.counts > 0)
-        rows, leaders = entries.rows.take(hot), entries.leaders.take(hot)
-        self._of[rows] = leaders  # whichever of several comes last: where all say the same, none differs from it
-        several = np.zeros(len(self._of), np.bool_)
-        several[rows[(leaders < 0) | (leaders != self._of.take(rows))]] = True
-        for more in mixed:
-            several[more] = True
-        own = where(several)
-        self._of[own] = -1 - np.arange(len(own))
-        self._codes = np.zeros((len(own), self.values.shape[1]), np.uint32)
-
     def _place(self, entries: Entries, chosen: Numbers) -> None:
         """Entries of as many rows; the other rows are 0."""
         rows = entries.rows.take(chosen)
-        empty = np.ones(len(self._of), np.bool_)
+        empty = np.ones(len(self.values), np.bool_)
         empty[rows] = False
         self.values[empty] = 0
         for block in entries.blocks:
@@ -77,32 +63,30 @@ class Union:
             own = chosen[there]
             all_of_it = len(own) == len(block.values)
             self.values[rows[there]] = block.values if all_of_it else block.values.take(own - block.first, axis=0)
-        several = where(self._of.take(rows) < 0)
+        several, places = self._codes.mixed(rows)
         if len(several):
-            at = rows[several]
-            own_codes = entries.codes_of(chosen[several], self.values.take(at, axis=0))
-            self._codes[-1 - self._of[at]] = own_codes
+            values = self.values.take(rows[several], axis=0)
+            self._codes.codes[places] = entries.codes_of(chosen[several], values)
 
     def _add(self, entries: Entries, chosen: Numbers) -> None:
         """Entries of as many rows, of which other parts have traffic already."""
         rows = entries.rows.take(chosen)
         values, theirs = self.values.take(rows, axis=0), entries.values_of(chosen)
         at, columns = np.divmod(where(((values != 0) & (theirs != 0)).ravel()), values.shape[1])
-        self._compare(rows[at], columns, theirs[at, columns], entries.codes_at(chosen[at], columns))
+        self._compare(rows[at], columns, theirs[at, columns], entries.codes.at(chosen[at], columns))
         self.values[rows] = np.maximum(values, theirs, out=values)
-        several = where(self._of.take(rows) < 0)
+        several, places = self._codes.mixed(rows)
         if len(several):
-            places = -1 - self._of[rows[several]]
             codes = entries.codes_of(chosen[several], theirs.take(several, axis=0))
             # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
-            self._codes[places] = np.maximum(self._codes[places], codes)
+            self._codes.codes[places] = np.maximum(self._codes.codes[places], codes)
 
     def _add_cells(self, entries: Entries, chosen: Numbers) -> None:
         """Entries with few cells, one by one."""
         if not len(chosen):
             return
         own, columns, theirs = entries.cells_of(chosen)
-        rows, codes = entries.rows.take(own), entries.codes_at(own, columns)
+        rows, codes = entries.rows.take(own), entries.codes.at(own, columns)
         cells, flat = rows * self.values.shape[1] + columns, self.values.ravel()
         # Only what is written here is read again, so that nothing need be cleared.
         last, numbers = np.empty(self.values.size, np.int32), np.arange(len(cells), dtype=np.int32)
@@ -114,16 +98,13 @@ class Union:
         self._compare(rows[both], columns[both], theirs[both], codes[both])
         flat[cells] = np.maximum(mine, theirs)
         np.maximum.at(flat, cells[repeated], theirs[repeated])
-        several = where(self._of.take(rows) < 0)
-        places = -1 - self._of[rows[several]], columns[several]
-        self._codes[places] = np.maximum(self._codes[places], codes[several])
+        several, places = self._codes.mixed(rows)
+        at = places, columns[several]
+        self._codes.codes[at] = np.maximum(self._codes.codes[at], codes[several])
 
     def _compare(self, rows: Numbers, columns: Numbers, theirs: NDArray[np.uint64], codes: NDArray[np.uint32]) -> None:
         """Cells that have traffic already, and what another part says of them."""
-        mine = self._of.take(rows)
-        several = where(mine < 0)
-        mine[several] = self._codes[-1 - mine[several], columns[several]]
-        one = (mine == codes) & (codes != 0)
+        one = (self._codes.at(rows, columns) == codes) & (codes != 0)
         cells = rows * self.values.shape[1] + columns
         self.tangle(cells[~one])
         differing = self.values.ravel().take(cells) != theirs
@@ -156,12 +137,12 @@ class Union:
         self._decided.append((cells, conflicts))
         rows, columns = np.divmod(cells, self.values.shape[1])
         # In a row that is not mixed all parts say the same, so that its leader is not to be decided.
-        several = where(self._of.take(rows) < 0)
-        self._codes[-1 - self._of[rows[several]], columns[several]] = codes[several]
+        several, places = self._codes.mixed(rows)
+        self._codes.codes[places, columns[several]] = codes[several]
 
     def leaders(self) -> Leaders | None:
         """Of all rows; None where every cell is unknown."""
-        leaders = Leaders(self._of, self._codes, self._whole)
+        leaders = Leaders(self._codes.of, self._codes.codes, self._whole)
         return leaders if leaders.any else None
 
     def conflicts(self, more: Sequence[tuple[Region, NDArray[np.bool_]]]) -> NDArray[np.bool_] | None:
@@ -178,6 +159,20 @@ class Union:
         for region, marks in more:
             united[region] |= marks
         return united if united.any() else None
+
+
+def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> RowCodes:
+    """Who leads every row, and room for the codes of those that are mixed. mixed: more of these."""
+    hot = where(entries.counts > 0)
+    rows, told = entries.rows.take(hot), entries.codes.of.take(hot)
+    of, several = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.bool_)
+    of[rows] = told  # whichever of several comes last: where all say the same, none differs from it
+    several[rows[(told < 0) | (told != of.take(rows))]] = True
+    for more in mixed:
+        several[more] = True
+    own = where(several)
+    of[own] = -1 - np.arange(len(own))
+    return RowCodes(of, np.zeros((len(own), shape[1]), np.uint32))
 
 
 def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import United, unite
 from keyviz_grpc.model import NO_SHARES, Catalogue, Matrix, Series, Shares
-from keyviz_grpc.traffic import Leaders, spread_codes
+from keyviz_grpc.traffic import Leaders
 
 FAR: Final = 1 << 62
 """Later than any stamp."""
@@ -169,7 +169,7 @@ def _leaders(
         sure[silent] &= ~own[silent, part].any(axis=1)
         whole &= leaders.whole
     unsure = np.flatnonzero(~sure)
-    spread = [spread_codes(leaders.of[unsure], leaders.codes, own[unsure])[:, part] for leaders, own, part in told]
+    spread = [leaders.take(unsure).spread(own[unsure])[:, part] for leaders, own, part in told]
     found = Leaders.found(values[unsure], np.concatenate(spread, axis=1))
     of[unsure] = found.of
     # What it lacked may have been in columns that are cut off.
