@@ -170,3 +170,31 @@ def test_marks_are_counted_row_by_row(width: int) -> None:
     marks = np.random.default_rng(width).random((9, width)) < 0.5
     marks[0], marks[1] = True, False
     assert true_cells(marks).tolist() == [int(row.sum()) for row in marks]
+
+
+def test_only_rows_in_which_leaders_differ_have_a_code_a_cell() -> None:
+    """Nodes that say different counts under one leader are no reason, nor is one that says nothing."""
+    ranges = {bucket: ROUTES[bucket] for bucket in ("route:1", "route:2", "route:3")}
+    first = {("route:1", 1000): {(1, 1): 5}, ("route:2", 1000): {(1, 1): 5}, ("route:3", 1000): {(1, 1): 2}}
+    second = {("route:1", 1000): {(1, 1): 4}, ("route:2", 2000): {(2, 1): 3}}
+    parts = [
+        answer_of(Node(name, ranges, [1000, 2000], cells), Series.WRITES).matrix
+        for name, cells in (("a", first), ("b", second))
+    ]
+    leaders = merge_writes([Placed(matrix, None, None) for matrix in parts], (3, 2)).leaders
+    assert leaders is not None
+    assert leaders.of.tolist() == [1, -1, 1]
+    assert leaders.codes.tolist() == [[1, 2]]
+
+
+def test_the_largest_share_leads_a_cell_whatever_its_node_shows() -> None:
+    """A peer may list shares and show the identity of a small one; nobody else has traffic in that row."""
+    row = Catalogue((Row("route:1", *ROUTES["route:1"]),))
+    both = np.zeros(2, np.int64)
+    shares = Shares(both, both.copy(), np.array([1, 2], np.uint32), np.array([1, 8], np.uint64))
+    identities, values = np.array([[0, 0], [1, 1], [2, 1]], np.uint64), np.array([[9, 4]], np.uint64)
+    codes = np.array([[1, 1]], np.uint32)
+    matrix = Matrix(Series.WRITES, np.array([1000, 2000]), row, values, identities, codes, shares)
+    found = merge_writes([Placed(matrix, None, None)], (1, 2)).over(Series.WRITES, matrix.columns, row)
+    assert found.codes is not None
+    assert found.codes.tolist() == [[2, 1]]
