@@ -265,3 +265,21 @@ def test_leaders_of_rows_are_written_as_identities_of_cells_are(cluster: list[No
     )
     assert plain.leaders is None
     assert MatrixRenderer().render(answer) == MatrixRenderer().render(replace(answer, matrix=plain))
+
+
+def test_few_cells_beside_a_leaders_whole_row() -> None:
+    """Equal, smaller and larger counts of its leader, those of another leader, and two nodes with the same cell."""
+    ranges = {f"route:{n}": (b"%d" % n, b"%d" % (n + 1)) for n in range(1, 5)}
+    stamps = [1000 * n for n in range(1, 41)]
+    whole = {(bucket, stamp): {(1, 1): 5} for bucket in ranges for stamp in stamps}
+    del whole["route:1", 40_000]
+    second = {("route:1", 3000): {(1, 1): 3}, ("route:2", 4000): {(2, 1): 7}, ("route:3", 5000): {(1, 1): 5}}
+    second |= {("route:1", 6000): {(1, 1): 3}, ("route:1", 40_000): {(1, 1): 2}}
+    third = {("route:1", 3000): {(1, 1): 9}, ("route:4", 9000): {(3, 1): 1}, ("route:4", 8000): {(0, 0): 6}}
+    fourth = {("route:4", 9000): {(3, 1): 4}, ("route:1", 1000): {(1, 1): 5}, ("route:1", 40_000): {(1, 1): 6}}
+    cluster = [
+        Node(name, ranges, stamps, cells) for name, cells in (("a", whole), ("b", second), ("c", third), ("d", fourth))
+    ]
+    for order in (cluster, cluster[::-1]):
+        answers = [sent(answer_of(node, Series.WRITES)) for node in order]
+        assert told_by(merged(answers, Series.WRITES), writes=True) == oracle.merge(order, writes=True)
