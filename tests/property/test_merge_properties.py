@@ -274,7 +274,7 @@ def test_few_cells_beside_a_leaders_whole_row() -> None:
     whole = {(bucket, stamp): {(1, 1): 5} for bucket in ranges for stamp in stamps}
     del whole["route:1", 40_000]
     second = {("route:1", 3000): {(1, 1): 3}, ("route:2", 4000): {(2, 1): 7}, ("route:3", 5000): {(1, 1): 5}}
-    second |= {("route:1", 6000): {(1, 1): 3}, ("route:1", 40_000): {(1, 1): 2}}
+    second |= {("route:1", 6000): {(1, 1): 8}, ("route:1", 40_000): {(1, 1): 2}}
     third = {("route:1", 3000): {(1, 1): 9}, ("route:4", 9000): {(3, 1): 1}, ("route:4", 8000): {(0, 0): 6}}
     fourth = {("route:4", 9000): {(3, 1): 4}, ("route:1", 1000): {(1, 1): 5}, ("route:1", 40_000): {(1, 1): 6}}
     cluster = [
