@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.synthetic import Shape, cluster
 from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.codec import decode_answer, encode_answer
 from keyviz_grpc.merge import fold, merge, sparse, union
@@ -283,3 +284,18 @@ def test_few_cells_beside_a_leaders_whole_row() -> None:
     for order in (cluster, cluster[::-1]):
         answers = [sent(answer_of(node, Series.WRITES)) for node in order]
         assert told_by(merged(answers, Series.WRITES), writes=True) == oracle.merge(order, writes=True)
+
+
+@pytest.mark.parametrize("pairs", [1, 7, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_decided_some_at_a_time_are_as_if_at_once(pairs: int, seed: int) -> None:
+    """Two nodes and an aggregator over two others, whose cells list shares: many cells in which they differ."""
+    shape = Shape(4, 200, 16, flips=True, divergent=bool(seed % 2), conflict_share=0.4, seed=seed)
+    nodes = [sent(answer) for answer in cluster(shape)]
+    below = sent(merged(nodes[2:], Series.WRITES))
+    assert len(below.matrix.shares) > 2
+    parts = [nodes[0], below, nodes[1]]
+    whole = merged(parts, Series.WRITES)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sparse, "MOST_PAIRS", pairs)
+        same(merged(parts, Series.WRITES), whole)
