@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,6 +213,18 @@ NO_IDENTITIES: Final[NDArray[np.uint64]] = np.zeros((1, 2), np.uint64)
 NO_IDENTITIES.setflags(write=False)
 
 
+class Details(TypedDict, total=False):
+    """What a matrix says besides its counts, see `Matrix`; nothing of it where it is left out."""
+
+    identities: NDArray[np.uint64]
+    shares: Shares
+    soft: NDArray[np.bool_] | None
+    conflicts: NDArray[np.bool_] | None
+
+
+_NO_DETAILS: Final[Details] = {"identities": NO_IDENTITIES, "shares": NO_SHARES, "soft": None, "conflicts": None}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
     """values[i, j] is the count of bucket i (of `catalogue`) in the window that ends at columns[j].
@@ -245,16 +257,7 @@ class Matrix:
 
     @classmethod
     def of_busy(
-        cls,
-        series: Series,
-        columns: NDArray[np.int64],
-        catalogue: Catalogue,
-        busy: Busy,
-        *,
-        identities: NDArray[np.uint64] = NO_IDENTITIES,
-        shares: Shares = NO_SHARES,
-        soft: NDArray[np.bool_] | None = None,
-        conflicts: NDArray[np.bool_] | None = None,
+        cls, series: Series, columns: NDArray[np.int64], catalogue: Catalogue, busy: Busy, **more: Unpack[Details]
     ) -> Matrix:
         """A matrix whose `values` and `codes` are spread over all rows when somebody first reads them.
 
@@ -265,17 +268,7 @@ class Matrix:
                 raise MalformedAnswer(
                     f"busy rows have shape {strip.values.shape}, expected ({len(strip.rows)}, {len(columns)})"
                 )
-        return cls._of(
-            series=series,
-            columns=columns,
-            catalogue=catalogue,
-            identities=identities,
-            shares=shares,
-            soft=soft,
-            conflicts=conflicts,
-            busy=busy,
-            leaders=None,
-        )
+        return cls._of(series=series, columns=columns, catalogue=catalogue, busy=busy, **more)
 
     @classmethod
     def of_leaders(
@@ -285,25 +278,10 @@ class Matrix:
         catalogue: Catalogue,
         values: NDArray[np.uint64],
         leaders: Leaders | None,
-        *,
-        identities: NDArray[np.uint64] = NO_IDENTITIES,
-        shares: Shares = NO_SHARES,
-        soft: NDArray[np.bool_] | None = None,
-        conflicts: NDArray[np.bool_] | None = None,
+        **more: Unpack[Details],
     ) -> Matrix:
         """A matrix whose `codes` are spread over all cells when somebody first reads them: mostly nobody does."""
-        return cls._of(
-            series=series,
-            columns=columns,
-            catalogue=catalogue,
-            values=values,
-            identities=identities,
-            shares=shares,
-            soft=soft,
-            conflicts=conflicts,
-            busy=None,
-            leaders=leaders,
-        )
+        return cls._of(series=series, columns=columns, catalogue=catalogue, values=values, leaders=leaders, **more)
 
     @classmethod
     def like(cls, matrix: Matrix) -> Self:
@@ -318,7 +296,7 @@ class Matrix:
     def _of(cls, **fields: Any) -> Matrix:
         """With all fields but those that are filled when they are read."""
         matrix = object.__new__(cls)
-        for name, value in fields.items():
+        for name, value in {**_NO_DETAILS, "busy": None, "leaders": None, **fields}.items():
             object.__setattr__(matrix, name, value)
         matrix._check(**{name: fields[name] for name in ("values", "soft", "conflicts") if name in fields})
         return matrix

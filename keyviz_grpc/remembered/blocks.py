@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import United, unite
-from keyviz_grpc.model import NO_SHARES, Catalogue, Matrix, Series, Shares
+from keyviz_grpc.model import NO_SHARES, Catalogue, Details, Matrix, Series, Shares
 from keyviz_grpc.traffic import Leaders
 
 FAR: Final = 1 << 62
@@ -132,7 +132,7 @@ def joined(series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, s
     starts = np.cumsum([0, *(part.stop - part.start for _, part in blocks)]).tolist()
     for (block, part), start in zip(blocks, starts, strict=False):
         values[:, start : start + part.stop - part.start] = block.values[:, part]
-    more: dict[str, Any] = {
+    more: Details = {
         "identities": identities,
         "shares": _shares(blocks, remaps, starts),
         "soft": _marks([(block.soft, part) for block, part in blocks], values.shape),
