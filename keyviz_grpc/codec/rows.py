@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import MAX_ROUTE_IDS, NO_IDENTITIES, Catalogue, Matrix, Row, SampleRole, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.traffic import begins, where
 
 KNOWN_ROLES: Final = frozenset(int(role) for role in SampleRole)
 
@@ -141,9 +142,7 @@ def table_of(groups: NDArray[np.uint64], terms: NDArray[np.uint64]) -> tuple[NDA
     """(identities uint64[I, 2] sorted by group, term, with (0, 0) first; the code of each pair, flat)."""
     if not groups.any():
         return NO_IDENTITIES, np.zeros(groups.size, np.uint32)
-    fresh = np.ones(len(groups), np.bool_)
-    fresh[1:] = (groups[1:] != groups[:-1]) | (terms[1:] != terms[:-1])
-    starts = np.flatnonzero(fresh)
+    starts = where(begins(groups, terms))
     pairs = np.vstack([np.column_stack([groups[starts], terms[starts]]), NO_IDENTITIES])
     if int(pairs.max()) < 2**32:
         # Two halves of one number sort five times faster than pairs do.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES
+from keyviz_grpc.traffic import begins
 
 United: TypeAlias = "tuple[NDArray[np.uint64], list[NDArray[np.uint32] | None]]"
 
@@ -34,8 +35,7 @@ def _unite(tables: Sequence[NDArray[np.uint64]]) -> United:
     stacked = np.where((stacked == 0).any(axis=1, keepdims=True), np.uint64(0), stacked)
     order = np.lexsort((stacked[:, 1], stacked[:, 0]))
     ordered = stacked[order]
-    fresh = np.ones(len(ordered), np.bool_)
-    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    fresh = begins(ordered[:, 0], ordered[:, 1])
     codes = np.empty(len(stacked), np.uint32)
     codes[order] = (np.cumsum(fresh) - 1).astype(np.uint32)
     remaps: list[NDArray[np.uint32] | None] = []

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.model import Matrix, Shares
-from keyviz_grpc.traffic import where
+from keyviz_grpc.traffic import begins, where
 
 
 def spread_out(matrix: Matrix) -> Shares:
@@ -35,9 +35,7 @@ def added_up(
         return cells, codes, parts
     order = np.lexsort((codes, cells))
     cells, codes, parts = cells[order], codes[order], parts[order]
-    fresh = np.ones(len(cells), np.bool_)
-    fresh[1:] = (cells[1:] != cells[:-1]) | (codes[1:] != codes[:-1])
-    starts = np.flatnonzero(fresh)
+    starts = where(begins(cells, codes))
     return cells[starts], codes[starts], sum_runs(parts, starts)
 
 
@@ -50,9 +48,7 @@ def dominant(
     """
     if len(cells) == 0:
         return np.empty(0, np.int64), np.empty(0, np.uint32)
-    fresh = np.ones(len(cells), np.bool_)
-    fresh[1:] = cells[1:] != cells[:-1]
-    starts = where(fresh)
+    starts = where(begins(cells))
     lengths = np.diff(starts, append=len(cells))
     best = codes > 0
     # Three rounds over each cell's shares take a twentieth of what sorting all of them takes, where they are many.
@@ -76,9 +72,7 @@ def listed(
     """
     if len(cells) == 0:
         return Shares.none()
-    fresh = np.ones(len(cells), np.bool_)
-    fresh[1:] = cells[1:] != cells[:-1]
-    number = np.cumsum(fresh) - 1
+    number = np.cumsum(begins(cells)) - 1
     alone = np.bincount(number)[number] == 1
     keep = ~alone | (parts != values.ravel()[cells])
     return Shares(cells[keep] // width, cells[keep] % width, codes[keep], parts[keep])

@@ -14,7 +14,7 @@ from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
 from keyviz_grpc.merge.union import Union
 from keyviz_grpc.model import NO_SHARES, Shares
-from keyviz_grpc.traffic import where
+from keyviz_grpc.traffic import begins, where
 
 MOST_PAIRS: Final = 1 << 18
 """Of a tangled cell and an entry of its row, looked at together: what is made of them takes a hundred bytes each."""
@@ -66,9 +66,7 @@ def _decided(
     keys = told.cells * len(identities) + told.codes
     order = keys.argsort(kind="stable")
     cells, codes, values, keys = told.cells[order], told.codes[order], told.values[order], keys[order]
-    fresh = np.ones(len(cells), np.bool_)
-    fresh[1:] = keys[1:] != keys[:-1]
-    runs = where(fresh)
+    runs = where(begins(keys))
     largest = np.maximum.reduceat(values, runs)
     smallest = np.minimum.reduceat(values, runs)
     cells, codes = cells[runs], codes[runs]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.model import Series
+from keyviz_grpc.traffic import begins, where
 
 SERIES: Final = (Series.READS, Series.READ_BYTES, Series.WRITES, Series.WRITE_BYTES)
 
@@ -81,9 +82,7 @@ def settle(
     shown = np.zeros(size, np.uint32)
     if len(slots) == 0:
         return shown, NO_FROZEN
-    fresh = np.ones(len(slots), np.bool_)
-    fresh[1:] = (slots[1:] != slots[:-1]) | (codes[1:] != codes[:-1])
-    starts = np.flatnonzero(fresh)
+    starts = where(begins(slots, codes))
     slots, codes = slots[starts], codes[starts]
     writes, write_bytes = np.add.reduceat(writes, starts), np.add.reduceat(write_bytes, starts)
     many = np.bincount(slots, minlength=size)[slots] > 1
