@@ -138,10 +138,16 @@ def decode_identities(messages: Sequence[pb.KeyVizRow], columns: int) -> tuple[N
     return pair[0], pair[1]
 
 
-def table_of(groups: NDArray[np.uint64], terms: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-    """(identities uint64[I, 2] sorted by group, term, with (0, 0) first; the code of each pair, flat)."""
+def identity_runs(
+    groups: NDArray[np.uint64], terms: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.int64]]:
+    """(identities, the code of each run of equal pairs, how many they are), of pairs that are both 0 or neither.
+
+    identities: uint64[I, 2] sorted by group, term, with (0, 0) first.
+    """
     if not groups.any():
-        return NO_IDENTITIES, np.zeros(groups.size, np.uint32)
+        one = min(1, len(groups))
+        return NO_IDENTITIES, np.zeros(one, np.uint32), np.full(one, len(groups))
     starts = where(begins(groups, terms))
     pairs = np.vstack([np.column_stack([groups[starts], terms[starts]]), NO_IDENTITIES])
     if int(pairs.max()) < 2**32:
@@ -150,7 +156,13 @@ def table_of(groups: NDArray[np.uint64], terms: NDArray[np.uint64]) -> tuple[NDA
         table = np.column_stack([halves >> np.uint64(32), halves & np.uint64(2**32 - 1)])
     else:
         table, inverse = np.unique(pairs, axis=0, return_inverse=True)
-    return table, np.repeat(inverse.ravel()[:-1].astype(np.uint32), np.diff(np.append(starts, len(groups))))
+    return table, inverse.ravel()[:-1].astype(np.uint32), np.diff(starts, append=len(groups))
+
+
+def table_of(groups: NDArray[np.uint64], terms: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    """(identities as from `identity_runs`, the code of each pair, flat)."""
+    table, codes, lengths = identity_runs(groups, terms)
+    return table, codes.repeat(lengths)
 
 
 def decode_shares(

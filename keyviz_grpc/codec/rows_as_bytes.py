@@ -19,14 +19,18 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.parsing import parse
-from keyviz_grpc.codec.rows import table_of
+from keyviz_grpc.codec.rows import identity_runs
 from keyviz_grpc.model import NO_IDENTITIES, Catalogue, Matrix, Series
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.traffic import Busy, Runs, Strip
+from keyviz_grpc.traffic import Busy, Counts, Runs, Strip, where
 
 RESPONSE: Final = "GetKeyVizMatrixResponse"
 ROW: Final = "KeyVizRow"
 LISTS: Final = ("values", "soft_columns", "raft_group_ids", "leader_terms")
+
+LOW_BITS: Final = np.uint16(0x007F)
+HIGH_BITS: Final = np.uint16(0x3F80)
+"""Of a number of two bytes, the higher ones where they are after a shift."""
 
 LONGEST: Final = 10
 """Bytes of a number; the last of so many holds one bit."""
@@ -95,12 +99,14 @@ def plain(response: pb.GetKeyVizMatrixResponse) -> pb.GetKeyVizMatrixResponse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traffic:
-    """The numbers of all rows. values: uint64[R, C]. soft: bool[R, C], None where nothing is marked.
+    """The numbers of all rows.
 
+    strip: those of the rows that have traffic. soft: bool[R, C], None where nothing is marked.
     groups, terms: uint64[K, C], of the rows `stated` (int64[K], ascending), which have both lists.
     """
 
-    values: NDArray[np.uint64]
+    row_count: int
+    strip: Strip
     soft: NDArray[np.bool_] | None
     stated: NDArray[np.int64]
     groups: NDArray[np.uint64]
@@ -115,22 +121,30 @@ class Traffic:
         lists = [(row.values, row.soft_columns, row.raft_group_ids, row.leader_terms) for row in rows]
         counts, marks, groups, terms = zip(*lists, strict=True)
         stated, marked = _filled(groups), _filled(marks)
-        if stated != _filled(terms):
+        strip = _busy(counts, columns) if stated == _filled(terms) else None
+        known_groups, known_terms = _numbers(_present(groups), columns), _numbers(_present(terms), columns)
+        known_marks = _numbers(_present(marks), columns)
+        if strip is None or known_groups is None or known_terms is None or known_marks is None:
             return None
-        numbers = [_numbers(counts, columns)]
-        numbers += [_numbers(tuple(filter(None, own)), columns) for own in (groups, terms, marks)]
-        if any(own is None for own in numbers):
-            return None
-        values, known_groups, known_terms, known_marks = cast("list[NDArray[np.uint64]]", numbers)
         soft = None
         if known_marks.any():
-            soft = np.zeros(values.shape, np.bool_)
+            soft = np.zeros((len(lists), columns), np.bool_)
             soft[marked] = known_marks != 0
-        return cls(values, soft, np.array(stated, np.int64), known_groups, known_terms)
+        return cls(len(lists), strip, soft, np.array(stated, np.int64), known_groups, known_terms)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.row_count, self.strip.values.shape[1]
+
+    @property
+    def values(self) -> NDArray[np.uint64]:
+        """uint64[R, C], of every row."""
+        return Busy([self.strip], None).spread(self.shape)
 
     def identities(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """(groups, terms), uint64[R, C] each, both 0 where unknown or half known."""
-        pair = np.zeros(self.values.shape, np.uint64), np.zeros(self.values.shape, np.uint64)
+        pair = np.zeros(self.shape, np.uint64), np.zeros(self.shape, np.uint64)
         whole = (self.groups != 0) & (self.terms != 0)
         for array, own in zip(pair, (self.groups, self.terms), strict=True):
             array[self.stated] = own * whole
@@ -138,27 +152,26 @@ class Traffic:
 
     def matrix(self, series: Series, columns: NDArray[np.int64], catalogue: Catalogue) -> Matrix:
         """Of rows without shares and conflicts."""
-        rows = np.flatnonzero(self.values.any(axis=1))
-        strip = Strip(rows, self.values.take(rows, axis=0))
         table, runs = NO_IDENTITIES, None
         if series.is_write and len(self.stated):
-            table, codes = self._codes(strip)
-            runs = Runs.found(strip.values, codes) if len(table) > 1 else None
-        busy = Busy([strip], runs)
+            table, codes, lengths = identity_runs(*self._told())
+            runs = Runs(codes, lengths.astype(np.uint32)) if len(table) > 1 else None
+        busy = Busy([self.strip], runs)
         return Matrix.of_busy(series, columns, catalogue, busy, identities=known.table_like(table), soft=self.soft)
 
-    def _codes(self, strip: Strip) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-        """(identities, the code of every cell), of the rows with traffic; of another an identity means nothing."""
-        places = np.minimum(np.searchsorted(self.stated, strip.rows), len(self.stated) - 1)
-        own = np.flatnonzero(self.stated[places] == strip.rows)
-        groups, terms = self.groups[places[own]], self.terms[places[own]]
-        cells = np.flatnonzero((strip.values[own] != 0) & (groups != 0) & (terms != 0))
-        table, codes = table_of(groups.ravel()[cells], terms.ravel()[cells])
-        spread = np.zeros(groups.size, np.uint32)
-        spread[cells] = codes
-        whole = np.zeros(strip.values.shape, np.uint32)
-        whole[own] = spread.reshape(groups.shape)
-        return table, whole
+    def _told(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """(groups, terms) of the cells with traffic, in cell order; of others an identity means nothing."""
+        rows = self.strip.rows
+        cells = where(self.strip.values.ravel() != 0)
+        places = np.minimum(np.searchsorted(self.stated, rows), len(self.stated) - 1)
+        groups, terms = (own.take(places, axis=0).ravel().take(cells) for own in (self.groups, self.terms))
+        known = (groups != 0) & (terms != 0)
+        if not (here := self.stated[places] == rows).all():
+            known &= here[cells // max(1, self.shape[1])]
+        if not known.all():
+            groups *= known
+            terms *= known
+        return groups, terms
 
 
 def catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:
@@ -173,7 +186,71 @@ def _filled(lists: Sequence[bytes]) -> list[int]:
     return list(compress(range(len(lists)), lists)) if any(lists) else []
 
 
+def _present(lists: Sequence[bytes]) -> list[bytes]:
+    return list(filter(None, lists))
+
+
+def _busy(lists: Sequence[bytes], columns: int) -> Strip | None:
+    """The rows that have traffic, as narrow as they are; None as from `_numbers`.
+
+    Most rows have counts of one byte each, or none at all: those are as wide as there are columns, and need no reading.
+    """
+    short: NDArray[np.bool_] = _lengths(lists) == columns
+    narrow = np.frombuffer(b"".join(compress(lists, short.tolist())), np.uint8)
+    wide = _numbers(list(compress(lists, (~short).tolist())), columns)
+    if wide is None or (narrow >= 0x80).any():
+        return None
+    rows, values = where(short), narrow.reshape(-1, columns) if columns else narrow.reshape(len(lists), 0)
+    busy = np.flatnonzero(values.any(axis=1))
+    rows, values = rows[busy], values.take(busy, axis=0)
+    if len(wide):
+        rows, values = np.concatenate([rows, where(~short)]), np.concatenate([values, _narrowed(wide)])
+        order = rows.argsort(kind="stable")
+        rows, values = rows[order], values.take(order, axis=0)
+    return Strip(rows, values)
+
+
+def _narrowed(numbers: NDArray[np.uint64]) -> Counts:
+    return numbers.astype(np.min_scalar_type(numbers.max()))
+
+
 def _numbers(lists: Sequence[bytes], columns: int) -> NDArray[np.uint64] | None:
+    """uint64[lists, columns]; None where a list is not of exactly so many numbers, or one is none of 64 bits.
+
+    Lists of numbers of one byte each, or of two, are told by their length as a rule; the others are read byte by byte.
+    """
+    lengths = _lengths(lists)
+    left = np.ones(len(lists), np.bool_)
+    numbers = np.empty((len(lists), columns), np.uint64)
+    for width, read in ((1, _of_one_byte), (2, _of_two_bytes)):
+        rows = where(lengths == width * columns)
+        if len(rows) and (own := read(b"".join([lists[row] for row in rows.tolist()]))) is not None:
+            numbers[rows] = own.reshape(len(rows), columns)
+            left[rows] = False
+    rest = _of_any_length(list(compress(lists, left.tolist())), columns)
+    if rest is None:
+        return None
+    numbers[left] = rest
+    return numbers
+
+
+def _of_one_byte(packed: bytes) -> Counts | None:
+    numbers = np.frombuffer(packed, np.uint8)
+    return None if (numbers & 0x80).any() else numbers
+
+
+def _of_two_bytes(packed: bytes) -> Counts | None:
+    pairs = np.frombuffer(packed, "<u2").astype(np.uint16, copy=False)
+    if ((pairs & 0x8080) ^ 0x0080).any():
+        return None
+    return (pairs & LOW_BITS) | (pairs >> np.uint16(1) & HIGH_BITS)
+
+
+def _lengths(lists: Sequence[bytes]) -> NDArray[np.int64]:
+    return np.fromiter(map(len, lists), np.int64, len(lists))
+
+
+def _of_any_length(lists: Sequence[bytes], columns: int) -> NDArray[np.uint64] | None:
     """uint64[lists, columns]; None where a list is not of exactly so many numbers, or one is none of 64 bits."""
     packed = np.frombuffer(b"".join(lists), np.uint8)
     ends = np.flatnonzero(packed < 0x80)
