@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -44,21 +44,23 @@ class Endpoint:
         await response(scope, receive, send)
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result:
     """The result of the work, which is cancelled when the client goes away; then raises ClientDisconnect."""
-    task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_gone(request))
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        for one in (task, watch):
-            one.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
+        async with asyncio.timeout(None) as stay:
+            watch = asyncio.ensure_future(_end_when_gone(request, stay))
+            try:
+                # In this very task: one of its own takes turns of the loop to begin and to tell that it is done.
+                return await work
+            finally:
+                watch.cancel()
+    except TimeoutError:
+        if not stay.expired():
+            raise
+        raise ClientDisconnect from None
 
 
-async def _gone(request: Request) -> None:
+async def _end_when_gone(request: Request, stay: asyncio.Timeout) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    stay.reschedule(0.0)
