@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Matrix, Row
 from keyviz_grpc.remembered import continues
+from keyviz_grpc.traffic import Counts
 
 KEPT_NUMBERS: Final = 1 << 21
 """Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
@@ -81,21 +82,21 @@ def values_of(matrix: Matrix, before: Written | None) -> list[bytes]:
     """The JSON of the values of every row; what was written of the columns that it begins with is not written anew."""
     part = None if before is None else continues(matrix, before.matrix)
     if before is None or part is None or part.stop != len(before.matrix.columns) or part.start > FEW_COLUMNS:
-        return list(_each(matrix.values))
+        return list(_each(matrix.narrowest))
     new = matrix.shape[1] - (part.stop - part.start)
     if new <= 0 or part.stop == part.start:
-        return list(_each(matrix.values))
+        return list(_each(matrix.narrowest))
     known = before.values
     for _ in range(part.start - 1):
         known = [b"[" + text[text.index(b",") + 1 :] for text in known]
-    newest = _in_brackets(matrix.values[:, -new:])
+    newest = _in_brackets(matrix.narrowest[:, -new:])
     if part.start == 0:
         return [b"%b,%b]" % (text[:-1], more) for text, more in zip(known, newest, strict=True)]
     # In the same pass, since mostly one column leaves the window when one comes.
     return [b"[%b,%b]" % (text[text.index(b",") + 1 : -1], more) for text, more in zip(known, newest, strict=True)]
 
 
-def _in_brackets(values: NDArray[np.uint64]) -> Iterable[bytes]:
+def _in_brackets(values: Counts) -> Iterable[bytes]:
     """Of each row what stands between the brackets of its JSON."""
     if values.shape[1] == 1 and len(values):
         # One list of all numbers is written several times faster than a list a row.
@@ -123,7 +124,7 @@ def identities_of(matrix: Matrix) -> list[bytes]:
     written = [known[code] for code in shown.tolist()]
     others = np.flatnonzero((leaders.of != 0) & (shown == 0))
     if len(others):
-        codes = leaders.take(others).spread(matrix.values.take(others, axis=0))
+        codes = leaders.take(others).spread(matrix.narrowest.take(others, axis=0))
         stated = np.flatnonzero(codes.any(axis=1))
         arrays = (_each(np.take(matrix.identities[:, part], codes[stated])) for part in (0, 1))
         for number, groups, terms in zip(others[stated].tolist(), *arrays, strict=True):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer
-from keyviz_grpc.traffic import Busy, Leaders
+from keyviz_grpc.traffic import Busy, Counts, Leaders
 
 MAX_ROUTE_IDS: Final = 256
 """How many route ids an aggregate lists before it says `route_ids_truncated`."""
@@ -231,6 +231,7 @@ class Matrix:
 
     busy: the same values and codes once more, of the rows that have traffic alone, or None where nobody has them ready.
     leaders: the same codes once more, row by row, or None.
+    counts: the same values once more, as narrow as they were put together, or None.
 
     columns: int64[C], strictly ascending, positive. values: uint64[R, C].
     identities: uint64[I, 2] of distinct (raft_group_id, leader_term), identities[0] == (0, 0), no other row has a 0.
@@ -251,6 +252,7 @@ class Matrix:
     conflicts: NDArray[np.bool_] | None = None
     busy: Busy | None = None
     leaders: Leaders | None = None
+    counts: Counts | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._check(values=self.values, codes=self.codes, soft=self.soft, conflicts=self.conflicts)
@@ -276,12 +278,16 @@ class Matrix:
         series: Series,
         columns: NDArray[np.int64],
         catalogue: Catalogue,
-        values: NDArray[np.uint64],
+        values: Counts,
         leaders: Leaders | None,
         **more: Unpack[Details],
     ) -> Matrix:
-        """A matrix whose `codes` are spread over all cells when somebody first reads them: mostly nobody does."""
-        return cls._of(series=series, columns=columns, catalogue=catalogue, values=values, leaders=leaders, **more)
+        """A matrix whose `codes` are spread over all cells when somebody first reads them: mostly nobody does.
+
+        values: narrow ones are made wider when somebody first reads `values`.
+        """
+        told = {"values" if values.dtype == np.uint64 else "counts": values}
+        return cls._of(series=series, columns=columns, catalogue=catalogue, leaders=leaders, **told, **more)
 
     @classmethod
     def like(cls, matrix: Matrix) -> Self:
@@ -296,9 +302,9 @@ class Matrix:
     def _of(cls, **fields: Any) -> Matrix:
         """With all fields but those that are filled when they are read."""
         matrix = object.__new__(cls)
-        for name, value in {**_NO_DETAILS, "busy": None, "leaders": None, **fields}.items():
+        for name, value in {**_NO_DETAILS, "busy": None, "leaders": None, "counts": None, **fields}.items():
             object.__setattr__(matrix, name, value)
-        matrix._check(**{name: fields[name] for name in ("values", "soft", "conflicts") if name in fields})
+        matrix._check(**{name: fields[name] for name in ("values", "counts", "soft", "conflicts") if name in fields})
         return matrix
 
     if not TYPE_CHECKING:
@@ -307,14 +313,16 @@ class Matrix:
             """Called for a slot that is not filled yet: one of the two that are left out until they are read."""
             array = None
             if name == "values":
-                array = self.busy.spread(self.shape)
+                array = self.busy.spread(self.shape) if self.counts is None else self.counts.astype(np.uint64)
             elif name != "codes":
                 raise AttributeError(name)
             elif (told := self.leaders or (self.busy and self.busy.runs)) is not None:
-                array = told.spread(self.values)
+                array = told.spread(self.narrowest)
             if array is not None:
                 array.setflags(write=False)
             object.__setattr__(self, name, array)
+            if name == "values" and self.counts is not None:
+                object.__setattr__(self, "counts", array)  # one of both is enough to keep
             return array
 
     def _check(self, **arrays: NDArray[Any] | None) -> None:
@@ -341,6 +349,11 @@ class Matrix:
         return len(self.catalogue) * len(self.columns)
 
     @property
+    def narrowest(self) -> Counts:
+        """Its values, of fewer bytes each where nobody has made them wider yet."""
+        return self.values if self.counts is None else self.counts
+
+    @property
     def share_count(self) -> int:
         """How many shares are listed, or more than that where they are not put together yet."""
         return len(self.shares)
@@ -353,7 +366,7 @@ class Matrix:
     @property
     def busy_cells(self) -> int:
         """Those of the rows that have traffic."""
-        busy = np.count_nonzero(self.values.any(axis=1)) if self.busy is None else self.busy.row_count
+        busy = np.count_nonzero(self.narrowest.any(axis=1)) if self.busy is None else self.busy.row_count
         return int(busy) * len(self.columns)
 
     def read_once(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32] | None]:
@@ -367,7 +380,7 @@ class Matrix:
         """The codes row by row, looked for now where nobody has them ready; None: every cell is unknown."""
         if self.leaders is not None or self.codes is None:
             return self.leaders
-        return Leaders.found(self.values, self.codes)
+        return Leaders.found(self.narrowest, self.codes)
 
     @property
     def count_bytes(self) -> int:

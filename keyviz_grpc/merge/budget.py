@@ -14,7 +14,7 @@ from keyviz_grpc.merge.folding import fold_runs
 from keyviz_grpc.merge.saturating import row_totals
 from keyviz_grpc.model import MAX_ROUTE_IDS, Catalogue, Row
 from keyviz_grpc.outcome import Answer
-from keyviz_grpc.traffic import where
+from keyviz_grpc.traffic import Counts, where
 
 LARGEST: Final = 2**64 - 1
 """Of route ids and of counts of routes."""
@@ -39,20 +39,22 @@ def fold(answer: Answer, rows: int, *, shares: bool = True) -> Answer:
     matrix = answer.matrix
     if rows == 0 or len(matrix.catalogue) <= rows:
         return answer
-    totals = row_totals(matrix.values)
-    starts = _run_starts(_heat(matrix.values, totals), rows)
+    values = matrix.narrowest
+    totals = row_totals(values)
+    starts = _run_starts(_heat(values, totals), rows)
     catalogue = _fold_catalogue(matrix.catalogue, starts)
     folded = fold_runs(matrix, starts, catalogue, totals=totals, shares=shares)
     return replace(answer, matrix=folded, leaf_sets=(), row_leaf_set=None, leaf_ranges=())
 
 
-def _heat(values: NDArray[np.uint64], totals: NDArray[np.uint64] | None) -> NDArray[np.int64]:
+def _heat(values: Counts, totals: NDArray[np.uint64] | None) -> NDArray[np.int64]:
     """How hot every row is: no two alike, of equal totals the first is the hottest."""
     count = len(values)
     earlier = np.arange(count - 1, -1, -1)
     if totals is not None:
         return totals.view(np.int64) * count + earlier
     # Totals that may exceed 64 bits are kept in two halves.
+    values = values.astype(np.uint64, copy=False)
     low = (values & np.uint64(0xFFFF_FFFF)).sum(axis=1, dtype=np.uint64)
     high = (values >> np.uint64(32)).sum(axis=1, dtype=np.uint64) + (low >> np.uint64(32))
     low &= np.uint64(0xFFFF_FFFF)

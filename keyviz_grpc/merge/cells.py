@@ -14,14 +14,14 @@ from keyviz_grpc.merge.saturating import add
 from keyviz_grpc.merge.sparse import sparse_pass
 from keyviz_grpc.merge.union import Region, Union
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
-from keyviz_grpc.traffic import Leaders
+from keyviz_grpc.traffic import Counts, Leaders
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
     """What `Matrix` holds besides rows and columns, over the union of all parts."""
 
-    values: NDArray[np.uint64]
+    values: Counts
     identities: NDArray[np.uint64]
     leaders: Leaders | None
     shares: Shares

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class Entries:
 
     rows: int64[E], of the union; several entries of one row come from as many parts. parts: int64[E].
     counts: int64[E], in how many columns each has traffic. codes: the union's, of their cells.
+    blocks: narrow ones first.
     """
 
     rows: NDArray[np.int64]
@@ -65,15 +67,20 @@ class Entries:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def values_of(self, entries: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """uint64[K, C], of entries in ascending order."""
-        values = np.empty((len(entries), self.columns), np.uint64)
+    @property
+    def width(self) -> np.dtype[np.unsignedinteger[Any]]:
+        """What holds every count."""
+        return np.dtype(f"u{self.blocks[-1].values.itemsize if self.blocks else 1}")
+
+    def values_of(self, entries: NDArray[np.int64]) -> Counts:
+        """Counts[K, C], of entries in ascending order."""
+        values = np.empty((len(entries), self.columns), self.width)
         for block in self.blocks:
             there = slice(*entries.searchsorted((block.first, block.end)).tolist())
             values[there] = block.values.take(entries[there] - block.first, axis=0)
         return values
 
-    def codes_of(self, entries: NDArray[np.int64], values: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    def codes_of(self, entries: NDArray[np.int64], values: Counts) -> NDArray[np.uint32]:
         """uint32[K, C], of entries with those values."""
         return RowCodes(self.codes.of.take(entries), self.codes.codes).spread(values)
 
@@ -85,16 +92,16 @@ class Entries:
             values[there] = block.values[entries[there] - block.first, columns[there]]
         return values
 
-    def cells_of(self, entries: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
+    def cells_of(self, entries: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], Counts]:
         """(entries, columns, values) of the cells with traffic, of entries in ascending order."""
         found = []
         for block in self.blocks:
             own = entries[slice(*entries.searchsorted((block.first, block.end)).tolist())]
             at = own - block.first
             places, columns = np.divmod(where(block.busy.take(at, axis=0).ravel()), self.columns)
-            found.append((own[places], columns, block.values[at[places], columns].astype(np.uint64)))
+            found.append((own[places], columns, block.values[at[places], columns].astype(self.width)))
         if not found:
-            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint64)
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, self.width)
         numbers, columns, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
         return numbers, columns, values
 

@@ -27,9 +27,10 @@ def fold_runs(
 
     totals: as `row_totals` has them.
     """
-    runs = _Runs(starts, np.diff(starts, append=len(matrix.values)))
-    lanes = narrowed(matrix.values, runs.most(totals))
-    values = sum_runs(matrix.values, starts, lanes)
+    counts = matrix.narrowest
+    runs = _Runs(starts, np.diff(starts, append=len(counts)))
+    lanes = narrowed(counts, runs.most(totals))
+    values = sum_runs(counts, starts, lanes)
     leaders = matrix.row_leaders()
     return Matrix.of_leaders(
         matrix.series,

@@ -14,9 +14,11 @@ WORD_BYTES: Final = 8
 
 
 def in_lanes(cells: NDArray[Any], lane: type[np.generic]) -> Lanes:
-    """A copy of the cells in lanes of that type, without the upper bits of what does not fit one."""
+    """The cells in lanes of that type, without the upper bits of what does not fit one; not copied where they are."""
     rows, width = cells.shape
     a_word = WORD_BYTES // np.dtype(lane).itemsize
+    if cells.dtype == lane and width % a_word == 0 and cells.flags.c_contiguous:
+        return cells
     lanes = np.empty((rows, -(-width // a_word) * a_word), lane)
     lanes[:, :width] = cells
     lanes[:, width:] = 0

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.model import Matrix, Shares
-from keyviz_grpc.traffic import begins, where
+from keyviz_grpc.traffic import Counts, begins, where
 
 
 def spread_out(matrix: Matrix) -> Shares:
@@ -63,7 +63,7 @@ def listed(
     codes: NDArray[np.uint32],
     parts: NDArray[np.uint64],
     *,
-    values: NDArray[np.uint64],
+    values: Counts,
     width: int,
 ) -> Shares:
     """The shares of those cells that must list them: more than one, or one that is not the cell's whole value.

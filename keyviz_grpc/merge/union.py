@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
-from keyviz_grpc.traffic import Leaders, RowCodes, where
+from keyviz_grpc.traffic import Counts, Leaders, RowCodes, where
 
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
@@ -24,14 +24,14 @@ Region: TypeAlias = "tuple[Numbers | slice, Numbers | slice]"
 
 
 class Union:
-    """values: uint64[R, C], the largest of what any part says of a cell.
+    """values: Counts[R, C], the largest of what any part says of a cell, in as few bytes as hold them all.
 
     A row under one leader has one code for all of its traffic. The other rows are mixed, which is known before
     anything is added: where two parts do not say the same, and where any says more than one thing.
     """
 
-    def __init__(self, shape: tuple[int, int], codes: RowCodes) -> None:
-        self.values = np.empty(shape, np.uint64)
+    def __init__(self, shape: tuple[int, int], width: np.dtype[np.unsignedinteger[Any]], codes: RowCodes) -> None:
+        self.values: Counts = np.empty(shape, width)
         self._codes = codes
         self._whole = np.zeros(shape[0], np.bool_)
         self._tangled: list[Numbers] = []
@@ -41,7 +41,7 @@ class Union:
     @classmethod
     def of(cls, entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
-        union = cls(shape, _leading(entries, shape, mixed))
+        union = cls(shape, entries.width, _leading(entries, shape, mixed))
         occurrences = np.bincount(entries.rows, minlength=shape[0])
         thin = (entries.counts * THIN <= shape[1]) & (occurrences > 1).take(entries.rows)
         first, *more = _lots(entries.rows, where(~thin))
@@ -102,7 +102,7 @@ class Union:
         at = places, columns[several]
         self._codes.codes[at] = np.maximum(self._codes.codes[at], codes[several])
 
-    def _compare(self, rows: Numbers, columns: Numbers, theirs: NDArray[np.uint64], codes: NDArray[np.uint32]) -> None:
+    def _compare(self, rows: Numbers, columns: Numbers, theirs: Counts, codes: NDArray[np.uint32]) -> None:
         """Cells that have traffic already, and what another part says of them."""
         one = (self._codes.at(rows, columns) == codes) & (codes != 0)
         cells = rows * self.values.shape[1] + columns
@@ -133,6 +133,8 @@ class Union:
         self, cells: Numbers, values: NDArray[np.uint64], codes: NDArray[np.uint32], conflicts: NDArray[np.bool_]
     ) -> None:
         """What the sparse pass found of tangled cells."""
+        if int(values.max(initial=0)) > np.iinfo(self.values.dtype).max:
+            self.values = self.values.astype(np.uint64)
         self.values.ravel()[cells] = values
         self._decided.append((cells, conflicts))
         rows, columns = np.divmod(cells, self.values.shape[1])

@@ -11,7 +11,7 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.remembered.blocks import FAR, Block, between, joined
 
-_LATER: Final = ("values", "identities", "codes", "shares", "soft", "conflicts", "busy", "leaders")
+_LATER: Final = ("values", "identities", "codes", "shares", "soft", "conflicts", "busy", "leaders", "counts")
 
 
 class Recollected(Matrix):
