@@ -23,29 +23,39 @@ HELD_KEY_BYTES: Final = 640
 class BytesBudget:
     """What may be held. Thread-safe.
 
-    within: a wider budget from which everything here is taken as well. shared: it is for many requests at once.
-    lock: of this one and all within it. others_hold_it: whether what was refused last failed for a shared one.
+    within: a wider budget from which everything here is taken as well; wider: all of those, the narrowest first.
+    lock: of this one and all within it. shared: it is for many requests at once. others_hold_it: whether what was
+    refused last failed for a shared one.
     """
 
     def __init__(self, total_bytes: int, within: BytesBudget | None = None, *, shared: bool = False) -> None:
         self.total_bytes = total_bytes
         self.others_hold_it = False
         self.lock: threading.RLock = threading.RLock() if within is None else within.lock
-        self._left, self._within, self._shared = total_bytes, within, shared
+        self.left_bytes, self.shared = total_bytes, shared
+        self.wider: tuple[BytesBudget, ...] = () if within is None else (within, *within.wider)
         self._users = 0
-        self._closed = False
+        self.is_closed = False
 
     def take(self, size: int) -> bool:
         """Whether `size` bytes still fit; if so they are taken. Never once it is closed."""
         with self.lock:
-            if self._closed or size > self._left:
-                self.others_hold_it = self._shared
-                return False
-            if self._within is not None and not self._within.take(size):
-                self.others_hold_it = self._within.others_hold_it
-                return False
-            self._left -= size
+            if self.is_closed or size > self.left_bytes:
+                return self._refuse(self)
+            for budget in self.wider:
+                if budget.is_closed or size > budget.left_bytes:
+                    return self._refuse(budget)
+            self.left_bytes -= size
+            for budget in self.wider:
+                budget.left_bytes -= size
             return True
+
+    def _refuse(self, full: BytesBudget) -> bool:
+        for budget in (self, *self.wider):
+            budget.others_hold_it = full.shared
+            if budget is full:
+                break
+        return False
 
     @property
     def refusal(self) -> tuple[FailureKind, str]:
@@ -57,7 +67,7 @@ class BytesBudget:
     def fits(self, size: int) -> bool:
         """Whether `size` bytes could be taken."""
         with self.lock:
-            return size <= self._left and (self._within is None or self._within.fits(size))
+            return all(size <= budget.left_bytes for budget in (self, *self.wider))
 
     def part(self) -> BytesBudget:
         """For one peer, or one answer, which may be thrown away before the rest is."""
@@ -78,33 +88,30 @@ class BytesBudget:
     def close(self) -> None:
         """The request is over: all goes back, when nobody works with it any more, and nothing can be taken again."""
         with self.lock:
-            self._closed = True
+            self.is_closed = True
             self._give_back_if_over()
 
     def hand_on(self, size: int, holder: object) -> None:
         """Closes it, but `size` bytes of what was taken stay so as long as `holder` exists, whoever has it."""
         with self.lock:
-            size = min(size, self.total_bytes - self._left)
+            size = min(size, self.total_bytes - self.left_bytes)
             self.close()
-            kept = BytesBudget(size, self._within)
+            kept = BytesBudget(size, self.wider[0] if self.wider else None)
             kept.take(size)
         weakref.finalize(holder, kept.give_back).atexit = False
 
     def _give_back_if_over(self) -> None:
-        if self._closed and not self._users:
+        if self.is_closed and not self._users:
             self.give_back()
 
     def give_back(self) -> None:
         """All that was taken here: it is no longer held."""
         with self.lock:
-            taken, self._left = self.total_bytes - self._left, self.total_bytes
-            if self._within is not None:
-                self._within.put_back(taken)
+            self.put_back(self.total_bytes - self.left_bytes)
 
     def put_back(self, size: int) -> None:
         """So much of what was taken here; what has gone back already does not go twice."""
         with self.lock:
-            size = min(size, self.total_bytes - self._left)
-            self._left += size
-            if self._within is not None:
-                self._within.put_back(size)
+            for budget in (self, *self.wider):
+                size = min(size, budget.total_bytes - budget.left_bytes)
+                budget.left_bytes += size

@@ -269,7 +269,7 @@ async def held_when_asked(cap: int) -> list[tuple[Window, int]]:
     budget = BytesBudget(1 << 30)
 
     def note(_: int, told: Answer) -> Answer:
-        held.append(budget.total_bytes - budget._left)
+        held.append(budget.total_bytes - budget.left_bytes)
         return told
 
     source = Windowed(answer, change=note)
