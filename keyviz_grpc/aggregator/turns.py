@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from keyviz_grpc.aggregator.curfew import Curfews
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.outcome import Outcome
@@ -37,6 +38,7 @@ class Turns:
         self._inside: Counter[str] = Counter()
         self._total = 0
         self._waiting: list[_Waiting] = []
+        self._curfews = Curfews(GRACE_S)
 
     async def ask(
         self, address: str, peers: int, call: Callable[[Deadline], Awaitable[_Reply]], deadline: Deadline
@@ -45,15 +47,20 @@ class Turns:
 
         A peer keeps to its deadline by itself; what it takes to read its answer does not count on that.
         """
+        curfew = self._curfews.of(deadline)
+        number = curfew.enter()
         try:
-            async with asyncio.timeout(deadline.left_s() + GRACE_S):
-                await self._come(address, self._share(peers))
-                try:
-                    return await call(deadline)
-                finally:
-                    self._leave(address)
-        except TimeoutError:
+            await self._come(address, self._share(peers))
+            try:
+                return await call(deadline)
+            finally:
+                self._leave(address)
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if isinstance(error, asyncio.CancelledError) and not curfew.is_why(number):
+                raise
             return Outcome(address, kind=FailureKind.DEADLINE_EXCEEDED, detail=NOT_IN_TIME)
+        finally:
+            curfew.leave(number)
 
     @contextlib.asynccontextmanager
     async def of(self, address: str, peers: int) -> AsyncIterator[None]:
