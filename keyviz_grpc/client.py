@@ -65,6 +65,13 @@ class ClientShared:
     threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="keyviz-decode")
     )
+    _asked: tuple[MatrixQuery, bytes] | None = None
+
+    def request(self, query: MatrixQuery) -> bytes:
+        """The bytes of a question, which is the same object for all peers of a fan-out as a rule."""
+        if self._asked is None or self._asked[0] is not query:
+            self._asked = query, query_bytes(query, accept=ACCEPT)
+        return self._asked[1]
 
 
 class PeerClient:
@@ -92,20 +99,17 @@ class PeerClient:
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
         """See `Peer`."""
-        began, account, whole = time.perf_counter(), budget.part(), self._columns.recall(query)
+        began, whole = time.perf_counter(), self._columns.recall(query)
 
-        async def once(part: MatrixQuery) -> Reply:
-            paid, recalled = account.part(), whole if part is query else self._columns.recall(part)
-            reply = await self._ask_once(recalled, deadline, paid, began)
-            if isinstance(reply.result, Outcome):
-                paid.give_back()  # what came is not kept, and something shorter may be asked for now
-            return reply
+        def once(part: MatrixQuery) -> Awaitable[Reply]:
+            if part is query:
+                return self._ask_once(whole, deadline, budget, began)
+            return self._ask_once(self._columns.recall(part), deadline, budget.part(), began)
 
-        return await self._guarded(self._slicer.ask(query, once, account.give_back, whole.known_below_unix_ms))
+        return await self._guarded(self._slicer.ask(query, once, budget.give_back, whole.known_below_unix_ms))
 
     async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
-        request = query_bytes(recalled.query, accept=ACCEPT)
-        raw = await self._call("GetKeyVizMatrix", request, deadline)
+        raw = await self._call("GetKeyVizMatrix", self._shared.request(recalled.query), deadline)
         latency_ms = (time.perf_counter() - began) * 1000
         if isinstance(raw, Outcome):
             over_cap = raw.kind is FailureKind.MESSAGE_TOO_LARGE
@@ -117,15 +121,19 @@ class PeerClient:
         try:
             pay(budget, len(raw))
             answer, left_out_bytes = await self._decoded(raw, recalled, known, budget)
-        except Unpaid as unpaid:
-            return Reply(self._over_budget(unpaid.size_bytes, budget, latency_ms))
-        except MalformedAnswer as error:
-            return Reply(self._failed(FailureKind.MALFORMED, str(error), latency_ms))
-        except TooLarge as error:
-            return Reply(self._failed(FailureKind.MESSAGE_TOO_LARGE, str(error), latency_ms), over_cap=True)
+        except (Unpaid, MalformedAnswer, TooLarge) as error:
+            budget.give_back()  # what came is not kept, and something shorter may be asked for now
+            return self._unread(error, budget, latency_ms)
         if not answer.node_id and self._told is None:
             answer = await self._ask_who(answer, deadline)
         return Reply(answer, 0 if left_out_bytes else len(raw))
+
+    def _unread(self, error: Unpaid | MalformedAnswer | TooLarge, budget: BytesBudget, latency_ms: float) -> Reply:
+        if isinstance(error, Unpaid):
+            return Reply(self._over_budget(error.size_bytes, budget, latency_ms))
+        too_large = isinstance(error, TooLarge)
+        kind = FailureKind.MESSAGE_TOO_LARGE if too_large else FailureKind.MALFORMED
+        return Reply(self._failed(kind, str(error), latency_ms), over_cap=too_large)
 
     def _over_budget(self, size_bytes: int, budget: BytesBudget, latency_ms: float) -> Outcome:
         kind, advice = budget.refusal
@@ -217,12 +225,17 @@ class PeerClient:
         await self._connection.close()
 
     async def _call(self, method: str, request: bytes, deadline: Deadline) -> bytes | Outcome:
+        if self._was_connected and not self._connection.is_ready:
+            # A peer that went away between two calls leaves no failed call behind. What is remembered of a node's
+            # columns holds for that node alone, whoever listens there now.
+            self._path, self._told = SERVICE_PATHS[0], None
+        path = self._path
+        result = await self._call_path(path, method, request, deadline)
+        if isinstance(result, bytes):
+            self._was_connected = True
+            return result
         try:
-            if self._was_connected and not self._connection.is_ready:
-                # A peer that went away between two calls leaves no failed call behind. What is remembered of a node's
-                # columns holds for that node alone, whoever listens there now.
-                self._path, self._told = SERVICE_PATHS[0], None
-            path, result = await self._call_alive(method, request, deadline)
+            path, result = await self._again_if_cut(path, result, method, request, deadline)
             return (
                 await self._failure(path, result, method, request, deadline) if isinstance(result, Status) else result
             )
@@ -257,6 +270,12 @@ class PeerClient:
         """Under which path it was asked in the end, which another call may have changed meanwhile, and what came."""
         path = self._path
         result = await self._call_path(path, method, request, deadline)
+        return await self._again_if_cut(path, result, method, request, deadline)
+
+    async def _again_if_cut(
+        self, path: str, result: bytes | Outcome | Status, method: str, request: bytes, deadline: Deadline
+    ) -> tuple[str, bytes | Outcome | Status]:
+        """The same, once a first try has come to that result."""
         if isinstance(result, Status) and result.was_cut and not self._connection.is_ready:
             # The connection was from before a restart, and that was seen by asking: questions may be asked again.
             self._path, self._told = SERVICE_PATHS[0], None

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -62,7 +61,7 @@ class Connection:
     def __init__(
         self, address: str, *, max_message_bytes: int, credentials: Credentials | None, tls: TlsFiles | None
     ) -> None:
-        self._calls: Counter[grpc.aio.Channel] = Counter()
+        self._calls: dict[grpc.aio.Channel, int] = {}
         self._address, self._credentials, self._tls = address, credentials, tls
         self._options = _options(max_message_bytes)
         self._channel: grpc.aio.Channel | None = None
@@ -87,7 +86,7 @@ class Connection:
             raise NoConnection(str(error)) from error
         method, metadata = self._method(channel, path), self._metadata()
         state, began = channel.get_state(), time.monotonic()
-        self._calls[channel] += 1
+        self._calls[channel] = self._calls.get(channel, 0) + 1
         try:
             return await method(request, timeout=left_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
@@ -101,9 +100,12 @@ class Connection:
                 raise NoConnection("the connection was closed during the call") from None
             raise
         finally:
-            self._calls[channel] -= 1
-            if not self._calls[channel]:
-                del self._calls[channel]
+            self._end_call(channel)
+
+    def _end_call(self, channel: grpc.aio.Channel) -> None:
+        calls = self._calls.pop(channel)
+        if calls > 1:
+            self._calls[channel] = calls - 1
 
     async def close(self) -> None:
         """Lets go of it; calls under way end with NoConnection."""
@@ -132,7 +134,7 @@ class Connection:
         if self._channel is None or time.monotonic() < self._renew_at:
             return False
         state = self._channel.get_state()
-        return state is _FAILED or (state is _CONNECTING and not self._calls[self._channel])
+        return state is _FAILED or (state is _CONNECTING and self._channel not in self._calls)
 
     def _current(self) -> grpc.aio.Channel:
         marks = None if self._tls is None else self._tls.marks()
@@ -167,7 +169,7 @@ class Connection:
         # Not by the grace of gRPC itself, of which a close that must be quicker leaves the rest undone.
         try:
             async with asyncio.timeout(RETIRE_S):
-                while self._calls[channel]:  # noqa: ASYNC110 - each call is bounded by its own deadline
+                while channel in self._calls:  # noqa: ASYNC110 - each call is bounded by its own deadline
                     await asyncio.sleep(IDLE_LOOK_S)
         except TimeoutError:
             log.warning("calls on an old connection do not end", extra={"peer": self._address})

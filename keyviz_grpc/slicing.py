@@ -133,6 +133,7 @@ class _Memory:
             self._learn(query, reply)
             if isinstance(reply.result, Answer):
                 self._remember(query, reply.result)
+                return reply.result
             whole = query.unmerged or bool(query.bucket_ids)  # small, and told in one piece or not at all
             if not reply.over_cap or whole or not await self._probe(query, once, start_over):
                 return reply.result
@@ -172,13 +173,13 @@ class _Memory:
         sizes = self.sizes.get(query.series)
         if sizes is None or not self.step_ms or query.bucket_ids:
             return True
-        start, end = self._span(query.window)
-        start = max(start, known_below_unix_ms)
-        columns = max(0, end - start) // self.step_ms + 1
+        most = sizes.columns_within(self.cap_bytes)
         if self.whole is not None and query.window.from_unix_ms >= self.whole[0]:
             since = max(0, self.now_unix_ms() - self.whole[2])
-            columns = min(columns, self.whole[1] + since // self.step_ms + 1)
-        return columns <= sizes.columns_within(self.cap_bytes)
+            if self.whole[1] + since // self.step_ms < most:
+                return True
+        start, end = self._span(query.window)
+        return max(0, end - max(start, known_below_unix_ms)) // self.step_ms < most
 
     def _span(self, window: Window) -> tuple[int, int]:
         """Where columns can be expected, in unix milliseconds."""

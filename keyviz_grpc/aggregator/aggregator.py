@@ -255,13 +255,10 @@ class Aggregator:
         asked = replace(query, rows=0, keys=ALL_KEYS, window=window, via=via, known=None, for_display=False)
         peers = await self._membership.peers(below)
 
-        async def ask(peer: Peer | Outcome, due: Deadline) -> Answer | Outcome:
+        def ask(peer: Peer | Outcome, due: Deadline) -> Awaitable[Answer | Outcome]:
             if isinstance(peer, Outcome):
-                self._observer.asked(peer.address, peer, 0.0)
-                return peer
-            part = holdings.part()
-            result = await self._ask_peer(peer, len(peers), asked, due, budget=part)
-            return holdings.kept(peer.address, part, result)
+                return self._failed_before(peer)
+            return self._ask_peer(peer, len(peers), asked, due, holdings=holdings)
 
         async def ask_own(source: Source) -> Answer | Outcome:
             return holdings.paid(SELF, await self._ask_local(source, asked, below))
@@ -271,24 +268,28 @@ class Aggregator:
         self._membership.report([result for result in results if isinstance(result, Outcome)])
         return results
 
+    async def _failed_before(self, outcome: Outcome) -> Outcome:
+        self._observer.asked(outcome.address, outcome, 0.0)
+        return outcome
+
     async def _ask_peer(
-        self, peer: Peer, peers: int, asked: MatrixQuery, deadline: Deadline, *, budget: BytesBudget
+        self, peer: Peer, peers: int, asked: MatrixQuery, deadline: Deadline, *, holdings: Holdings
     ) -> Answer | Outcome:
         left_out = self._left_out.of(peer.address)
         query = replace(asked, exclude=(*asked.exclude, *left_out)) if left_out else asked
-        began = time.perf_counter()
+        began, part = time.perf_counter(), holdings.part()
 
         async def ask(due: Deadline) -> Answer | Outcome:
             nonlocal began
             began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)
             with span("keyviz.peer", peer=peer.address) as note:
-                result = await peer.matrix(query, due, budget)
+                result = await peer.matrix(query, due, part)
                 note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
             return self._at(result, asked_unix_ms)
 
         result = named(peer, await self._turns.ask(peer.address, peers, ask, deadline))
         self._observer.asked(peer.address, result, time.perf_counter() - began)
-        return result
+        return holdings.kept(peer.address, part, result)
 
     async def _ask_local(self, source: Source, query: MatrixQuery, deadline: Deadline) -> Answer | Outcome:
         began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)

@@ -25,7 +25,10 @@ class Peer(Protocol):
     told_id: str
 
     async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
-        """Its answer with outcomes that carry address and latency, or why there is none."""
+        """Its answer with outcomes that carry address and latency, or why there is none.
+
+        budget: for this answer alone, whose bytes stay taken from it; a failure may give back all of it.
+        """
         ...
 
     async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview | Outcome:

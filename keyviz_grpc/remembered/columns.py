@@ -117,8 +117,7 @@ class NodeColumns:
 
     def recall(self, query: MatrixQuery) -> Recalled:
         """What this question can build on."""
-        plain = not (query.rows or query.bucket_ids or query.node_id or query.unmerged)
-        if self._shelf is None or not plain:
+        if self._shelf is None or query.rows or query.bucket_ids or query.node_id or query.unmerged:
             return Recalled(query, None, self, None, self.epoch)
         held = self._shelf.get(self, query.series)
         window = query.window
@@ -164,6 +163,8 @@ class Recalled:
 
         Raises MalformedAnswer for an answer that does not fit what it says is known; then all is forgotten.
         """
+        if self._shelf is None:
+            return answer, 0
         history = answer.history
         if history is None or answer.merged or not (answer.node_id and answer.incarnation):
             self._drop()
