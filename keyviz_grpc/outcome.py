@@ -63,7 +63,9 @@ class Outcome:
     @property
     def contributes(self) -> bool:
         """Whether the leaf's data is in the answer: ok, and not left out as a duplicate."""
-        return self.kind is None and not any(w.code is WarningCode.DUPLICATE_NODE for w in self.warnings)
+        if self.kind is not None or not self.warnings:
+            return self.kind is None
+        return not any(warning.code is WarningCode.DUPLICATE_NODE for warning in self.warnings)
 
 
 def as_failures(outcomes: Iterable[Outcome], kind: FailureKind, detail: str) -> tuple[Outcome, ...]:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.codec import known
 from keyviz_grpc.codec.columnar import decode_columnar, decode_packed_catalogue, encode_columnar, is_encoded
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes, encode_outcome
 from keyviz_grpc.codec.rows import (
@@ -137,7 +138,7 @@ def decode_answer(
     place, TooLarge for more than `max_cells` cells. A merged answer (one that has outcomes) keeps its leaves' own
     outcomes.
     """
-    columns = np.array(response.column_unix_ms, np.int64)
+    columns = known.columns_like(np.array(response.column_unix_ms, np.int64))
     step = step_ms("step_ms", response.step_ms)
     generated = moment_ms("generated_at_unix_ms", response.generated_at_unix_ms)
     oldest = moment_ms("oldest_unix_ms", response.oldest_unix_ms)

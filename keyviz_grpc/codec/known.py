@@ -1,4 +1,4 @@
-"""Catalogues and tables of identities that were read before: both change rarely, and come with every answer.
+"""Catalogues, columns and tables of identities that were read before: they change rarely, and come with every answer.
 
 Equal ones become one object, so that what is found by which objects it is made of is found again.
 """
@@ -6,7 +6,7 @@ Equal ones become one object, so that what is found by which objects it is made 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,23 @@ from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
+_Array = TypeVar("_Array", bound="NDArray[Any]")
+
 CATALOGUE_BYTES: Final = 192 << 20
 """Room for 300 catalogues of 1024 rows that all differ: where fewer fit than there are nodes, none is found again."""
+
+ENTRY_BYTES: Final = 512
+"""What an array and its place take besides their numbers, which are in its key once more: most are of a few numbers."""
 
 TABLE_BYTES: Final = 64 << 20
 MAX_IDENTITIES: Final = 1 << 16
 
+COLUMNS_BYTES: Final = 8 << 20
+MAX_COLUMNS: Final = 1 << 14
+
 _catalogues: Kept[tuple[str, bytes], Catalogue] = Kept(CATALOGUE_BYTES)
 _tables: Kept[bytes, NDArray[np.uint64]] = Kept(TABLE_BYTES)
+_columns: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
 
 
 def catalogue_of(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) -> Catalogue:
@@ -45,13 +54,24 @@ def table_like(
     table: NDArray[np.uint64], check: Callable[[NDArray[np.uint64]], None] | None = None
 ) -> NDArray[np.uint64]:
     """The table, or the equal one that was given before. check: raises for a bad one, called where it is not known."""
-    packed = table.tobytes() if len(table) <= MAX_IDENTITIES else b""
-    kept = _tables.get(packed)
-    if kept is not None:
-        return kept
+    return _like(_tables, table, MAX_IDENTITIES, check)
+
+
+def columns_like(columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The stamps, or the equal ones that were given before: most peers of a cluster have the same."""
+    return _like(_columns, columns, MAX_COLUMNS)
+
+
+def _like(
+    kept: Kept[bytes, _Array], array: _Array, longest: int, check: Callable[[_Array], None] | None = None
+) -> _Array:
+    packed = array.tobytes() if len(array) <= longest else b""
+    known = kept.get(packed)
+    if known is not None:
+        return known
     if check is not None:
-        check(table)
+        check(array)
     if packed:
-        table.setflags(write=False)
-        _tables.put(packed, table, len(packed))
-    return table
+        array.setflags(write=False)
+        kept.put(packed, array, 2 * len(packed) + ENTRY_BYTES)
+    return array

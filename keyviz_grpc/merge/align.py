@@ -85,6 +85,31 @@ def into_coarser(columns: NDArray[np.int64], grid_ms: int) -> NDArray[np.int64]:
     return -(-columns // grid_ms) * grid_ms
 
 
+class Stamps:
+    """Where columns come to stand on a grid; found once for peers that have the very same ones.
+
+    grid_ms: its step, 0 = none is known.
+    """
+
+    def __init__(self, grid_ms: int) -> None:
+        self.grid_ms = grid_ms
+        self._found: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+
+    def of(self, columns: NDArray[np.int64], step_ms: int) -> NDArray[np.int64]:
+        """Of a peer's columns, whose step divides the grid's or is 0, not known: the array itself where they are on it.
+
+        Same length and order; neighbours may coincide.
+        """
+        key = (id(columns), step_ms)
+        there = self._found.get(key)
+        if there is None:
+            own = on_grid(columns, step_ms or self.grid_ms)
+            aligned = own if step_ms in (0, self.grid_ms) else into_coarser(own, self.grid_ms)
+            # With the columns, so that no other array can take their place in memory.
+            there = self._found[key] = columns, aligned
+        return there[1]
+
+
 def effective_steps(stated: Sequence[int], columns: Sequence[NDArray[np.int64]]) -> list[int]:
     """Each peer's step: stated, else guessed (snapped to a stated one nearby), else 0 for "takes the grid's"."""
     known = sorted({step for step in stated if step > 0})

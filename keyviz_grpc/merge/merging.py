@@ -159,12 +159,18 @@ def _where(own: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.int64
 def _column_nodes(answers: Sequence[Answer], placed: Sequence[Placed], width: int) -> NDArray[np.int64]:
     counts = np.zeros(width, np.int64)
     unknown = np.zeros(width, np.bool_)
+    everywhere = 0
     for answer, part in zip(answers, placed, strict=True):
         where = slice(None) if part.columns is None else part.columns
-        if answer.column_nodes is None:
-            counts[where] += sum(outcome.contributes for outcome in answer.outcomes)
+        if answer.column_nodes is not None:
+            counts[where] += answer.column_nodes
+            unknown[where] |= answer.column_nodes == 0
             continue
-        counts[where] += answer.column_nodes
-        unknown[where] |= answer.column_nodes == 0
+        nodes = sum(outcome.contributes for outcome in answer.outcomes)
+        if part.columns is None:
+            everywhere += nodes
+        else:
+            counts[where] += nodes
+    counts += everywhere
     counts[unknown] = 0
     return counts

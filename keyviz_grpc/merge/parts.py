@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from keyviz_grpc.errors import FailureKind
-from keyviz_grpc.merge.align import effective_steps, grid_step_ms, into_coarser, on_grid
+from keyviz_grpc.merge.align import Stamps, effective_steps, grid_step_ms
 from keyviz_grpc.merge.columns import select_columns, with_columns
 from keyviz_grpc.merge.rows import with_range_ids
 from keyviz_grpc.merge.warnings import of_leaf, with_warnings, without_recomputed
@@ -130,12 +130,14 @@ def prepare(results: Sequence[Answer | Outcome], query: MatrixQuery, now_unix_ms
     answers = [part.answer for part in live if part.answer is not None]
     steps = effective_steps([a.step_ms for a in answers], [a.matrix.columns for a in answers])
     grid = grid_step_ms(steps, [sum(o.contributes for o in a.outcomes) for a in answers])
+    stamps = Stamps(grid)
     for part, answer, step in zip(live, answers, steps, strict=True):
-        _fit(part, answer, step=step, grid=grid, query=query, now_unix_ms=now_unix_ms)
+        _fit(part, answer, step=step, stamps=stamps, query=query, now_unix_ms=now_unix_ms)
     return parts, grid
 
 
-def _fit(part: Part, answer: Answer, *, step: int, grid: int, query: MatrixQuery, now_unix_ms: int) -> None:
+def _fit(part: Part, answer: Answer, *, step: int, stamps: Stamps, query: MatrixQuery, now_unix_ms: int) -> None:
+    grid = stamps.grid_ms
     if step and grid % step:
         detail = f"its step of {step} ms does not divide the cluster's step of {grid} ms"
         part.outcomes = as_failures(part.outcomes, FailureKind.INCOMPATIBLE, detail)
@@ -147,14 +149,13 @@ def _fit(part: Part, answer: Answer, *, step: int, grid: int, query: MatrixQuery
             part.answer = None
             return
     matrix = answer.matrix
-    own = on_grid(matrix.columns, step or grid)
-    stamps = own if step in (0, grid) else into_coarser(own, grid)
+    aligned = stamps.of(matrix.columns, step)
     column_nodes = answer.column_nodes
-    if column_nodes is not None and not np.array_equal(stamps, matrix.columns):
-        columns, starts = np.unique(stamps, return_index=True)
+    if column_nodes is not None and not np.array_equal(aligned, matrix.columns):
+        columns, starts = np.unique(aligned, return_index=True)
         del columns
         column_nodes = np.maximum.reduceat(column_nodes, starts) if len(starts) else column_nodes
-    matrix = with_columns(matrix, stamps)
+    matrix = with_columns(matrix, aligned)
     bounds = query.window.bounds(matrix.columns)
     if column_nodes is not None:
         column_nodes = column_nodes[bounds]

@@ -189,6 +189,7 @@ def test_equal_tables_and_rows_become_one_object() -> None:
     assert len(one.identities) > 1
     assert one.identities is other.identities
     assert one.catalogue is other.catalogue
+    assert one.columns is other.columns
 
 
 @pytest.mark.parametrize("packed_first", [True, False])
