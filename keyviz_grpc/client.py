@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -97,7 +97,9 @@ class PeerClient:
         self._slicer = Slicer(shared.max_message_bytes, lambda: int(time.time() * 1000))
         self._columns = NodeColumns(shared.remembered)
 
-    async def matrix(self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget) -> Answer | Outcome:
+    def matrix(
+        self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget
+    ) -> Coroutine[object, object, Answer | Outcome]:
         """See `Peer`."""
         began, whole = time.perf_counter(), self._columns.recall(query)
 
@@ -106,7 +108,7 @@ class PeerClient:
                 return self._ask_once(whole, deadline, budget, began)
             return self._ask_once(self._columns.recall(part), deadline, budget.part(), began)
 
-        return await self._guarded(self._slicer.ask(query, once, budget.give_back, whole.known_below_unix_ms))
+        return self._guarded(self._slicer.ask(query, once, budget.give_back, whole.known_below_unix_ms))
 
     async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
         raw = await self._call("GetKeyVizMatrix", self._shared.request(recalled.query), deadline)

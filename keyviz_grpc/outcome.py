@@ -132,11 +132,11 @@ class Answer:
     received_unix_ms: int = 0
 
     def __post_init__(self) -> None:
-        rows, columns = self.matrix.shape
-        if self.column_nodes is not None and self.column_nodes.shape != (columns,):
-            raise MalformedAnswer(f"column_nodes has {len(self.column_nodes)} entries for {columns} columns")
-        if self.row_leaf_set is not None and self.row_leaf_set.shape != (rows,):
-            raise MalformedAnswer(f"row_leaf_set has {len(self.row_leaf_set)} entries for {rows} rows")
+        nodes, sets = self.column_nodes, self.row_leaf_set
+        if nodes is not None and nodes.shape != (columns := self.matrix.shape[1],):
+            raise MalformedAnswer(f"column_nodes has {len(nodes)} entries for {columns} columns")
+        if sets is not None and sets.shape != (rows := self.matrix.shape[0],):
+            raise MalformedAnswer(f"row_leaf_set has {len(sets)} entries for {rows} rows")
 
     def between(self, asked_unix_ms: int, received_unix_ms: int) -> Answer:
         """The same answer, made between these moments. By hand, for many are: `replace` takes thrice as long."""
@@ -159,6 +159,12 @@ class Answer:
             asked_unix_ms,
             received_unix_ms,
         )
+
+    @property
+    def cells(self) -> int:
+        """Of its own matrix, and of those of the leaves that it carries."""
+        own = self.matrix.cells
+        return own if not self.leaf_answers else own + sum(leaf.matrix.cells for _, leaf in self.leaf_answers)
 
     @property
     def matrices(self) -> tuple[Matrix, ...]:

@@ -28,7 +28,7 @@ Metadata: TypeAlias = "Iterable[tuple[str, str | bytes]]"
 _SCOPE: Final = "keyviz_grpc"
 
 
-def _listening() -> bool:
+def is_wanted() -> bool:
     """Whether anybody set OpenTelemetry up: a span that goes nowhere still costs thirty microseconds."""
     return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
@@ -38,7 +38,7 @@ _OFF: Final = contextlib.nullcontext(lambda **_: None)
 
 def span(name: str, **attributes: str | float) -> AbstractContextManager[Callable[..., None]]:
     """A span for the time of the block; what it yields adds attributes that are known only later."""
-    return _span(name, attributes) if _listening() else _OFF
+    return _span(name, attributes) if is_wanted() else _OFF
 
 
 @contextlib.contextmanager
@@ -58,7 +58,7 @@ def outgoing() -> tuple[tuple[str, str], ...]:
 
 def served(method: str, metadata: Callable[[], Metadata | None]) -> AbstractContextManager[object]:
     """A span for the time in which a call is served, under the caller's span if its metadata names one."""
-    return _served(method, metadata() or ()) if _listening() else _OFF
+    return _served(method, metadata() or ()) if is_wanted() else _OFF
 
 
 @contextlib.contextmanager

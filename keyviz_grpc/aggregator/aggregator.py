@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -34,6 +34,7 @@ from keyviz_grpc.peers.protocols import Membership, Peer, named
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.source import Source
+from keyviz_grpc.tracing import is_wanted as spans_wanted
 from keyviz_grpc.tracing import span
 
 _Result = TypeVar("_Result")
@@ -46,6 +47,16 @@ FIRST_GUESS_STEP_MS: Final = 60_000
 
 BUILD_SHARE: Final = 0.8
 """Of the caller's time, what peers may take; the rest is for merging and sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FanOut:
+    """What is the same for every peer that is asked. peers: how many. spans: whether somebody wants them."""
+
+    query: MatrixQuery
+    peers: int
+    holdings: Holdings
+    spans: bool
 
 
 class Aggregator:
@@ -254,11 +265,10 @@ class Aggregator:
         window = self._widened(query.window)
         asked = replace(query, rows=0, keys=ALL_KEYS, window=window, via=via, known=None, for_display=False)
         peers = await self._membership.peers(below)
+        fan_out = _FanOut(asked, len(peers), holdings, spans=spans_wanted())
 
         def ask(peer: Peer | Outcome, due: Deadline) -> Awaitable[Answer | Outcome]:
-            if isinstance(peer, Outcome):
-                return self._failed_before(peer)
-            return self._ask_peer(peer, len(peers), asked, due, holdings=holdings)
+            return self._failed_before(peer) if isinstance(peer, Outcome) else self._ask_peer(peer, fan_out, due)
 
         async def ask_own(source: Source) -> Answer | Outcome:
             return holdings.paid(SELF, await self._ask_local(source, asked, below))
@@ -272,24 +282,22 @@ class Aggregator:
         self._observer.asked(outcome.address, outcome, 0.0)
         return outcome
 
-    async def _ask_peer(
-        self, peer: Peer, peers: int, asked: MatrixQuery, deadline: Deadline, *, holdings: Holdings
-    ) -> Answer | Outcome:
-        left_out = self._left_out.of(peer.address)
-        query = replace(asked, exclude=(*asked.exclude, *left_out)) if left_out else asked
-        began, part = time.perf_counter(), holdings.part()
+    async def _ask_peer(self, peer: Peer, fan_out: _FanOut, deadline: Deadline) -> Answer | Outcome:
+        query, left_out = fan_out.query, self._left_out.of(peer.address)
+        if left_out:
+            query = replace(query, exclude=(*query.exclude, *left_out))
+        began, part = time.perf_counter(), fan_out.holdings.part()
 
         async def ask(due: Deadline) -> Answer | Outcome:
             nonlocal began
             began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)
-            with span("keyviz.peer", peer=peer.address) as note:
-                result = await peer.matrix(query, due, part)
-                note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
+            call = peer.matrix(query, due, part)
+            result = await (_in_span(peer.address, call) if fan_out.spans else call)
             return self._at(result, asked_unix_ms)
 
-        result = named(peer, await self._turns.ask(peer.address, peers, ask, deadline))
+        result = named(peer, await self._turns.ask(peer.address, fan_out.peers, ask, deadline))
         self._observer.asked(peer.address, result, time.perf_counter() - began)
-        return holdings.kept(peer.address, part, result)
+        return fan_out.holdings.kept(peer.address, part, result)
 
     async def _ask_local(self, source: Source, query: MatrixQuery, deadline: Deadline) -> Answer | Outcome:
         began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)
@@ -325,6 +333,13 @@ class Aggregator:
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+async def _in_span(address: str, call: Awaitable[Answer | Outcome]) -> Answer | Outcome:
+    with span("keyviz.peer", peer=address) as note:
+        result = await call
+        note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
+    return result
 
 
 def _check_usable(outcomes: Sequence[Outcome]) -> None:

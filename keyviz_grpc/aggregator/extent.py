@@ -50,7 +50,7 @@ class Holdings:
         """As `kept`, of an answer that came over no wire, so that nobody has paid for it yet."""
         part = self.part()
         if isinstance(result, Answer):
-            cells = sum(matrix.cells for matrix in result.matrices)
+            cells = result.cells
             if not part.take(cells * HELD_CELL_BYTES):
                 kind, detail = _refused(part, f"its {cells} cells are more than memory is left for")
                 result = replace(result.outcomes[0], address=address, kind=kind, detail=detail)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -23,7 +22,7 @@ GRACE_S: Final = 0.25
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     address: str
-    share: int
+    peers: int
     turn: asyncio.Future[None]
 
 
@@ -35,7 +34,7 @@ class Turns:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._inside: Counter[str] = Counter()
+        self._inside: dict[str, int] = {}
         self._total = 0
         self._waiting: list[_Waiting] = []
         self._curfews = Curfews(GRACE_S)
@@ -50,7 +49,8 @@ class Turns:
         curfew = self._curfews.of(deadline)
         number = curfew.enter()
         try:
-            await self._come(address, self._share(peers))
+            if not self._enters(address, peers):
+                await self._wait(address, peers)
             try:
                 return await call(deadline)
             finally:
@@ -65,7 +65,8 @@ class Turns:
     @contextlib.asynccontextmanager
     async def of(self, address: str, peers: int) -> AsyncIterator[None]:
         """One call to the peer inside the block, when it is its turn; peers: how many there are to ask."""
-        await self._come(address, self._share(peers))
+        if not self._enters(address, peers):
+            await self._wait(address, peers)
         try:
             yield
         finally:
@@ -74,13 +75,17 @@ class Turns:
     def _share(self, peers: int) -> int:
         return max(1, self._limit // max(1, peers))
 
-    async def _come(self, address: str, share: int) -> None:
-        if self._has_room(address, share):
-            self._enter(address)
-        else:
-            await self._wait(_Waiting(address, share, asyncio.get_running_loop().create_future()))
+    def _enters(self, address: str, peers: int) -> bool:
+        """Whether it is its turn at once."""
+        inside = self._inside.get(address, 0)
+        if self._total >= self._limit or inside >= self._share(peers):
+            return False
+        self._total += 1
+        self._inside[address] = inside + 1
+        return True
 
-    async def _wait(self, waiting: _Waiting) -> None:
+    async def _wait(self, address: str, peers: int) -> None:
+        waiting = _Waiting(address, peers, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         try:
             await waiting.turn
@@ -91,24 +96,16 @@ class Turns:
                 self._leave(waiting.address)
             raise
 
-    def _has_room(self, address: str, share: int) -> bool:
-        return self._total < self._limit and self._inside[address] < share
-
-    def _enter(self, address: str) -> None:
-        self._total += 1
-        self._inside[address] += 1
-
     def _leave(self, address: str) -> None:
         self._total -= 1
-        self._inside[address] -= 1
-        if not self._inside[address]:
-            del self._inside[address]
+        inside = self._inside.pop(address)
+        if inside > 1:
+            self._inside[address] = inside - 1
         if not self._waiting:
             return
         still: list[_Waiting] = []
         for waiting in self._waiting:
-            if self._has_room(waiting.address, waiting.share) and not waiting.turn.done():
-                self._enter(waiting.address)
+            if not waiting.turn.done() and self._enters(waiting.address, waiting.peers):
                 waiting.turn.set_result(None)
             else:
                 still.append(waiting)

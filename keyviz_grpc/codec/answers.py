@@ -151,16 +151,8 @@ def decode_answer(
         raise MalformedAnswer("history: columns are left out, of which nobody said that they are known")
     matrix = _decode_matrix(response, series, columns, max_cells, rows)
     _check_aggregates(matrix.catalogue, response.node_id)
-    stated = replace(
-        outcome,
-        node_id=response.node_id or outcome.node_id,
-        incarnation=response.incarnation or outcome.incarnation,
-        step_ms=step,
-        generated_at_unix_ms=generated,
-        oldest_unix_ms=oldest,
-    )
     merged = bool(response.outcomes)  # only an answer of many leaves has books of them
-    outcomes = decode_outcomes(response.outcomes) if merged else (stated,)
+    outcomes = decode_outcomes(response.outcomes) if merged else (_stated(outcome, response, step, generated, oldest),)
     column_nodes, leaf_sets, row_leaf_set, ranges = (
         _decode_books(response, matrix.shape, len(outcomes)) if merged else (None, (), None, ())
     )
@@ -180,6 +172,23 @@ def decode_answer(
         leaf_answers=_decode_leaf_answers(response, series, outcomes, max_cells),
         revision=response.revision,
         history=None if merged else history,
+    )
+
+
+def _stated(known: Outcome, response: pb.GetKeyVizMatrixResponse, step: int, generated: int, oldest: int) -> Outcome:
+    """By hand, for many are: `replace` takes twice as long."""
+    return Outcome(
+        known.address,
+        response.node_id or known.node_id,
+        known.kind,
+        known.detail,
+        known.warnings,
+        generated,
+        known.latency_ms,
+        response.incarnation or known.incarnation,
+        step,
+        oldest,
+        known.newest_unix_ms,
     )
 
 

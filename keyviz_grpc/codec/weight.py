@@ -22,11 +22,13 @@ FEW_CELLS: Final = 1 << 20
 def decoded_bytes(response: pb.GetKeyVizMatrixResponse) -> int:
     """At most, that of its leaves included; columns that it leaves out as known, and their rows, aside."""
     if response.HasField("columnar"):
-        rows, shares = len(response.columnar.widths), len(response.columnar.share_values)
+        columnar = response.columnar
+        rows, shares = len(columnar.widths), len(columnar.share_values)
     else:
         rows, shares = len(response.rows), len(response.shares)
     own = rows * (ROW_BYTES + HELD_CELL_BYTES * len(response.column_unix_ms)) + SHARE_BYTES * shares
-    return own + sum(decoded_bytes(leaf.answer) for leaf in response.leaf_answers)
+    leaves = response.leaf_answers
+    return own + sum(decoded_bytes(leaf.answer) for leaf in leaves) if leaves else own
 
 
 def is_little(response: pb.GetKeyVizMatrixResponse) -> bool:
