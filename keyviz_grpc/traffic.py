@@ -9,8 +9,15 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-SHORT: Final = 256
-"""Columns of a row whose cells are counted byte by byte."""
+FULL: Final = 255
+"""What a byte counts to."""
+
+EVERY_OTHER_BYTE: Final = np.uint64(0x00FF_00FF_00FF_00FF)
+EVERY_PAIR: Final = np.uint64(0x0001_0001_0001_0001)
+
+LONG: Final = 1 << 16
+FEW: Final = 8
+"""In so many marks, of which one of so many is set at most, those that are set are looked for word by word."""
 
 Counts: TypeAlias = "NDArray[np.unsignedinteger]"
 """Of any width."""
@@ -187,17 +194,30 @@ class Leaders(RowCodes):
 
 
 def true_cells(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many each row has. Twice to three times as fast as summing truth values, short rows and long ones."""
-    if marks.shape[1] <= SHORT:
-        counts: NDArray[np.uint32] = np.einsum("ij->i", marks.view(np.uint8), dtype=np.uint32, casting="unsafe")
-    else:
-        counts = np.bitwise_count(np.packbits(marks, axis=1)).sum(axis=1, dtype=np.uint32)
-    return counts.astype(np.int64)
+    """How many each row has."""
+    width = marks.shape[1]
+    for word in (np.uint64, np.uint32, np.uint16, np.uint8):
+        words, left = divmod(width, word().itemsize)
+        if not left and words <= FULL:
+            # Marks are bytes of 0 and 1. Those of a word are added in one go, and at last the bytes of the sums.
+            sums: NDArray[np.uint64] = np.einsum("ij->i", marks.view(word)).astype(np.uint64)
+            pairs: NDArray[np.uint64] = (sums & EVERY_OTHER_BYTE) + (sums >> np.uint64(8) & EVERY_OTHER_BYTE)
+            return (pairs * EVERY_PAIR >> np.uint64(48)).view(np.int64)
+    counts: NDArray[np.int64] = np.bitwise_count(np.packbits(marks, axis=1)).sum(axis=1, dtype=np.int64)
+    return counts
 
 
 def where(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The numbers of what is marked in a flat array: `flatnonzero` without its three calls more."""
-    return marks.nonzero()[0]
+    if len(marks) < LONG or np.count_nonzero(marks) * FEW > len(marks):
+        numbers: NDArray[np.int64] = marks.nonzero()[0]
+        return numbers
+    # Eight at a time: only words in which anything is marked are looked at.
+    whole = len(marks) & -8
+    words = where(marks[:whole].view(np.uint64) != 0)
+    cells = marks[:whole].reshape(-1, 8).take(words, axis=0).ravel().nonzero()[0]
+    cells = (words.take(cells >> 3) << 3) + (cells & 7)
+    return np.concatenate([cells, whole + marks[whole:].nonzero()[0]])
 
 
 def begins(*keys: NDArray[Any]) -> NDArray[np.bool_]:

@@ -137,7 +137,7 @@ def _codes_of(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> RowC
     row_ends = counts.cumsum()
     row_starts = row_ends - counts
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
-    first = np.minimum(ends.searchsorted(row_starts, side="right"), len(ends) - 1)
+    first = np.minimum(_up_to(ends, row_starts), len(ends) - 1)
     of = np.empty(len(entries), np.int64)
     of[in_order] = runs.codes.take(first)
     # One leader throughout is the rule.
@@ -149,6 +149,15 @@ def _codes_of(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> RowC
     codes[entries.values_of(mixed) != 0] = _told_between(runs, row_starts.take(several), row_ends.take(several))
     of[mixed] = -1 - np.arange(len(mixed))
     return RowCodes(of, codes)
+
+
+def _up_to(ends: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of the ends are not above each start; both ascend.
+
+    A sort that finds two ascending stretches takes half as long as as many bisections.
+    """
+    order = np.concatenate([ends, starts]).argsort(kind="stable")
+    return where(order >= len(ends)) - np.arange(len(starts))
 
 
 def _told_between(runs: Runs, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint32]:

@@ -96,7 +96,10 @@ def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares
     size, width = shape[0] * shape[1], shape[1]
     rows, columns = np.divmod(tangled, width)
     # Each cell with every entry of its row.
-    by_row = entries.rows.argsort(kind="stable")
+    concerned = np.zeros(shape[0], np.bool_)
+    concerned[rows] = True
+    by_row = where(concerned.take(entries.rows))
+    by_row = by_row.take(entries.rows.take(by_row).argsort(kind="stable"))
     ordered = entries.rows.take(by_row)
     first, end = ordered.searchsorted(rows), ordered.searchsorted(rows, side="right")
     times = end - first

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
-from keyviz_grpc.traffic import Counts, Leaders, RowCodes, where
+from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, where
 
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
@@ -49,7 +49,7 @@ class Union:
         for others in more:
             union._add(entries, others)
         union._add_cells(entries, where(thin))
-        union._look(entries, occurrences)
+        union._look(entries)
         return union
 
     def _place(self, entries: Entries, chosen: Numbers) -> None:
@@ -110,10 +110,11 @@ class Union:
         differing = self.values.ravel().take(cells) != theirs
         self._conflicts.append(cells[one & differing])
 
-    def _look(self, entries: Entries, occurrences: Numbers) -> None:
+    def _look(self, entries: Entries) -> None:
         """Finds the rows that have traffic in every column."""
         self._whole[entries.rows[entries.counts == self.values.shape[1]]] = True
-        unsure = where((occurrences > 1) & ~self._whole)
+        reported = np.bincount(entries.rows, entries.counts, minlength=len(self._whole))
+        unsure = where((reported >= self.values.shape[1]) & ~self._whole)
         self._whole[unsure] = self.values.take(unsure, axis=0).all(axis=1)
 
     def tangle(self, cells: Numbers) -> None:
@@ -122,8 +123,13 @@ class Union:
 
     def tangled(self) -> Numbers:
         """The numbers of those cells, ascending."""
-        if sum(map(len, self._tangled)) * FEW < self.values.size:
-            return np.unique(np.concatenate([np.empty(0, np.int64), *self._tangled]))
+        found = sum(map(len, self._tangled))
+        if not found:
+            return np.empty(0, np.int64)
+        if found * FEW < self.values.size:
+            # `unique` looks for equal ones before it sorts, which takes four times as long.
+            cells = np.sort(np.concatenate(self._tangled))
+            return cells[begins(cells)]
         marks = np.zeros(self.values.size, np.bool_)
         for cells in self._tangled:
             marks[cells] = True

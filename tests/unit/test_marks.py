@@ -1,0 +1,30 @@
+"""Marked cells are counted and found as numpy would, whatever the width of rows and however many are marked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keyviz_grpc.traffic import LONG, true_cells, where
+
+
+@pytest.mark.parametrize("part", [0.0, 0.03, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "width", [0, 1, 2, 3, 4, 7, 8, 60, 62, 255, 256, 257, 510, 512, 513, 1020, 1024, 1028, 1440, 2040, 2044, 2048, 4096]
+)
+def test_marks_of_rows_are_counted(width: int, part: float) -> None:
+    """Of all widths at which another way of counting begins, or a byte is full."""
+    marks = np.random.default_rng(width).random((5, width)) < part
+    counts = true_cells(marks)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [sum(row) for row in marks.tolist()]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.03, 0.2, 1.0])
+@pytest.mark.parametrize("length", [0, 9, LONG - 1, LONG, LONG + 1, 3 * LONG + 7])
+def test_marks_are_found(length: int, part: float) -> None:
+    """Few and many, the last ones too where a word is not full."""
+    marks = np.random.default_rng(length).random(length) < part
+    if length and part:
+        marks[-1] = True
+    assert where(marks).tolist() == [number for number, marked in enumerate(marks.tolist()) if marked]
