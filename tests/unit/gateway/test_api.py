@@ -120,13 +120,27 @@ async def test_a_bug_of_ours_is_told_without_its_text(caplog: pytest.LogCaptureF
 
 
 async def test_a_wrong_parameter_is_named_with_its_value() -> None:
-    """And the cluster is not asked."""
+    """And the cluster is not asked, however often somebody asks so."""
     cluster = ScriptedCluster()
     async with asking(cluster) as client:
-        response = await client.get(MATRIX, params={"series": "qps"})
-    assert (response.status_code, response.json()["error"]) == (400, "invalid_query")
-    assert "series='qps'" in response.json()["message"]
+        for _ in range(2):
+            response = await client.get(MATRIX, params={"series": "qps"})
+            assert (response.status_code, response.json()["error"]) == (400, "invalid_query")
+            assert "series='qps'" in response.json()["message"]
     assert cluster.queries == []
+
+
+async def test_a_query_is_read_once_for_each_form_of_its_answer() -> None:
+    """Polls ask with the same words; who takes another encoding, or another series, gets that."""
+    asked = [("series=reads", "gzip"), ("series=reads", "identity"), ("series=writes", "identity")] * 2
+    cluster, encodings = ScriptedCluster(answer_of([[7] * 200] * 50)), []
+    async with asking(cluster) as client:
+        for query, taken in asked:
+            response = await client.get(f"{MATRIX}?{query}", headers={"accept-encoding": taken})
+            encodings.append(response.headers.get("content-encoding", ""))
+    assert encodings == ["gzip", "", ""] * 2
+    assert [query.series for query in cluster.queries] == ["reads", "reads", "writes"] * 2
+    assert len({id(query) for query in cluster.queries}) == 3
 
 
 @pytest.mark.parametrize(("outcomes", "status"), [((OK,), 400), ((OK, DEAD), 200)])
