@@ -369,6 +369,13 @@ class Matrix:
         busy = np.count_nonzero(self.narrowest.any(axis=1)) if self.busy is None else self.busy.row_count
         return int(busy) * len(self.columns)
 
+    @property
+    def merged_cells(self) -> int:
+        """How many a merge looks at: of rows without traffic none, where they are told apart already."""
+        if self.busy is None or self.soft is not None or self.conflicts is not None:
+            return self.cells
+        return self.busy_cells
+
     def read_once(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32] | None]:
         """Its values and codes, made anew where nobody has read them yet, and not kept by it."""
         if self.busy is None:

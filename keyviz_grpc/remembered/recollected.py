@@ -58,6 +58,11 @@ class Recollected(Matrix):
         return sum(block.busy_cells for block, _ in self._blocks)
 
     @property
+    def merged_cells(self) -> int:
+        """All: first they are put together."""
+        return self.cells
+
+    @property
     def count_bytes(self) -> int:
         """Nobody has put them together yet."""
         return 8

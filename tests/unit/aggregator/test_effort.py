@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.aggregator.effort import is_little
+from keyviz_grpc.aggregator import effort
+from keyviz_grpc.codec import decode_answer, encode_answer, parse_response
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning, WarningCode
+from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered.blocks import Piece
 from keyviz_grpc.remembered.recollected import Recollected
@@ -25,6 +29,55 @@ from keyviz_grpc.remembered.recollected import Recollected
 def test_cells_and_rows_count(shape: tuple[int, int, int], little: bool) -> None:
     """A page of three nodes is little, many nodes, long windows and many rows are not."""
     assert is_little(cluster(Shape(*shape))) is little
+
+
+EQUAL: Final[dict[str, Any]] = {"flips": False, "divergent": False, "conflict_share": 0.0}
+
+
+def is_little(results: Sequence[Answer | Outcome], *, for_display: bool = True) -> bool:
+    """As a gateway asks."""
+    return effort.is_little(results, for_display=for_display)
+
+
+def as_sent(parts: Sequence[Answer]) -> list[Answer]:
+    """What comes of them over the wire: rows without traffic are told apart."""
+    sent = (
+        parse_response(encode_answer(part, accept=(pb.MATRIX_ENCODING_COLUMNAR,)).SerializeToString()) for part in parts
+    )
+    return [
+        decode_answer(raw, series=part.matrix.series, outcome=Outcome("p:1"))
+        for raw, part in zip(sent, parts, strict=True)
+    ]
+
+
+def test_only_rows_with_traffic_count_where_they_are_told_apart() -> None:
+    """Many nodes of which each leads a few rows; marks are looked through whole."""
+    parts = as_sent(cluster(Shape(16, 1024, 60, **EQUAL)))
+    assert is_little(parts)
+    assert is_little(as_sent(cluster(Shape(64, 1024, 60, **EQUAL))))
+    marked = replace(parts[0].matrix, soft=np.ones(parts[0].matrix.shape, np.bool_))
+    assert not is_little([replace(part, matrix=marked) for part in parts])
+    assert not is_little([replace(part, matrix=replace(marked, soft=None, conflicts=marked.soft)) for part in parts])
+    assert not is_little(as_sent(cluster(Shape(16, 1024, 60, traffic="dense"))))
+
+
+def test_rows_count_until_their_places_are_known() -> None:
+    """Catalogues that differ are joined once; who holds which row is found anew for whoever merges again."""
+    parts = as_sent(cluster(Shape(16, 1024, 20, **{**EQUAL, "divergent": True})))
+    assert not is_little(parts)
+    merge(parts, query=MatrixQuery(), now_unix_ms=1)
+    assert is_little(parts)
+    assert not is_little(parts, for_display=False)
+    assert not is_little(parts[::-1])
+
+
+def test_columns_that_are_shared_count_once() -> None:
+    """Each peer's own are put on the grid, and compared with all others."""
+    wide = bare(1, 10_000)
+    assert is_little([wide] * 3)
+    assert not is_little(
+        [replace(wide, matrix=replace(wide.matrix, columns=wide.matrix.columns.copy())) for _ in range(3)]
+    )
 
 
 def small() -> Answer:
@@ -51,7 +104,7 @@ def test_shares_count_also_of_what_is_not_put_together() -> None:
 
 def test_leaves_and_their_ranges_count() -> None:
     """Of an aggregator below; and of one that carries them unmerged, the cells of each."""
-    parts = cluster(Shape(70, 2, 2))
+    parts = cluster(Shape(200, 2, 2))
     assert not is_little([merge(parts, query=MatrixQuery(), now_unix_ms=1)])
     assert is_little([merge(parts[:3], query=MatrixQuery(), now_unix_ms=1)])
     ranges = tuple(LeafRange(0, number, b"a", b"b") for number in range(20_000))
