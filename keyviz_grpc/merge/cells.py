@@ -76,13 +76,13 @@ def merge_writes(parts: Sequence[Placed], shape: tuple[int, int], *, list_shares
     union = Union.of(entries, shape, [shares.rows for shares in lists if len(shares)])
     for shares in lists:
         union.tangle(shares.rows * shape[1] + shares.columns)
-    listed_shares = sparse_pass(union, entries, lists, identities=identities)
+    listed_shares = sparse_pass(union, entries, lists, identities=identities, list_shares=list_shares)
     marked = [(_region(part), part.matrix.conflicts) for part in parts]
     return Cells(
         union.values,
         identities,
         union.leaders(),
-        listed_shares if list_shares else NO_SHARES,
+        listed_shares,
         _soft(parts, shape),
         union.conflicts([(region, marks) for region, marks in marked if marks is not None]),
     )

@@ -20,8 +20,15 @@ MOST_PAIRS: Final = 1 << 18
 """Of a tangled cell and an entry of its row, looked at together: what is made of them takes a hundred bytes each."""
 
 
-def sparse_pass(union: Union, entries: Entries, lists: Sequence[Shares], *, identities: NDArray[np.uint64]) -> Shares:
-    """Decides the tangled cells of the union, and returns the shares that they list.
+def sparse_pass(
+    union: Union,
+    entries: Entries,
+    lists: Sequence[Shares],
+    *,
+    identities: NDArray[np.uint64],
+    list_shares: bool,
+) -> Shares:
+    """Decides the tangled cells of the union, and returns the shares that they list; none where nobody wants them.
 
     lists: the shares that each part lists itself, in places and codes of the union.
     """
@@ -33,7 +40,11 @@ def sparse_pass(union: Union, entries: Entries, lists: Sequence[Shares], *, iden
     for at in range(0, len(tangled), most):
         cells = tangled[at : at + most]
         own = lists if most >= len(tangled) else [_of_cells(shares, cells, union.values.shape[1]) for shares in lists]
-        found.append(_decided(union, entries, own, cells, identities=identities))
+        shares = _decided(union, entries, own, cells, identities=identities)
+        if list_shares:
+            found.append(listed(*shares, values=union.values, width=union.values.shape[1]))
+    if not found:
+        return NO_SHARES
     return found[0] if len(found) == 1 else _joined(found)
 
 
@@ -60,8 +71,8 @@ def _decided(
     tangled: NDArray[np.int64],
     *,
     identities: NDArray[np.uint64],
-) -> Shares:
-    width = union.values.shape[1]
+) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64]]:
+    """(cells, codes, values) of all shares in them, each cell with each code once, sorted."""
     told = _gather(tangled, entries, lists, union.values.shape)
     keys = told.cells * len(identities) + told.codes
     order = keys.argsort(kind="stable")
@@ -79,7 +90,7 @@ def _decided(
     full = union.values.ravel()[each]
     uncertain = (unknown > 0) & (told.parts[tangled.searchsorted(each)] > 1)
     union.decide(each, np.maximum(np.maximum(known, unknown), full), winners, differing | uncertain)
-    return listed(cells, codes, largest, values=union.values, width=width)
+    return cells, codes, largest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
