@@ -17,6 +17,7 @@ from keyviz_grpc.codec import (
     decode_overview,
     encode_hot_keys_query,
     encode_overview_request,
+    encode_query,
     is_little,
     parse,
     parse_response,
@@ -68,7 +69,9 @@ class ClientShared:
     _asked: tuple[MatrixQuery, bytes] | None = None
 
     def request(self, query: MatrixQuery) -> bytes:
-        """The bytes of a question, which is the same object for all peers of a fan-out as a rule."""
+        """The bytes of a question: the same object for all peers of a fan-out, but where a peer's columns are known."""
+        if query.known is not None:
+            return encode_query(query, accept=ACCEPT).SerializeToString()
         if self._asked is None or self._asked[0] is not query:
             self._asked = query, query_bytes(query, accept=ACCEPT)
         return self._asked[1]
@@ -151,9 +154,7 @@ class PeerClient:
             # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
             return await loop.run_in_executor(self._shared.threads, read, raw, recalled, known, budget)
         message = parse_response(raw)
-        left_out = message.history.left_out_below_unix_ms > 0
-        copies = left_out and recalled.copies_much(len(message.column_unix_ms), message.oldest_unix_ms)
-        if is_little(message) and (recalled.held is None or left_out) and not copies:
+        if is_little(message) and (recalled.held is None or _adds_little(message, recalled)):
             # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
             return decode(message, recalled, known, len(raw), budget)
         return await loop.run_in_executor(self._shared.threads, decode, message, recalled, known, len(raw), budget)
@@ -314,6 +315,12 @@ class PeerClient:
 
     def _failed(self, kind: FailureKind, detail: str, latency_ms: float = 0.0) -> Outcome:
         return Outcome(self.address, kind=kind, detail=_clean(detail), latency_ms=latency_ms)
+
+
+def _adds_little(message: pb.GetKeyVizMatrixResponse, recalled: Recalled) -> bool:
+    """Whether it leaves out what is remembered, and no large part of that is copied to go on from there."""
+    left_out = message.history.left_out_below_unix_ms > 0
+    return left_out and not recalled.copies_much(len(message.column_unix_ms), message.oldest_unix_ms)
 
 
 def _decode_hot_keys(raw: bytes, known: Outcome) -> HotKeysAnswer:

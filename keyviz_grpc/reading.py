@@ -52,6 +52,7 @@ def decode(
     pay(budget, size := decoded_bytes(message))
     told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
     answer, left_out_bytes = recalled.whole(told, wire_bytes)
-    # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
-    pay(budget, HELD_CELL_BYTES * answer.cells - size)
+    if answer is not told:
+        # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
+        pay(budget, HELD_CELL_BYTES * answer.cells - size)
     return answer, left_out_bytes

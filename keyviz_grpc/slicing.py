@@ -250,4 +250,7 @@ class _Memory:
         self.step_ms = answer.step_ms or guess_step_ms(columns) or self.step_ms
         self.oldest_unix_ms = answer.oldest_unix_ms
         if len(columns) and reply.size_bytes:
-            self.sizes.setdefault(query.series, Sizes()).learn(len(columns), reply.size_bytes)
+            sizes = self.sizes.get(query.series)
+            if sizes is None:
+                sizes = self.sizes[query.series] = Sizes()
+            sizes.learn(len(columns), reply.size_bytes)

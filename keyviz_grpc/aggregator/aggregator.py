@@ -286,16 +286,16 @@ class Aggregator:
         query, left_out = fan_out.query, self._left_out.of(peer.address)
         if left_out:
             query = replace(query, exclude=(*query.exclude, *left_out))
-        began, part = time.perf_counter(), fan_out.holdings.part()
+        began, asked_unix_ms, part = time.perf_counter(), 0, fan_out.holdings.part()
 
-        async def ask(due: Deadline) -> Answer | Outcome:
-            nonlocal began
+        def ask(due: Deadline) -> Awaitable[Answer | Outcome]:
+            nonlocal began, asked_unix_ms
             began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)
             call = peer.matrix(query, due, part)
-            result = await (_in_span(peer.address, call) if fan_out.spans else call)
-            return self._at(result, asked_unix_ms)
+            return _in_span(peer.address, call) if fan_out.spans else call
 
-        result = named(peer, await self._turns.ask(peer.address, fan_out.peers, ask, deadline))
+        told = await self._turns.ask(peer.address, fan_out.peers, ask, deadline)
+        result = self._at(named(peer, told), asked_unix_ms)
         self._observer.asked(peer.address, result, time.perf_counter() - began)
         return fan_out.holdings.kept(peer.address, part, result)
 

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from keyviz_grpc.deadline import Deadline
-
-
-@dataclass(slots=True, eq=False)
-class _Inside:
-    """Who is inside, and how often it had been cancelled before it came in."""
-
-    task: asyncio.Task[object]
-    cancelled: int
 
 
 class Curfew:
@@ -25,7 +16,7 @@ class Curfew:
     """
 
     def __init__(self, left_s: float, over: Callable[[], object]) -> None:
-        self._inside: dict[int, _Inside] = {}
+        self._inside: dict[int, tuple[asyncio.Task[object], int]] = {}
         self._entered = 0
         self._rang = False
         self._over = over
@@ -34,8 +25,8 @@ class Curfew:
     def _ring(self) -> None:
         self._rang = True
         self._over()
-        for inside in self._inside.values():
-            inside.task.cancel()
+        for task, _ in self._inside.values():
+            task.cancel()
 
     def enter(self) -> int:
         """The number under which the current task is inside: it is cancelled when the time comes."""
@@ -43,19 +34,19 @@ class Curfew:
         if task is None:
             raise RuntimeError("only a task can be cancelled")
         self._entered += 1
-        self._inside[self._entered] = _Inside(task, task.cancelling())
+        self._inside[self._entered] = task, task.cancelling()
         return self._entered
 
     def is_why(self, number: int) -> bool:
         """Whether nothing else cancelled that task."""
-        inside = self._inside[number]
-        return self._rang and inside.task.cancelling() - 1 <= inside.cancelled
+        task, cancelled_before = self._inside[number]
+        return self._rang and task.cancelling() - 1 <= cancelled_before
 
     def leave(self, number: int) -> None:
         """Its cancellation, if there was one, is over."""
-        inside = self._inside.pop(number)
+        task, _ = self._inside.pop(number)
         if self._rang:
-            inside.task.uncancel()
+            task.uncancel()
         elif not self._inside:
             self._timer.cancel()
             self._over()

@@ -58,10 +58,10 @@ class Holdings:
 
     def has_room(self, cells: int) -> bool:
         """Whether a picture of so many cells can be made; if so that is taken."""
-        more = max(0, cells - self._cells)
-        if not self._budget.take(more * MERGED_CELL_BYTES):
-            return False
-        self._cells += more
+        if cells > self._cells:
+            if not self._budget.take((cells - self._cells) * MERGED_CELL_BYTES):
+                return False
+            self._cells = cells
         return True
 
     def refusal(self, cells: int) -> tuple[FailureKind, str]:

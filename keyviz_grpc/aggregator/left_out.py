@@ -71,7 +71,7 @@ class LeftOut(Generic[Asked, Answered]):
 
     def first_round(self, deadline: Deadline, peers: Iterable[Addressed | Outcome]) -> Deadline:
         """The deadline of the first round: a part of the time stays where somebody may have to be asked again."""
-        again = any(peer.address in self._known for peer in peers)
+        again = bool(self._known) and any(peer.address in self._known for peer in peers)
         return deadline.child(deadline.left_s(), FIRST_ROUND_SHARE) if again else deadline
 
     async def settle(
@@ -84,7 +84,7 @@ class LeftOut(Generic[Asked, Answered]):
 
         peers: who gave the answer of that number. ask: asks with whom `of` names left out.
         """
-        for number, peer in peers.items():
+        for number, peer in peers.items() if self._known else ():
             known = self.of(peer.address)
             if not known or isinstance(answers[number], Outcome):
                 continue
