@@ -1,0 +1,41 @@
+"""Catalogues that were read before are found again, by their bytes and nothing less."""
+
+from __future__ import annotations
+
+import pytest
+
+from keyviz_grpc.codec import known
+from keyviz_grpc.codec.columnar import decode_packed_catalogue
+from keyviz_grpc.kept import Kept
+from keyviz_grpc.model import Catalogue
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+
+def packed(*names: str) -> bytes:
+    """Of rows with those names."""
+    return pb.KeyVizCatalogue(rows=[pb.KeyVizRow(bucket_id=name) for name in names]).SerializeToString()
+
+
+def names_of(catalogue: Catalogue) -> list[str]:
+    """Of its rows."""
+    return [row.bucket_id for row in catalogue.rows]
+
+
+def test_catalogues_of_one_length_are_told_apart_and_found_again() -> None:
+    """Whichever was met last, and however they take turns."""
+    pair = ["route:1", "route:2"], ["route:1", "route:3"]
+    first = [decode_packed_catalogue(packed(*names)) for names in pair]
+    assert [names_of(catalogue) for catalogue in first] == [*pair]
+    for turn in (0, 0, 1, 0, 1, 1):
+        assert decode_packed_catalogue(packed(*pair[turn])) is first[turn]
+
+
+def test_what_was_met_last_is_found_when_all_else_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is read anew where that is forgotten too, to an equal one."""
+    kept = decode_packed_catalogue(packed("route:4"))
+    monkeypatch.setattr(known, "_catalogues", Kept(0))
+    assert decode_packed_catalogue(packed("route:4")) is kept
+    monkeypatch.setattr(known, "_recent", Kept(0))
+    again = decode_packed_catalogue(packed("route:4"))
+    assert again == kept
+    assert again is not kept
