@@ -65,7 +65,7 @@ def _wanted(query_string: bytes, accept_encoding: str) -> _Wanted:
 class _Body:
     """pieces: together the body."""
 
-    pieces: Sequence[bytes]
+    pieces: Sequence[bytes | memoryview]
     encoding: str
 
     @property

@@ -49,7 +49,7 @@ class Unsent:
             raise Overloaded(f"{self.held_bytes} bytes wait for readers that do not take them, try again")
 
     @contextlib.contextmanager
-    def held(self, pieces: Sequence[bytes]) -> Iterator[None]:
+    def held(self, pieces: Sequence[bytes | memoryview]) -> Iterator[None]:
         """Counts a body inside the block; raises Overloaded where it has no room beside those that wait."""
         size_bytes, body = sum(map(len, pieces)), id(pieces)
         if not self._readers[body]:

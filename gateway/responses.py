@@ -23,7 +23,7 @@ class InPieces(Response):
     """
 
     def __init__(
-        self, pieces: Sequence[bytes], *, status: int, headers: Mapping[str, str], unsent: Unsent | None
+        self, pieces: Sequence[bytes | memoryview], *, status: int, headers: Mapping[str, str], unsent: Unsent | None
     ) -> None:
         headers = {"Content-Length": str(sum(map(len, pieces))), **headers}
         super().__init__(status_code=status, headers=headers, media_type=JSON)
@@ -41,7 +41,7 @@ class InPieces(Response):
 
 
 def json_response(
-    body: bytes | Sequence[bytes],
+    body: bytes | Sequence[bytes | memoryview],
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,

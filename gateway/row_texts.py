@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import orjson
@@ -27,8 +27,18 @@ PIECES: Final = 8
 and each is a turn of the event loop or more.
 """
 
+SAMPLED: Final = 8
+"""Rows by which it is found how long all are, or up to twice as many."""
+
 FEW_COLUMNS: Final = 8
 """Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
+
+
+NOTHING: Final = (orjson.Fragment(b""),)
+
+Piece: TypeAlias = bytes | memoryview
+
+ShownRow: TypeAlias = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +47,11 @@ class Written:
 
     matrix: Matrix
     values: list[bytes]
-    rows: list[bytes] | None
+    rows: list[Piece] | None
 
 
-def head_of(row: Row) -> bytes:
-    """A row from its brace up to the colon before its values."""
+def head_of(row: Row) -> orjson.Fragment:
+    """What a row says before its values, from its bucket id on."""
     shown: dict[str, Any] = {"bucket_id": row.bucket_id}
     if row.label:
         shown["label"] = row.label
@@ -53,14 +63,17 @@ def head_of(row: Row) -> bytes:
     if row.route_ids_truncated:
         shown["route_ids_truncated"] = True
     shown["route_count"] = row.route_count
-    return json_of(shown)[:-1] + b',"values":'
+    return orjson.Fragment(json_of(shown).removeprefix(b'{"bucket_id":')[:-1])
 
 
-def joined(pieces: list[bytes]) -> list[bytes]:
-    """The same bytes in the pieces to send, where rows are about equally long."""
-    size = sum(map(len, pieces))
-    count = max(1, len(pieces) * piece_bytes(size) // size if size else 1)
-    return [b"".join(pieces[at : at + count]) for at in range(0, len(pieces), count)]
+def in_pieces(rows: Sequence[ShownRow]) -> list[Piece]:
+    """Rows as JSON, with what stands between them, in the pieces to send."""
+    some = rows[:: max(1, len(rows) // SAMPLED)]
+    size = len(json_of(some)) * len(rows) // max(1, len(some))
+    count = max(1, len(rows) * piece_bytes(size) // max(1, size))
+    # Each piece but the first begins with nothing and a comma. Brackets are left out without a copy.
+    texts = (json_of([*NOTHING[:at], *rows[at : at + count]]) for at in range(0, len(rows), count))
+    return [memoryview(text)[1:-1] for text in texts]
 
 
 def piece_bytes(size: int) -> int:
@@ -104,20 +117,17 @@ def _in_brackets(values: Counts) -> Iterable[bytes]:
     return (text[1:-1] for text in _each(values))
 
 
-def marks_of(marks: NDArray[np.bool_]) -> list[bytes]:
-    """The marks of every row in which anything is marked as JSON, nothing for the others."""
-    written = [b""] * len(marks)
+def marked(rows: Sequence[ShownRow], marks: NDArray[np.bool_]) -> Iterator[tuple[ShownRow, NDArray[np.bool_]]]:
+    """The rows in which anything is marked, and their marks."""
     numbers = np.flatnonzero(marks.any(axis=1))
-    for number, text in zip(numbers.tolist(), _each(marks.take(numbers, axis=0)), strict=True):
-        written[number] = text
-    return written
+    return zip(map(rows.__getitem__, numbers.tolist()), marks.take(numbers, axis=0), strict=True)
 
 
-def identities_of(matrix: Matrix) -> list[bytes]:
-    """Both identity arrays of every row that has any known identity, nothing for the others."""
+def identities_of(matrix: Matrix) -> list[orjson.Fragment | None]:
+    """Both identity arrays of every row that has any known identity, from the first one on; None for the others."""
     leaders = matrix.row_leaders()
     if leaders is None or not matrix.columns.size:
-        return [b""] * matrix.shape[0]
+        return [None] * matrix.shape[0]
     # A row under one leader throughout is the rule: its arrays are one number repeated.
     shown = np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
     known = _repeated_of(matrix.identities, shown, matrix.shape[1])
@@ -128,19 +138,21 @@ def identities_of(matrix: Matrix) -> list[bytes]:
         stated = np.flatnonzero(codes.any(axis=1))
         arrays = (_each(np.take(matrix.identities[:, part], codes[stated])) for part in (0, 1))
         for number, groups, terms in zip(others[stated].tolist(), *arrays, strict=True):
-            written[number] = b',"raft_group_ids":%b,"leader_terms":%b' % (groups, terms)
+            written[number] = orjson.Fragment(b'%b,"leader_terms":%b' % (groups, terms))
     return written
 
 
-_kept: Final[KeptByIdentity[dict[int, dict[int, bytes]]]] = KeptByIdentity(4)
+_kept: Final[KeptByIdentity[dict[int, dict[int, orjson.Fragment | None]]]] = KeptByIdentity(4)
 
 
-def _repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int) -> dict[int, bytes]:
-    """For each code (and maybe others) its arrays, nothing for 0; kept while leaders stay the same and as many columns
+def _repeated_of(
+    identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int
+) -> dict[int, orjson.Fragment | None]:
+    """For each code (and maybe others) its arrays, None for 0; kept while leaders stay the same and as many columns
     are shown.
     """
     by_times = _kept.get((identities,), dict)
-    known = by_times.get(times, {0: b""})
+    known = by_times.get(times, {0: None})
     missing = sorted(set(codes.tolist()).difference(known))
     if missing:
         # A dictionary of its own, for another thread may be reading the one that is kept.
@@ -151,15 +163,15 @@ def _repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times
     return known
 
 
-def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
+def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[orjson.Fragment]:
     """For each (group, term) both arrays, `times` (at least 1) numbers long."""
     # One encoding for all decimals: formatting them one by one took half of the time here.
     digits = json_of(np.ascontiguousarray(identities))[2:-2].split(b"],[")
     for pair in digits if len(identities) else ():
         group, term = pair.split(b",")
-        yield b"".join(
+        text = b"".join(
             (
-                b',"raft_group_ids":[',
+                b"[",
                 (group + b",") * (times - 1),
                 group,
                 b'],"leader_terms":[',
@@ -168,3 +180,4 @@ def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
                 b"]",
             )
         )
+        yield orjson.Fragment(text)

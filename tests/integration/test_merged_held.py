@@ -111,7 +111,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     held = Held(threading.Event(), threading.Event())
     render = MatrixRenderer.pieces
 
-    def pieces(self: MatrixRenderer, answer: Answer, *, identity: bool = True) -> list[bytes]:
+    def pieces(self: MatrixRenderer, answer: Answer, *, identity: bool = True) -> list[bytes | memoryview]:
         held.up()
         return render(self, answer, identity=identity)
 
