@@ -50,7 +50,7 @@ class Runs:
         if len(told) == 0:
             return cls(told, np.zeros(0, np.uint32))
         starts = where(begins(told))
-        return cls(told[starts], np.diff(starts, append=len(told)).astype(np.uint32))
+        return cls(told[starts], lengths_of(starts, len(told)).astype(np.uint32))
 
     def spread(self, values: Counts) -> NDArray[np.uint32]:
         """The code of every cell, 0 without traffic; values: those of the matrix."""
@@ -228,3 +228,11 @@ def begins(*keys: NDArray[Any]) -> NDArray[np.bool_]:
     marks = np.ones(len(keys[0]), np.bool_)
     marks[1:] = differing
     return marks
+
+
+def lengths_of(starts: NDArray[np.int64], end: int) -> NDArray[np.int64]:
+    """How long the runs are that begin there, the last one up to `end`: `diff` without joining and moving axes."""
+    lengths = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=lengths[:-1])
+    lengths[-1:] = end - starts[-1:]
+    return lengths

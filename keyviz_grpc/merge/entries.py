@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -128,7 +128,7 @@ def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | No
     if not runs:
         return entries
     joined = Runs(np.concatenate([own.codes for own in runs]), np.concatenate([own.lengths for own in runs]))
-    return replace(entries, codes=_codes_of(entries, joined, in_order))
+    return Entries(rows, numbers, counts, _codes_of(entries, joined, in_order), blocks, columns)
 
 
 def _codes_of(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> RowCodes:

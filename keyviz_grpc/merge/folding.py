@@ -12,7 +12,7 @@ from keyviz_grpc.merge.lanes import in_lanes, reduced
 from keyviz_grpc.merge.saturating import LIMIT, narrowed, sum_runs
 from keyviz_grpc.merge.shares import added_up, listed, spread_out
 from keyviz_grpc.model import Catalogue, Matrix, Shares
-from keyviz_grpc.traffic import Leaders, where
+from keyviz_grpc.traffic import Leaders, lengths_of, where
 
 
 def fold_runs(
@@ -28,7 +28,7 @@ def fold_runs(
     totals: as `row_totals` has them.
     """
     counts = matrix.narrowest
-    runs = _Runs(starts, np.diff(starts, append=len(counts)))
+    runs = _Runs(starts, lengths_of(starts, len(counts)))
     lanes = narrowed(counts, runs.most(totals))
     values = sum_runs(counts, starts, lanes)
     leaders = matrix.row_leaders()

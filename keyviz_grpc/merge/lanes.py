@@ -21,7 +21,8 @@ def in_lanes(cells: NDArray[Any], lane: type[np.generic]) -> Lanes:
         return cells
     lanes = np.empty((rows, -(-width // a_word) * a_word), lane)
     lanes[:, :width] = cells
-    lanes[:, width:] = 0
+    if lanes.shape[1] > width:
+        lanes[:, width:] = 0
     return lanes
 
 

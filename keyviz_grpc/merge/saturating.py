@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.lanes import Lanes, in_lanes, reduced
-from keyviz_grpc.traffic import Counts, where
+from keyviz_grpc.traffic import Counts, lengths_of, where
 
 LIMIT: Final = np.uint64(2**64 - 1)
 
@@ -49,7 +49,7 @@ def sum_runs(values: Counts, starts: NDArray[np.int64], lanes: Lanes | None = No
     """
     if len(starts) == 0:
         return np.empty((0, *values.shape[1:]), np.uint64)
-    lengths = np.diff(starts, append=len(values))
+    lengths = lengths_of(starts, len(values))
     if lanes is None:
         lanes = narrowed(values, int(values.max(initial=0)) * int(lengths.max()))
     if lanes.dtype == np.uint64:

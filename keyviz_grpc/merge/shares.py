@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.model import Matrix, Shares
-from keyviz_grpc.traffic import Counts, begins, where
+from keyviz_grpc.traffic import Counts, begins, lengths_of, where
 
 
 def spread_out(matrix: Matrix) -> Shares:
@@ -49,7 +49,7 @@ def dominant(
     if len(cells) == 0:
         return np.empty(0, np.int64), np.empty(0, np.uint32)
     starts = where(begins(cells))
-    lengths = np.diff(starts, append=len(cells))
+    lengths = lengths_of(starts, len(cells))
     best = codes > 0
     # Three rounds over each cell's shares take a twentieth of what sorting all of them takes, where they are many.
     for told in (values, identities[codes, 1], identities[codes, 0]):

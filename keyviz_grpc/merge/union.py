@@ -139,7 +139,7 @@ class Union:
         self, cells: Numbers, values: NDArray[np.uint64], codes: NDArray[np.uint32], conflicts: NDArray[np.bool_]
     ) -> None:
         """What the sparse pass found of tangled cells."""
-        if int(values.max(initial=0)) > np.iinfo(self.values.dtype).max:
+        if int(values.max(initial=0)) >> 8 * self.values.itemsize:
             self.values = self.values.astype(np.uint64)
         self.values.ravel()[cells] = values
         self._decided.append((cells, conflicts))
