@@ -17,8 +17,8 @@ from keyviz_grpc.codec import (
     decode_overview,
     encode_hot_keys_query,
     encode_overview_request,
-    encode_query,
     is_little,
+    known_bytes,
     parse,
     parse_response,
     query_bytes,
@@ -68,13 +68,13 @@ class ClientShared:
     )
     _asked: tuple[MatrixQuery, bytes] | None = None
 
-    def request(self, query: MatrixQuery) -> bytes:
-        """The bytes of a question: the same object for all peers of a fan-out, but where a peer's columns are known."""
-        if query.known is not None:
-            return encode_query(query, accept=ACCEPT).SerializeToString()
+    def request(self, recalled: Recalled) -> bytes:
+        """The bytes of a question: the same for all peers of a fan-out as a rule, but for what is known of each."""
+        query, known = recalled.query, recalled.known
         if self._asked is None or self._asked[0] is not query:
             self._asked = query, query_bytes(query, accept=ACCEPT)
-        return self._asked[1]
+        every = self._asked[1]
+        return every if known is None else every + known_bytes(known)
 
 
 class PeerClient:
@@ -114,7 +114,7 @@ class PeerClient:
         return self._guarded(self._slicer.ask(query, once, budget.give_back, whole.known_below_unix_ms))
 
     async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
-        raw = await self._call("GetKeyVizMatrix", self._shared.request(recalled.query), deadline)
+        raw = await self._call("GetKeyVizMatrix", self._shared.request(recalled), deadline)
         latency_ms = (time.perf_counter() - began) * 1000
         if isinstance(raw, Outcome):
             over_cap = raw.kind is FailureKind.MESSAGE_TOO_LARGE

@@ -15,7 +15,7 @@ from keyviz_grpc.codec.overviews import (
     encode_overview_request,
 )
 from keyviz_grpc.codec.parsing import parse
-from keyviz_grpc.codec.queries import decode_query, encode_query, query_bytes
+from keyviz_grpc.codec.queries import decode_query, encode_query, known_bytes, query_bytes
 from keyviz_grpc.codec.rows_as_bytes import parse_response
 from keyviz_grpc.codec.weight import decoded_bytes, is_little
 
@@ -38,6 +38,7 @@ __all__ = [
     "encode_query",
     "is_little",
     "is_ready",
+    "known_bytes",
     "messages_in_response",
     "parse",
     "parse_response",

@@ -104,13 +104,24 @@ def encode_query(
         exclude=[pb.LeafKey(node_id=node_id, incarnation=life) for node_id, life in query.exclude],
     )
     if query.known is not None:
-        message.known.node_id = query.known.node_id
-        message.known.incarnation = query.known.incarnation
-        message.known.history = query.known.history
-        message.known.below_unix_ms = query.known.below_unix_ms
+        message.known.CopyFrom(_encode_known(query.known))
     return message
+
+
+def _encode_known(known: Known) -> pb.KnownColumns:
+    return pb.KnownColumns(
+        node_id=known.node_id,
+        incarnation=known.incarnation,
+        history=known.history,
+        below_unix_ms=known.below_unix_ms,
+    )
 
 
 def query_bytes(query: MatrixQuery, *, accept: tuple[pb.MatrixEncoding.ValueType, ...]) -> bytes:
     """The bytes of that message; all peers of a fan-out are asked the same as a rule, so they are made once."""
     return _asked.get((query, accept), lambda: encode_query(query, accept=accept).SerializeToString())
+
+
+def known_bytes(known: Known) -> bytes:
+    """What stands behind those bytes where the caller knows columns: the message's last field."""
+    return pb.GetKeyVizMatrixRequest(known=_encode_known(known)).SerializeToString()

@@ -123,8 +123,7 @@ class NodeColumns:
         window = query.window
         if not isinstance(held, Remembered) or not held.from_unix_ms <= window.from_unix_ms < held.below_unix_ms:
             return Recalled(query, None, self, self._shelf, self.epoch)
-        known = Known(held.node_id, held.incarnation, held.number, held.below_unix_ms)
-        return Recalled(replace(query, known=known), held, self, self._shelf, self.epoch)
+        return Recalled(query, held, self, self._shelf, self.epoch)
 
     def forget(self) -> None:
         """Gives everything back: another node may listen there now. What is on its way still is not kept."""
@@ -142,6 +141,12 @@ class Recalled:
     _owner: NodeColumns
     _shelf: Shelf | None
     _epoch: int
+
+    @property
+    def known(self) -> Known | None:
+        """What an answer may leave out, None = nothing."""
+        held = self.held
+        return None if held is None else Known(held.node_id, held.incarnation, held.number, held.below_unix_ms)
 
     @property
     def rows(self) -> Catalogue | None:

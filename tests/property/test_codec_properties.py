@@ -20,6 +20,7 @@ from keyviz_grpc.codec import (
     decode_query,
     encode_answer,
     encode_query,
+    known_bytes,
     messages_in_response,
     query_bytes,
 )
@@ -30,7 +31,7 @@ from keyviz_grpc.merge.entries import Placed, entries_of
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.query import Known, MatrixQuery
 from keyviz_grpc.traffic import Busy, Runs, Strip
 from tests.property.strategies import clusters
 from tests.reference.convert import answer_of, told_by
@@ -89,6 +90,15 @@ def test_a_question_has_its_own_bytes_however_many_are_asked() -> None:
     for query in queries:
         expected = encode_query(query, accept=ENCODINGS[1]).SerializeToString()
         assert [query_bytes(query, accept=ENCODINGS[1]) for _ in range(2)] == [expected] * 2
+
+
+def test_what_is_known_is_the_end_of_a_question() -> None:
+    """So that all peers share what stands before."""
+    query, known = MatrixQuery(via=("a",), exclude=(("n1", 3),)), Known("n2", 5, 7, 2**62)
+    told = replace(query, known=known)
+    raw = query_bytes(query, accept=ENCODINGS[1]) + known_bytes(known)
+    assert raw == encode_query(told, accept=ENCODINGS[1]).SerializeToString()
+    assert decode_query(pb.GetKeyVizMatrixRequest.FromString(raw)) == told
 
 
 def test_a_question_that_is_asked_again_means_the_same() -> None:
