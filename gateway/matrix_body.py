@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -128,16 +127,20 @@ class MatrixRenderer:
 
     def _heads_of(self, catalogue: Catalogue) -> list[orjson.Fragment]:
         known = self._known_heads(catalogue)
-        if known is not None:
-            return known
-        heads = [head_of(row) for row in catalogue.rows]
-        self._heads = ((catalogue, heads), *self._heads[: self._remembered - 1])
-        return heads
+        return known if known is not None else self._kept(catalogue, [head_of(row) for row in catalogue.rows])
 
     def _known_heads(self, catalogue: Catalogue) -> list[orjson.Fragment] | None:
         # The very object first: that two others differ may be seen in their last rows only.
-        for is_it in (operator.is_, operator.eq):
-            for known, heads in self._heads:
-                if is_it(known, catalogue):
-                    return heads
+        for known, heads in self._heads:
+            if known is catalogue:
+                return heads
+        for known, heads in self._heads:
+            if known == catalogue:
+                # The objects of first answers are soon made anew, and from then on stay the same.
+                return self._kept(catalogue, heads)
         return None
+
+    def _kept(self, catalogue: Catalogue, heads: list[orjson.Fragment]) -> list[orjson.Fragment]:
+        others = [entry for entry in self._heads if entry[1] is not heads]
+        self._heads = ((catalogue, heads), *others[: self._remembered - 1])
+        return heads

@@ -183,6 +183,17 @@ def test_a_catalogue_is_rendered_once() -> None:
     assert len(renderer._heads) == 2
 
 
+def test_equal_catalogues_are_compared_once() -> None:
+    """The one that was shown last is found by being the same object, and takes no other's room."""
+    renderer = MatrixRenderer(remembered=2)
+    catalogues = [answer_of([[1], [2]]).matrix.catalogue for _ in range(3)]
+    other = answer_of([[5]]).matrix.catalogue
+    heads = [renderer._heads_of(catalogue) for catalogue in (other, *catalogues)]
+    assert heads[1] is heads[2] is heads[3]
+    assert [known for known, _ in renderer._heads] == [catalogues[2], other]
+    assert renderer._heads[0][0] is catalogues[2]
+
+
 def test_arrays_in_any_memory_order() -> None:
     """Columns cut from the middle and transposed arrays come out right."""
     answer = answer_of([[1, 2, 3], [4, 5, 6]])
