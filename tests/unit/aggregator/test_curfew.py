@@ -56,7 +56,12 @@ def test_calls_that_hang_end_together_and_the_others_are_not_touched() -> None:
         began = clock()
         assert kind(await turns.ask("again", 1, never, deadlines[1.0])) is late
         assert clock() - began == pytest.approx(GRACE_S)
-        assert await turns.ask("well", 1, lambda _: asyncio.sleep(0, "told"), Deadline.after(1, clock)) == "told"
+        deadline = Deadline.after(1, clock)
+        assert await turns.ask("well", 1, lambda _: asyncio.sleep(0, "told"), deadline) == "told"
+        assert not turns._curfews._by_moment
+        began = clock()
+        assert kind(await turns.ask("hangs after it", 1, never, deadline)) is late
+        assert clock() - began == pytest.approx(1 + GRACE_S)
         assert all(timer.cancelled() for timer in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
 
     on_a_clock_of_its_own(work)
