@@ -72,3 +72,18 @@ def test_no_more_is_handed_on_than_was_taken() -> None:
     holder = {1}
     request.hand_on(900, holder)
     assert left(held) == 900
+
+
+def test_all_that_stand_between_know_who_refused() -> None:
+    """Whoever paid from a part asks the wider one why: others hold it, or it is too much for one request."""
+    held = BytesBudget(100, shared=True)
+    request = BytesBudget(80, held)
+    part = request.part()
+    inner = part.part()
+    assert held.take(50)
+    assert not inner.take(60)
+    assert [one.others_hold_it for one in (inner, part, request)] == [True] * 3
+    assert request.take(45)
+    assert not inner.take(40)
+    assert [one.others_hold_it for one in (inner, part, request)] == [False] * 3
+    assert left(held) == 5
