@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
@@ -225,7 +225,7 @@ class Details(TypedDict, total=False):
 _NO_DETAILS: Final[Details] = {"identities": NO_IDENTITIES, "shares": NO_SHARES, "soft": None, "conflicts": None}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Matrix:
     """values[i, j] is the count of bucket i (of `catalogue`) in the window that ends at columns[j].
 
@@ -290,21 +290,36 @@ class Matrix:
         return cls._of(series=series, columns=columns, catalogue=catalogue, leaders=leaders, **told, **more)
 
     @classmethod
+    def of_counts(
+        cls,
+        series: Series,
+        columns: NDArray[np.int64],
+        catalogue: Catalogue,
+        counts: Counts,
+        codes: NDArray[np.uint32] | None,
+        **more: Unpack[Details],
+    ) -> Matrix:
+        """A matrix of narrow counts, which are made wider when somebody first reads `values`."""
+        told = {"values" if counts.dtype == np.uint64 else "counts": counts}
+        return cls._of(series=series, columns=columns, catalogue=catalogue, codes=codes, **told, **more)
+
+    @classmethod
     def like(cls, matrix: Matrix) -> Self:
         """The same cells, of this very class; what was not read of the other is not read now."""
         own = object.__new__(cls)
-        for name in Matrix.__slots__:
-            with contextlib.suppress(AttributeError):
-                object.__setattr__(own, name, object.__getattribute__(matrix, name))
+        for name in (each.name for each in fields(Matrix) if matrix.is_filled(each.name)):
+            object.__setattr__(own, name, getattr(matrix, name))
         return own
 
     @classmethod
-    def _of(cls, **fields: Any) -> Matrix:
+    def _of(cls, **given: Any) -> Matrix:
         """With all fields but those that are filled when they are read."""
         matrix = object.__new__(cls)
-        for name, value in {**_NO_DETAILS, "busy": None, "leaders": None, "counts": None, **fields}.items():
+        for name, value in {**_NO_DETAILS, "busy": None, "leaders": None, "counts": None, **given}.items():
             object.__setattr__(matrix, name, value)
-        matrix._check(**{name: fields[name] for name in ("values", "counts", "soft", "conflicts") if name in fields})
+        matrix._check(
+            **{name: given[name] for name in ("values", "counts", "codes", "soft", "conflicts") if name in given}
+        )
         return matrix
 
     if not TYPE_CHECKING:
@@ -313,7 +328,7 @@ class Matrix:
             """Called for a slot that is not filled yet: one of the two that are left out until they are read."""
             array = None
             if name == "values":
-                array = self.busy.spread(self.shape) if self.counts is None else self.counts.astype(np.uint64)
+                array = self.narrowest.astype(np.uint64, copy=False)
             elif name != "codes":
                 raise AttributeError(name)
             elif (told := self.leaders or (self.busy and self.busy.runs)) is not None:
@@ -321,7 +336,7 @@ class Matrix:
             if array is not None:
                 array.setflags(write=False)
             object.__setattr__(self, name, array)
-            if name == "values" and self.counts is not None:
+            if name == "values":
                 object.__setattr__(self, "counts", array)  # one of both is enough to keep
             return array
 
@@ -351,7 +366,18 @@ class Matrix:
     @property
     def narrowest(self) -> Counts:
         """Its values, of fewer bytes each where nobody has made them wider yet."""
+        if self.counts is None and self.busy is not None and not self.is_filled("values"):
+            counts = self.busy.spread(self.shape)
+            counts.setflags(write=False)
+            object.__setattr__(self, "counts", counts)
         return self.values if self.counts is None else self.counts
+
+    def is_filled(self, name: str) -> bool:
+        """Whether a field is there without being made now."""
+        with contextlib.suppress(AttributeError):
+            object.__getattribute__(self, name)
+            return True
+        return False
 
     @property
     def share_count(self) -> int:
@@ -376,10 +402,10 @@ class Matrix:
             return self.cells
         return self.busy_cells
 
-    def read_once(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32] | None]:
+    def read_once(self) -> tuple[Counts, NDArray[np.uint32] | None]:
         """Its values and codes, made anew where nobody has read them yet, and not kept by it."""
         if self.busy is None:
-            return self.values, self.codes
+            return self.narrowest, self.codes
         values = self.busy.spread(self.shape)
         return values, None if self.busy.runs is None else self.busy.runs.spread(values)
 

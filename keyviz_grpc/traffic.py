@@ -95,9 +95,9 @@ class Busy:
         """How many there are."""
         return sum(len(strip.rows) for strip in self.strips)
 
-    def spread(self, shape: tuple[int, int]) -> NDArray[np.uint64]:
-        """The values of all rows of the matrix."""
-        values = np.zeros(shape, np.uint64)
+    def spread(self, shape: tuple[int, int]) -> Counts:
+        """The values of all rows of the matrix, as narrow as they are."""
+        values: Counts = np.zeros(shape, np.result_type(np.uint8, *(strip.values.dtype for strip in self.strips)))
         for strip in self.strips:
             values[strip.rows] = strip.values
         return values

@@ -140,7 +140,7 @@ class Traffic:
     @property
     def values(self) -> NDArray[np.uint64]:
         """uint64[R, C], of every row."""
-        return Busy([self.strip], None).spread(self.shape)
+        return Busy([self.strip], None).spread(self.shape).astype(np.uint64)
 
     def identities(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """(groups, terms), uint64[R, C] each, both 0 where unknown or half known."""

@@ -108,7 +108,7 @@ class Entries:
 
 def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | None], columns: int) -> Entries:
     """Of a union of so many columns. remaps: the union's codes of each part's own, None: the same."""
-    busy = [part.matrix.busy or Busy.found(part.matrix.values, part.matrix.codes) for part in parts]
+    busy = [part.matrix.busy or Busy.found(part.matrix.narrowest, part.matrix.codes) for part in parts]
     strips = [(number, strip) for number, own in enumerate(busy) for strip in own.strips if len(strip.rows)]
     strips.sort(key=_width)
     blocks: list[Block] = []

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import United, unite
 from keyviz_grpc.model import NO_SHARES, Catalogue, Details, Matrix, Series, Shares
-from keyviz_grpc.traffic import Leaders
+from keyviz_grpc.traffic import Counts, Leaders
 
 FAR: Final = 1 << 62
 """Later than any stamp."""
@@ -23,7 +23,7 @@ class Block(Protocol):
     @property
     def columns(self) -> NDArray[np.int64]: ...
     @property
-    def values(self) -> NDArray[np.unsignedinteger]: ...
+    def narrowest(self) -> Counts: ...
     @property
     def identities(self) -> NDArray[np.uint64]: ...
     @property
@@ -60,6 +60,11 @@ class Piece:
     busy_cells: int = field(init=False)
     leaders: Leaders | None = field(default=None, init=False)
 
+    @property
+    def narrowest(self) -> Counts:
+        """Its values."""
+        return self.values
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "size_bytes", size_bytes_of(self))
         busy = int(np.count_nonzero(self.values.any(axis=1)))
@@ -83,15 +88,16 @@ class Piece:
 
 
 def size_bytes_of(block: Block) -> int:
-    """Bytes that a block's arrays take; codes told row by row as if they were spread, for somebody may read them."""
-    shares, leaders = block.shares, block.leaders
+    """Bytes that a block's arrays take; of a matrix as if all were spread and wide, for somebody may read them."""
+    shares, leaders, counts = block.shares, block.leaders, block.narrowest
+    count_bytes = 8 * counts.size if isinstance(block, Matrix) else counts.nbytes
     if leaders is not None:
-        codes_bytes = 4 * block.values.size + leaders.size_bytes
+        codes_bytes = 4 * counts.size + leaders.size_bytes
     else:
         codes_bytes = 0 if block.codes is None else block.codes.nbytes
-    arrays = (block.columns, block.values, block.identities, block.soft, block.conflicts)
+    arrays = (block.columns, block.identities, block.soft, block.conflicts)
     listed = (shares.rows, shares.columns, shares.codes, shares.values)
-    return codes_bytes + sum(array.nbytes for array in (*arrays, *listed) if array is not None)
+    return count_bytes + codes_bytes + sum(array.nbytes for array in (*arrays, *listed) if array is not None)
 
 
 def _in_use(
@@ -127,11 +133,12 @@ def joined(series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, s
     """
     blocks = [(block, part) for block, part in blocks if part.stop > part.start]
     columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
-    values = np.empty((len(catalogue), len(columns)), np.uint64)
+    width = np.result_type(np.uint8, *(block.narrowest.dtype for block, _ in blocks))
+    values: Counts = np.empty((len(catalogue), len(columns)), width)
     identities, remaps = _united([block.identities for block, _ in blocks])
     starts = np.cumsum([0, *(part.stop - part.start for _, part in blocks)]).tolist()
     for (block, part), start in zip(blocks, starts, strict=False):
-        values[:, start : start + part.stop - part.start] = block.values[:, part]
+        values[:, start : start + part.stop - part.start] = block.narrowest[:, part]
     more: Details = {
         "identities": identities,
         "shares": _shares(blocks, remaps, starts),
@@ -145,11 +152,11 @@ def joined(series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, s
         if block.codes is not None:
             own = block.codes[:, part]
             codes[:, start : start + part.stop - part.start] = own if remap is None else remap[own]
-    return Matrix(series, columns, catalogue, values, codes=codes if codes.any() else None, **more)
+    return Matrix.of_counts(series, columns, catalogue, values, codes if codes.any() else None, **more)
 
 
 def _leaders(
-    blocks: Sequence[tuple[Block, slice]], remaps: Sequence[NDArray[np.uint32] | None], values: NDArray[np.uint64]
+    blocks: Sequence[tuple[Block, slice]], remaps: Sequence[NDArray[np.uint32] | None], values: Counts
 ) -> Leaders | None:
     """Of blocks that all have them ready; values: of all their columns.
 
@@ -157,7 +164,7 @@ def _leaders(
     at cell by cell.
     """
     told = [
-        (_united_leaders(block.leaders, remap), block.values, part)
+        (_united_leaders(block.leaders, remap), block.narrowest, part)
         for (block, part), remap in zip(blocks, remaps, strict=True)
         if block.leaders is not None
     ]

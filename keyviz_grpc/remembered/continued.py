@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import weakref
 
-import numpy as np
-from numpy.typing import NDArray
-
 from keyviz_grpc.model import Matrix
 
 
 class Continued(Matrix):
     """Its first columns are those of a slice of an earlier matrix: equal values in every row, in order.
 
-    The earlier matrix is told by its array of values, which is not kept alive. A changed copy of this does not say it.
+    The earlier matrix is not kept alive. A changed copy of this does not say it.
     """
 
     __slots__ = ("_begins_with",)
 
-    _begins_with: tuple[weakref.ref[NDArray[np.uint64]], slice]
+    _begins_with: tuple[weakref.ref[Matrix], slice]
 
     @property
-    def begins_with(self) -> tuple[weakref.ref[NDArray[np.uint64]], slice] | None:
-        """(the values of the earlier matrix, which of its columns), None on a changed copy."""
+    def begins_with(self) -> tuple[weakref.ref[Matrix], slice] | None:
+        """(the earlier matrix, which of its columns), None on a changed copy."""
         return getattr(self, "_begins_with", None)
 
     @classmethod
     def of(cls, matrix: Matrix, before: Matrix, part: slice) -> Continued:
         """`matrix`, of which the caller knows that it begins with `part` of the columns of `before`."""
         own = cls.like(matrix)
-        object.__setattr__(own, "_begins_with", (weakref.ref(before.values), part))
+        object.__setattr__(own, "_begins_with", (weakref.ref(before), part))
         return own
 
 
@@ -38,4 +35,4 @@ def continues(matrix: Matrix, earlier: Matrix) -> slice | None:
     if not isinstance(matrix, Continued) or matrix.begins_with is None:
         return None
     before, part = matrix.begins_with
-    return part if before() is earlier.values else None
+    return part if before() is earlier else None

@@ -73,7 +73,9 @@ class Recollected(Matrix):
             """Called for a slot that is not filled yet."""
             if name not in _LATER:
                 raise AttributeError(name)
+            if self.is_filled("identities"):  # all is put together, but what any matrix makes when it is read
+                return super().__getattr__(name)
             whole = joined(self.series, self.catalogue, self._blocks)
-            for later in _LATER:
+            for later in filter(whole.is_filled, _LATER):
                 object.__setattr__(self, later, getattr(whole, later))
-            return getattr(whole, name)
+            return getattr(self, name)

@@ -14,6 +14,8 @@ from keyviz_grpc.merge.saturating import row_totals
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.remembered.blocks import Piece, joined
+from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.traffic import Busy, Runs, Strip
 
 STEP_MS = 1000
@@ -35,11 +37,11 @@ def answer_of(node: str, matrix: Matrix) -> Answer:
     return Answer(matrix, (outcome,), node_id=node, incarnation=1, step_ms=STEP_MS)
 
 
-def sent(node: str, counts: NDArray[np.unsignedinteger], codes: list[int]) -> Answer:
-    """All rows in one strip, row i under codes[i]."""
+def sent(node: str, counts: NDArray[np.unsignedinteger], codes: list[int], first: int = 1) -> Answer:
+    """All rows in one strip, row i under codes[i]; first: the number of the first column."""
     spread = np.repeat(np.array(codes, np.uint32)[:, np.newaxis], counts.shape[1], axis=1)
     busy = Busy([Strip(np.arange(len(counts)), counts)], Runs.found(counts, spread))
-    stamps = STEP_MS * np.arange(1, counts.shape[1] + 1)
+    stamps = STEP_MS * np.arange(first, counts.shape[1] + first)
     return answer_of(node, Matrix.of_busy(Series.WRITES, stamps, rows_of(len(counts)), busy, identities=IDENTITIES))
 
 
@@ -69,6 +71,26 @@ def test_merged_counts_are_as_wide_as_the_widest_that_was_sent(wire_bytes: int) 
     assert matrix.values.dtype == np.uint64
     assert matrix.values.tolist() == [[1, 2, 3], [4, MOST[wire_bytes], 5]]
     assert matrix.narrowest is matrix.values
+
+
+@pytest.mark.parametrize("wire_bytes", MOST)
+def test_what_is_put_together_of_memory_stays_as_narrow(wire_bytes: int) -> None:
+    """A node's columns, its newest that came in an answer, and the picture that continues an earlier one."""
+    width = np.dtype(f"<u{wire_bytes}")
+    whole = sent("a", np.array([[1, 2, MOST[wire_bytes], 4], [0, 0, 0, 5]], width), [1, 2]).matrix
+    early = slice(0, 3)
+    tail = sent("a", np.array([[4], [5]], width), [1, 2], 4).matrix
+    recollected = Recollected(Series.WRITES, whole.catalogue, [(Piece.of(whole, 0), early), (tail, slice(0, 1))])
+    assert recollected.narrowest.dtype.itemsize == wire_bytes
+    before, after = merged(answer_of("a", whole)).matrix, merged(answer_of("a", recollected.since(4000))).matrix
+    continued = joined(Series.WRITES, whole.catalogue, [(before, early), (after, slice(0, 1))])
+    for matrix in (recollected, continued):
+        assert matrix.narrowest.dtype.itemsize == wire_bytes
+        assert matrix.values.tolist() == whole.values.tolist()
+        assert matrix.values.dtype == np.uint64
+        assert matrix.narrowest is matrix.values
+        assert matrix.codes is not None
+        assert matrix.codes.tolist() == [[1] * 4, [0, 0, 0, 2]]
 
 
 @pytest.mark.parametrize("wire_bytes", MOST)
