@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from gateway.render import fanout_of, rfc3339
-from gateway.row_texts import Piece, ShownRow, Written, head_of, identities_of, in_pieces, json_of, marked, values_of
+from gateway.row_texts import Piece, ShownRow, Written, add_identities, head_of, in_pieces, json_of, marked, values_of
 from keyviz_grpc.model import Catalogue, Matrix
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.remembered import Shelf
@@ -120,9 +120,7 @@ class MatrixRenderer:
             for row, soft in marked(rows, matrix.soft):
                 row["soft"] = soft
         if identity:
-            for row, identities in zip(rows, identities_of(matrix), strict=True):
-                if identities is not None:
-                    row["raft_group_ids"] = identities
+            add_identities(rows, matrix)
         return rows
 
     def _heads_of(self, catalogue: Catalogue) -> list[orjson.Fragment]:

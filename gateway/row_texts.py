@@ -123,37 +123,39 @@ def marked(rows: Sequence[ShownRow], marks: NDArray[np.bool_]) -> Iterator[tuple
     return zip(map(rows.__getitem__, numbers.tolist()), marks.take(numbers, axis=0), strict=True)
 
 
-def identities_of(matrix: Matrix) -> list[orjson.Fragment | None]:
-    """Both identity arrays of every row that has any known identity, from the first one on; None for the others."""
+def add_identities(rows: Sequence[ShownRow], matrix: Matrix) -> None:
+    """Both identity arrays to every row of the matrix that has any known identity, nothing to the others."""
     leaders = matrix.row_leaders()
     if leaders is None or not matrix.columns.size:
-        return [None] * matrix.shape[0]
+        return
     # A row under one leader throughout is the rule: its arrays are one number repeated.
     shown = np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
     known = _repeated_of(matrix.identities, shown, matrix.shape[1])
-    written = [known[code] for code in shown.tolist()]
+    for row, code in zip(rows, shown.tolist(), strict=True):
+        if code:
+            row["raft_group_ids"] = known[code]
     others = np.flatnonzero((leaders.of != 0) & (shown == 0))
     if len(others):
         codes = leaders.take(others).spread(matrix.narrowest.take(others, axis=0))
         stated = np.flatnonzero(codes.any(axis=1))
-        arrays = (_each(np.take(matrix.identities[:, part], codes[stated])) for part in (0, 1))
+        arrays = (np.take(matrix.identities[:, part], codes[stated]) for part in (0, 1))
         for number, groups, terms in zip(others[stated].tolist(), *arrays, strict=True):
-            written[number] = orjson.Fragment(b'%b,"leader_terms":%b' % (groups, terms))
-    return written
+            row = rows[number]
+            row["raft_group_ids"] = groups
+            row["leader_terms"] = terms
 
 
-_kept: Final[KeptByIdentity[dict[int, dict[int, orjson.Fragment | None]]]] = KeptByIdentity(4)
+_kept: Final[KeptByIdentity[dict[int, dict[int, orjson.Fragment]]]] = KeptByIdentity(4)
 
 
-def _repeated_of(
-    identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int
-) -> dict[int, orjson.Fragment | None]:
-    """For each code (and maybe others) its arrays, None for 0; kept while leaders stay the same and as many columns
-    are shown.
+def _repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int) -> dict[int, orjson.Fragment]:
+    """For each code but 0, and maybe others, its arrays from the first one on.
+
+    They are kept while leaders stay the same and as many columns are shown.
     """
     by_times = _kept.get((identities,), dict)
-    known = by_times.get(times, {0: None})
-    missing = sorted(set(codes.tolist()).difference(known))
+    known = by_times.get(times, {})
+    missing = sorted(set(codes.tolist()).difference(known, (0,)))
     if missing:
         # A dictionary of its own, for another thread may be reading the one that is kept.
         known = {**known, **dict(zip(missing, _repeated(identities[missing], times), strict=True))}
