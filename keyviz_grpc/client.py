@@ -23,7 +23,7 @@ from keyviz_grpc.codec import (
     parse_response,
     query_bytes,
 )
-from keyviz_grpc.connection import Connection, NoConnection, Status
+from keyviz_grpc.connection import Connection, Status
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
@@ -43,8 +43,6 @@ SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
 MAX_DETAIL_CHARS: Final = 300
 DECODED_AT_ONCE_BYTES: Final = 256 << 10
 DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
-LEAST_S: Final = 0.005
-"""With less time than this nobody is asked: gRPC ends a call that much early, and then it is another peer's turn."""
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 
@@ -198,8 +196,6 @@ class PeerClient:
             without = raw.code == "UNIMPLEMENTED"
             failed = replace(raw, details="an older node: it has no GetHotKeys") if without else raw
             return replace(self._outcome_of(failed), latency_ms=latency_ms)
-        if isinstance(raw, Outcome):
-            return replace(raw, latency_ms=latency_ms)
         known, loop = Outcome(self.address, latency_ms=latency_ms), asyncio.get_running_loop()
         try:
             pay(budget, len(raw))
@@ -238,10 +234,8 @@ class PeerClient:
             self._was_connected = True
             return result
         try:
-            path, result = await self._again_if_cut(path, result, method, request, deadline)
-            return (
-                await self._failure(path, result, method, request, deadline) if isinstance(result, Status) else result
-            )
+            path, again = await self._again_if_cut(path, result, method, request, deadline)
+            return again if isinstance(again, bytes) else await self._failure(path, again, method, request, deadline)
         finally:
             self._was_connected = self._connection.is_ready
 
@@ -251,7 +245,7 @@ class PeerClient:
         """What a call under `path` has come to that failed so; by an older node's name it may come to something yet."""
         if result.code == "UNIMPLEMENTED" and path == SERVICE_PATHS[0]:
             older = await self._call_path(SERVICE_PATHS[1], method, request, deadline)
-            if not isinstance(older, Status):
+            if isinstance(older, bytes):
                 self._path = SERVICE_PATHS[1]
                 return older
             if older.code != "UNIMPLEMENTED":
@@ -267,17 +261,15 @@ class PeerClient:
         self._slicer.forget()
         self._columns.forget()
 
-    async def _call_alive(
-        self, method: str, request: bytes, deadline: Deadline
-    ) -> tuple[str, bytes | Outcome | Status]:
+    async def _call_alive(self, method: str, request: bytes, deadline: Deadline) -> tuple[str, bytes | Status]:
         """Under which path it was asked in the end, which another call may have changed meanwhile, and what came."""
         path = self._path
         result = await self._call_path(path, method, request, deadline)
         return await self._again_if_cut(path, result, method, request, deadline)
 
     async def _again_if_cut(
-        self, path: str, result: bytes | Outcome | Status, method: str, request: bytes, deadline: Deadline
-    ) -> tuple[str, bytes | Outcome | Status]:
+        self, path: str, result: bytes | Status, method: str, request: bytes, deadline: Deadline
+    ) -> tuple[str, bytes | Status]:
         """The same, once a first try has come to that result."""
         if isinstance(result, Status) and result.was_cut and not self._connection.is_ready:
             # The connection was from before a restart, and that was seen by asking: questions may be asked again.
@@ -286,16 +278,12 @@ class PeerClient:
             result = await self._call_path(path, method, request, deadline)
         return path, result
 
-    async def _call_path(self, path: str, method: str, request: bytes, deadline: Deadline) -> bytes | Outcome | Status:
-        left_s = deadline.left_s()
-        if left_s < LEAST_S:
-            return self._failed(FailureKind.DEADLINE_EXCEEDED, NOT_IN_TIME)
-        try:
-            return await self._connection.call(path + method, request, left_s)
-        except NoConnection as error:
-            return self._failed(FailureKind.UNREACHABLE, str(error))
+    def _call_path(self, path: str, method: str, request: bytes, deadline: Deadline) -> Awaitable[bytes | Status]:
+        return self._connection.call(path + method, request, deadline.left_s())
 
     def _outcome_of(self, status: Status) -> Outcome:
+        if status.kind is not None:
+            return self._failed(status.kind, status.details)
         kind = FAILURE_OF_STATUS[status.code]
         details = status.details
         if status.code == "RESOURCE_EXHAUSTED" and "larger than max" in details:

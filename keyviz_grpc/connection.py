@@ -12,7 +12,8 @@ from typing import Final, TypeAlias
 import grpc
 
 from keyviz_grpc.auth import Credentials
-from keyviz_grpc.errors import SettingError
+from keyviz_grpc.deadline import NOT_IN_TIME
+from keyviz_grpc.errors import FailureKind, SettingError
 from keyviz_grpc.request_id import HEADER, REQUEST_ID
 from keyviz_grpc.tls import TlsFiles
 from keyviz_grpc.tracing import outgoing
@@ -25,6 +26,8 @@ _READY: Final = grpc.ChannelConnectivity.READY
 _FAILED: Final = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 _CONNECTING: Final = grpc.ChannelConnectivity.CONNECTING
 
+LEAST_S: Final = 0.005
+"""With less time than this nobody is asked: gRPC ends a call that much early, and then it is another peer's turn."""
 RETIRE_S: Final = 60.0
 IDLE_LOOK_S: Final = 0.2
 UNACKNOWLEDGED_MS: Final = 3000
@@ -38,21 +41,19 @@ AGAIN_S: Final = 1.0
 class Status:
     """All that is kept of a failed call: gRPC's own error objects must not live on.
 
-    connected: whether there was a connection when the call began.
+    connected: whether there was a connection when the call began. kind: what it is where gRPC has no code for it,
+    since nobody was asked or the connection was let go of.
     """
 
     code: str
     details: str
     connected: bool = False
+    kind: FailureKind | None = None
 
     @property
     def was_cut(self) -> bool:
         """Whether that may be the end of a connection, and not of whoever is asked."""
         return self.connected and self.code == "UNAVAILABLE"
-
-
-class NoConnection(Exception):
-    """A call that could not be made, or that ended with its connection; the text says why."""
 
 
 class Connection:
@@ -77,13 +78,15 @@ class Connection:
         return self._channel is not None and self._channel.get_state() is _READY
 
     async def call(self, path: str, request: bytes, left_s: float) -> bytes | Status:
-        """The bytes of the reply to one call of at most `left_s` seconds. Raises NoConnection."""
+        """The bytes of the reply to one call of at most `left_s` seconds, or why there are none."""
+        if left_s < LEAST_S:
+            return Status("", NOT_IN_TIME, kind=FailureKind.DEADLINE_EXCEEDED)
         if self._closed:
-            raise NoConnection("the connection was closed: the peer left the cluster")
+            return _without_connection("the connection was closed: the peer left the cluster")
         try:
             channel = self._current()
         except SettingError as error:
-            raise NoConnection(str(error)) from error
+            return _without_connection(str(error))
         method, metadata = self._method(channel, path), self._metadata()
         state, began = channel.get_state(), time.monotonic()
         self._calls[channel] = self._calls.get(channel, 0) + 1
@@ -96,9 +99,9 @@ class Connection:
             return Status(error.code().name, error.details() or "", state is _READY)
         except asyncio.CancelledError:
             # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
-            if not _is_cancelled():
-                raise NoConnection("the connection was closed during the call") from None
-            raise
+            if _is_cancelled():
+                raise
+            return _without_connection("the connection was closed during the call")
         finally:
             self._end_call(channel)
 
@@ -108,7 +111,7 @@ class Connection:
             self._calls[channel] = calls - 1
 
     async def close(self) -> None:
-        """Lets go of it; calls under way end with NoConnection."""
+        """Lets go of it; calls under way end as `unreachable`."""
         self._closed = True
         for task in self._retiring:
             task.cancel()
@@ -192,6 +195,10 @@ def _options(max_message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", 7_200_000),
         ("grpc.keepalive_timeout_ms", UNACKNOWLEDGED_MS),
     ]
+
+
+def _without_connection(details: str) -> Status:
+    return Status("", details, kind=FailureKind.UNREACHABLE)
 
 
 def _is_cancelled() -> bool:

@@ -24,7 +24,9 @@ from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.client import ClientShared, PeerClient
 from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.connection import Connection, Status
 from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.hotkeys import HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.peers import StaticPeers
@@ -150,6 +152,29 @@ async def test_the_older_name_is_remembered_until_the_connection_is_lost(house: 
     body = await gateway.whole_within(1)
     assert set(upgraded.methods) == {"/keyviz.v1.KeyViz/GetKeyVizMatrix"}
     assert body["step_ms"] == ANSWERS[0].step_ms
+
+
+async def test_an_older_name_is_not_remembered_where_there_was_no_time_to_ask_by_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The peer may as well have neither."""
+    asked: list[str] = []
+
+    async def call(_: object, path: str, request: bytes, left_s: float) -> Status:
+        del request, left_s
+        asked.append(path.split("/")[1])
+        if asked[-1] == "Admin":
+            return Status("", "no answer in time", kind=FailureKind.DEADLINE_EXCEEDED)
+        return Status("UNIMPLEMENTED", "")
+
+    monkeypatch.setattr(Connection, "call", call)
+    client = PeerClient("127.0.0.1:1", ClientShared())
+    for _ in range(2):
+        found = await ask(client)
+        assert isinstance(found, Outcome)
+        assert found.kind is FailureKind.DEADLINE_EXCEEDED
+    assert asked == ["keyviz.v1.KeyViz", "Admin"] * 2
+    await client.close()
 
 
 async def test_two_questions_at_once_find_out_the_older_name_each_for_itself(house: Guarded) -> None:
