@@ -271,7 +271,7 @@ class PeerClient:
         self, path: str, result: bytes | Status, method: str, request: bytes, deadline: Deadline
     ) -> tuple[str, bytes | Status]:
         """The same, once a first try has come to that result."""
-        if isinstance(result, Status) and result.was_cut and not self._connection.is_ready:
+        if isinstance(result, Status) and result.was_cut:
             # The connection was from before a restart, and that was seen by asking: questions may be asked again.
             self._path, self._told = SERVICE_PATHS[0], None
             path = self._path

@@ -33,6 +33,8 @@ IDLE_LOOK_S: Final = 0.2
 UNACKNOWLEDGED_MS: Final = 3000
 QUICK_S: Final = 0.5
 """A connection that fails sooner was refused or cut: whoever asks next tries anew at once."""
+GONE: Final = "GOAWAY"
+"""What gRPC says of a call on a connection that the other side has ended in good order."""
 AGAIN_S: Final = 1.0
 """A connection that fails later got no answer: who asks within this time is not made to wait for the next try."""
 
@@ -41,19 +43,14 @@ AGAIN_S: Final = 1.0
 class Status:
     """All that is kept of a failed call: gRPC's own error objects must not live on.
 
-    connected: whether there was a connection when the call began. kind: what it is where gRPC has no code for it,
-    since nobody was asked or the connection was let go of.
+    was_cut: whether its connection ended, so that whoever is asked may not have seen the question. kind: what it is
+    where gRPC has no code for it, since nobody was asked or the connection was let go of.
     """
 
     code: str
     details: str
-    connected: bool = False
+    was_cut: bool = False
     kind: FailureKind | None = None
-
-    @property
-    def was_cut(self) -> bool:
-        """Whether that may be the end of a connection, and not of whoever is asked."""
-        return self.connected and self.code == "UNAVAILABLE"
 
 
 class Connection:
@@ -69,6 +66,7 @@ class Connection:
         self._methods: dict[str, _Method] = {}
         self._marks: object = None
         self._closed = False
+        self._lost = 0
         self._renew_at = math.inf
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -88,7 +86,7 @@ class Connection:
         except SettingError as error:
             return _without_connection(str(error))
         method, metadata = self._method(channel, path), self._metadata()
-        state, began = channel.get_state(), time.monotonic()
+        state, lost, began = channel.get_state(), self._lost, time.monotonic()
         self._calls[channel] = self._calls.get(channel, 0) + 1
         try:
             return await method(request, timeout=left_s, metadata=metadata)
@@ -96,7 +94,12 @@ class Connection:
             if channel is self._channel and not self.is_ready and state is not _FAILED:
                 now = time.monotonic()
                 self._renew_at = now if now - began < QUICK_S else now + AGAIN_S
-            return Status(error.code().name, error.details() or "", state is _READY)
+            code, details = error.code(), error.details() or ""
+            if code is grpc.StatusCode.UNAVAILABLE and (not self.is_ready or GONE in details):
+                self._lost += 1
+            # Of several calls that end with a connection the later ones may see the next one already.
+            was_cut = code is grpc.StatusCode.UNAVAILABLE and state is _READY and self._lost != lost
+            return Status(code.name, details, was_cut)
         except asyncio.CancelledError:
             # gRPC cancels whoever awaits a call when its channel is closed, although nobody cancelled the task.
             if _is_cancelled():
@@ -184,6 +187,8 @@ def _options(max_message_bytes: int) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.enable_http_proxy", 0),
+        # A question that gRPC sent again by itself would come to whoever listens there by now, and nobody would know.
+        ("grpc.enable_retries", 0),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 1000),

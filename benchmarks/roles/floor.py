@@ -40,7 +40,11 @@ def _ready(body: bytes) -> dict[str, Any]:
 async def _serve(canned: list[str], body_path: str) -> None:
     raw_body = await asyncio.to_thread(Path(body_path).read_bytes)
     answer = _ready(raw_body)
-    limit = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+    limit = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_retries", 0),
+    ]
     channels = [grpc.aio.insecure_channel(address, options=limit) for address in canned]
     calls: list[Any] = [c.unary_unary("/floor/GetKeyVizMatrix", response_deserializer=None) for c in channels]
     say(bytes=len(raw_body))

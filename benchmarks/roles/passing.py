@@ -31,7 +31,11 @@ from keyviz_grpc.query import MatrixQuery
 
 
 async def _serve(peers: list[str], body: bytes, *, older: bool) -> None:
-    limit = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+    limit = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_retries", 0),
+    ]
     accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
     asked = encode_query(MatrixQuery(via=("bench",)), accept=accept).SerializeToString()
     size = piece_bytes(len(body))

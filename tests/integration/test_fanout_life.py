@@ -107,6 +107,32 @@ async def test_a_connection_that_ended_while_it_was_idle_is_nothing_to_the_next_
                 await asyncio.sleep(0.02)
 
 
+class Listing(Older):
+    """Knows from which connections it was asked."""
+
+    def __init__(self) -> None:
+        self.callers: set[str] = set()
+
+    async def GetKeyVizMatrix(self, request: Any, context: Any) -> pb.GetKeyVizMatrixResponse:  # noqa: N802
+        """In rows."""
+        self.callers.add(context.peer())
+        return await super().GetKeyVizMatrix(request, context)
+
+
+async def test_questions_are_answered_while_a_node_renews_its_connections(house: Guarded) -> None:
+    """Those that it did not look at any more are asked again, several at once too."""
+    server, node = grpc.aio.server(options=[("grpc.max_connection_age_ms", 100)]), Listing()
+    admin_pb2_grpc.add_AdminServicer_to_server(node, server)
+    client = PeerClient(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", ClientShared())
+    await server.start()
+    house.stack.push_async_callback(server.stop, 0)
+    house.stack.push_async_callback(client.close)
+    async with asyncio.timeout(LONG_S):
+        while len(node.callers) < 12:
+            told = await asyncio.gather(*(ask(client) for _ in range(4)))
+            assert all(isinstance(answer, Answer) for answer in told), told
+
+
 def waits_ms(port: int) -> list[int]:
     """Of each of this process's own ends of connections to that port: how long it waits for an acknowledgement."""
     found = []
