@@ -54,7 +54,7 @@ _packed: KeptByIdentity[Packed] = KeptByIdentity(KEPT_CELLS)
 
 def encode_columnar(matrix: Matrix) -> Packed:
     """The packed form of a matrix."""
-    return _packed.get((matrix,), lambda: _encode(matrix), matrix.values.size + 1)
+    return _packed.get((matrix,), lambda: _encode(matrix), matrix.cells + 1)
 
 
 def is_encoded(matrix: Matrix) -> bool:
@@ -63,11 +63,12 @@ def is_encoded(matrix: Matrix) -> bool:
 
 
 def _encode(matrix: Matrix) -> Packed:
-    tops = matrix.values.max(axis=1, initial=0)
+    counts = matrix.narrowest
+    tops = counts.max(axis=1, initial=0)
     widths = np.zeros(len(tops), np.uint8)
     for width, floor in ((1, 0), (2, 0xFF), (4, 0xFFFF), (8, 0xFFFFFFFF)):
         widths[tops > np.uint64(floor)] = width
-    blocks = [matrix.values[widths == width].astype(f"<u{width}").tobytes() for width in WIDTHS]
+    blocks = [counts[widths == width].astype(f"<u{width}").tobytes() for width in WIDTHS]
     message = pb.KeyVizColumnar(
         version=VERSION,
         widths=widths.tobytes(),
@@ -82,7 +83,7 @@ def _encode(matrix: Matrix) -> Packed:
 
 def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:
     shares = matrix.shares
-    runs = NO_RUNS if matrix.codes is None else Runs.found(matrix.values, matrix.codes)
+    runs = NO_RUNS if matrix.codes is None else Runs.found(matrix.narrowest, matrix.codes)
     used, renumbered = np.unique(
         np.concatenate([np.zeros(1, np.uint32), runs.codes, shares.codes]), return_inverse=True
     )
