@@ -153,7 +153,7 @@ class Aggregator:
             if (unchanged := self._building.unchanged(told, query, holdings)) is not None:
                 answer = unchanged
             else:
-                answer = build() if is_little(told, for_display=query.for_display) else await self._in_thread(build)
+                answer = build() if is_little(told, query) else await self._in_thread(build)
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
         self._observer.merged(answer, time.perf_counter() - began)
         self._step_ms = max((outcome.step_ms for outcome in answer.outcomes if outcome.ok), default=0) or self._step_ms

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyviz_grpc.merge.columns import union_of
-from keyviz_grpc.merge.rows import rows_if_known
-from keyviz_grpc.model import Matrix
+from keyviz_grpc.model import ALL_KEYS, Matrix
 from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.query import MatrixQuery
 
 LITTLE: Final = 1 << 18
 """Cells that are merged on the event loop at most: two to three milliseconds of it."""
@@ -19,8 +19,11 @@ ANSWER_CELLS: Final = 1536
 ENTRY_CELLS: Final = 16
 """What a row, a column, a share, a range of a leaf or a leaf of a set takes."""
 
-JOINED_CELLS: Final = 1
-"""What a row takes whose place in the picture is known, where nobody asks who holds it."""
+OLDER_CELLS: Final = 48
+"""What a row takes of a node without an id: it may have to be named anew, each time."""
+
+SHARED_CELLS: Final = 1
+"""What a row takes of one more node with the very same rows, where nobody asks who holds them."""
 
 CONTESTED: Final = 7 << 14
 """Cells in rows with traffic, of writes of several answers: where all of them differ each takes forty times as long."""
@@ -29,19 +32,13 @@ IDENTITY_CELLS: Final = 4
 WARNING_CELLS: Final = 512
 
 
-def is_little(results: Sequence[Answer | Outcome], *, for_display: bool) -> bool:
-    """By what the answers hold and what they make together; nothing is put together for that.
-
-    for_display: nobody is told which leaf holds which row.
-    """
-    parts = [matrix for result in results if isinstance(result, Answer) for matrix in result.matrices]
-    rows = rows_if_known([part.catalogue for part in parts])
-    row_cells = JOINED_CELLS if rows is not None and for_display else ENTRY_CELLS
-    stamps = {id(part.columns): len(part.columns) for part in parts}  # peers that share them are aligned once
-    cells = sum(map(_cells_of, results)) + sum(_cells_in(part, row_cells) for part in parts)
-    if cells + ENTRY_CELLS * sum(stamps.values()) > LITTLE:
-        return False
-    return _united_cells(parts, rows) <= LITTLE and _contested_cells(parts) <= CONTESTED
+def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
+    """By what the answers hold and what they make together; nothing is put together for that."""
+    answers = [result for result in results if isinstance(result, Answer)]
+    parts = [matrix for answer in answers for matrix in answer.matrices]
+    cells = sum(map(_cells_of, results)) + sum(map(_cells_in, parts))
+    cells += _row_cells(answers, query) + ENTRY_CELLS * _own_columns(parts)
+    return cells <= LITTLE and _united_cells(parts) <= LITTLE and _contested_cells(parts) <= CONTESTED
 
 
 def _cells_of(result: Answer | Outcome) -> int:
@@ -55,16 +52,39 @@ def _cells_of(result: Answer | Outcome) -> int:
     return ENTRY_CELLS * entries + WARNING_CELLS * warnings + ANSWER_CELLS * leaves
 
 
-def _cells_in(matrix: Matrix, row_cells: int) -> int:
-    entries = ENTRY_CELLS * matrix.share_count + IDENTITY_CELLS * matrix.identity_count
-    return matrix.merged_cells + row_cells * matrix.shape[0] + entries
+def _cells_in(matrix: Matrix) -> int:
+    return matrix.merged_cells + ENTRY_CELLS * matrix.share_count + IDENTITY_CELLS * matrix.identity_count
 
 
-def _united_cells(parts: Sequence[Matrix], rows: int | None) -> int:
-    """Of the picture, at most: few rows of one peer and few columns of another make many cells. rows: if known."""
-    if rows is None:
-        rows = sum(map(len, {id(part.catalogue): part.catalogue for part in parts}.values()))
-    return rows * len(union_of([part.columns for part in parts]))
+def _row_cells(answers: Sequence[Answer], query: MatrixQuery) -> int:
+    """Of all rows: they are joined, and looked through once more to be cut to a range of keys or to be folded."""
+    cells, seen = 0, set[int]()
+    for answer in answers:
+        for catalogue in (matrix.catalogue for matrix in answer.matrices):
+            if not answer.node_id:
+                each = OLDER_CELLS
+            else:
+                each = SHARED_CELLS if id(catalogue) in seen and query.for_display else ENTRY_CELLS
+                seen.add(id(catalogue))
+            cells += len(catalogue) * each
+    rows = _united_rows([matrix for answer in answers for matrix in answer.matrices])
+    passes = (query.keys != ALL_KEYS) + (0 < query.rows < rows)
+    return cells + passes * ENTRY_CELLS * rows
+
+
+def _own_columns(parts: Sequence[Matrix]) -> int:
+    """Peers that share them are put on the grid once."""
+    return sum({id(part.columns): len(part.columns) for part in parts}.values())
+
+
+def _united_rows(parts: Sequence[Matrix]) -> int:
+    """Of the picture, at most."""
+    return sum({id(part.catalogue): len(part.catalogue) for part in parts}.values())
+
+
+def _united_cells(parts: Sequence[Matrix]) -> int:
+    """Of the picture, at most: few rows of one peer and few columns of another make many cells."""
+    return _united_rows(parts) * len(union_of([part.columns for part in parts]))
 
 
 def _contested_cells(parts: Sequence[Matrix]) -> int:

@@ -46,17 +46,6 @@ def join(catalogues: Sequence[Catalogue]) -> Joined:
     return _joined.get(tuple(catalogues), lambda: _join(catalogues), rows)
 
 
-def rows_if_known(catalogues: Sequence[Catalogue]) -> int | None:
-    """How many rows `join` makes of them, None where it has to look at each row for that."""
-    if not catalogues:
-        return 0
-    first = catalogues[0]
-    if all(catalogue is first for catalogue in catalogues):
-        return len(first)
-    known = _joined.find(tuple(catalogues))
-    return None if known is None else len(known.catalogue)
-
-
 def _join(catalogues: Sequence[Catalogue]) -> Joined:
     first = catalogues[0]
     if first.in_key_order and all(catalogue == first for catalogue in catalogues):

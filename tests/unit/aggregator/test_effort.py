@@ -14,7 +14,7 @@ from keyviz_grpc.aggregator import effort
 from keyviz_grpc.codec import decode_answer, encode_answer, parse_response
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
-from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
+from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
@@ -34,9 +34,9 @@ def test_cells_and_rows_count(shape: tuple[int, int, int], little: bool) -> None
 EQUAL: Final[dict[str, Any]] = {"flips": False, "divergent": False, "conflict_share": 0.0}
 
 
-def is_little(results: Sequence[Answer | Outcome], *, for_display: bool = True) -> bool:
+def is_little(results: Sequence[Answer | Outcome], **asked: Any) -> bool:
     """As a gateway asks."""
-    return effort.is_little(results, for_display=for_display)
+    return effort.is_little(results, MatrixQuery(**{"for_display": True, **asked}))
 
 
 def as_sent(parts: Sequence[Answer]) -> list[Answer]:
@@ -61,14 +61,32 @@ def test_only_rows_with_traffic_count_where_they_are_told_apart() -> None:
     assert not is_little(as_sent(cluster(Shape(16, 1024, 60, traffic="dense"))))
 
 
-def test_rows_count_until_their_places_are_known() -> None:
-    """Catalogues that differ are joined once; who holds which row is found anew for whoever merges again."""
+def silent(nodes: int, rows: int, **change: Any) -> list[Answer]:
+    """Nodes of which none has traffic, as sent: with one column, and the same rows."""
+    made = bare(rows, 1)
+    sent = as_sent([replace(made, matrix=replace(made.matrix, values=np.zeros((rows, 1), np.uint64)))] * nodes)
+    return [replace(answer, **change) for answer in sent]
+
+
+def test_rows_count_without_traffic_too() -> None:
+    """They are joined, put in key order, named where their node has no id, cut to a range of keys, and folded."""
+    most = effort.LITTLE // effort.ENTRY_CELLS
+    assert is_little(silent(1, most - 200))
+    assert not is_little(silent(1, most))
+    assert is_little(silent(2, 2_500, node_id=""))
+    assert not is_little(silent(1, 6_000, node_id=""))
+    assert not is_little(silent(1, 9_000), rows=1024)
+    assert is_little(silent(1, 9_000), rows=9_000)
+    assert not is_little(silent(1, 9_000), keys=KeyRange(b"", b"m"))
+
+
+def test_the_same_rows_of_more_nodes_count_little() -> None:
+    """Unless somebody asks who holds them; rows that differ are joined one by one, whenever a node is missing."""
+    assert is_little(silent(10, 9_000))
+    assert not is_little(silent(10, 9_000), for_display=False)
     parts = as_sent(cluster(Shape(16, 1024, 20, **{**EQUAL, "divergent": True})))
-    assert not is_little(parts)
     merge(parts, query=MatrixQuery(), now_unix_ms=1)
-    assert is_little(parts)
-    assert not is_little(parts, for_display=False)
-    assert not is_little(parts[::-1])
+    assert not is_little(parts)
 
 
 def test_columns_that_are_shared_count_once() -> None:

@@ -161,7 +161,7 @@ def test_who_leaves_during_the_merge_takes_nothing_along(monkeypatch: pytest.Mon
         settings = FanoutSettings(max_total_bytes=10_000_000, max_held_bytes=10_000_000)
         aggregator = Aggregator(Fixed([WELL, OTHER]), settings=settings, node_id="agg")
         monkeypatch.setattr("keyviz_grpc.aggregator.building.within", held_up)
-        monkeypatch.setattr("keyviz_grpc.aggregator.aggregator.is_little", lambda _, *, for_display: False)
+        monkeypatch.setattr("keyviz_grpc.aggregator.aggregator.is_little", lambda *_: False)
         asking = asyncio.ensure_future(aggregator.matrix(MatrixQuery(), Deadline.after(100.0, clock)))
         await asyncio.to_thread(entered.wait, 30)
         asking.cancel()
