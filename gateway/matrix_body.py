@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,9 @@ FEW_CHARS: Final = 1 << 18
 thread and back is worth.
 """
 
+FEW_HEAD_BYTES: Final = 2 << 20
+"""What rows say before their values: as long as their keys are."""
+
 
 def _is_brief(outcomes: Sequence[Outcome]) -> bool:
     if sum(1 + len(outcome.warnings) for outcome in outcomes) > FEW_WORDS:
@@ -38,6 +42,15 @@ def _rows_in(written: Written | None, matrix: Matrix) -> list[Piece] | None:
     return written.rows if written is not None and written.matrix is matrix else None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Heads:
+    """What the rows of a catalogue say before their values."""
+
+    catalogue: Catalogue
+    texts: list[orjson.Fragment]
+    size_bytes: int
+
+
 class MatrixRenderer:
     """Renders matrices. Row metadata is written once a catalogue and remembered for the last few; thread-safe.
 
@@ -50,7 +63,7 @@ class MatrixRenderer:
 
     def __init__(self, remembered: int = 4, shelf: Shelf | None = None) -> None:
         self._remembered, self._shelf = remembered, shelf
-        self._heads: tuple[tuple[Catalogue, list[orjson.Fragment]], ...] = ()
+        self._heads: tuple[_Heads, ...] = ()
 
     def render(self, answer: Answer, *, identity: bool = True) -> bytes:
         """The body of the matrix endpoint in one piece; see `pieces`."""
@@ -67,7 +80,8 @@ class MatrixRenderer:
         before = self._before(matrix, identity=identity, keep=not answer.degraded)
         if _rows_in(before, matrix) is not None:
             return True
-        return matrix.cells <= FEW_CELLS and self._known_heads(matrix.catalogue) is not None
+        heads = self._known_heads(matrix.catalogue) if matrix.cells <= FEW_CELLS else None
+        return heads is not None and heads.size_bytes <= FEW_HEAD_BYTES
 
     def pieces(self, answer: Answer, *, identity: bool = True) -> list[Piece]:
         """The body of the matrix endpoint. identity False leaves out `raft_group_ids` and `leader_terms`.
@@ -125,20 +139,23 @@ class MatrixRenderer:
 
     def _heads_of(self, catalogue: Catalogue) -> list[orjson.Fragment]:
         known = self._known_heads(catalogue)
-        return known if known is not None else self._kept(catalogue, [head_of(row) for row in catalogue.rows])
+        if known is None:
+            texts = [head_of(row) for row in catalogue.rows]
+            known = self._kept(_Heads(catalogue, [orjson.Fragment(text) for text in texts], sum(map(len, texts))))
+        return known.texts
 
-    def _known_heads(self, catalogue: Catalogue) -> list[orjson.Fragment] | None:
+    def _known_heads(self, catalogue: Catalogue) -> _Heads | None:
         # The very object first: that two others differ may be seen in their last rows only.
-        for known, heads in self._heads:
-            if known is catalogue:
-                return heads
-        for known, heads in self._heads:
-            if known == catalogue:
+        for known in self._heads:
+            if known.catalogue is catalogue:
+                return known
+        for known in self._heads:
+            if known.catalogue == catalogue:
                 # The objects of first answers are soon made anew, and from then on stay the same.
-                return self._kept(catalogue, heads)
+                return self._kept(_Heads(catalogue, known.texts, known.size_bytes))
         return None
 
-    def _kept(self, catalogue: Catalogue, heads: list[orjson.Fragment]) -> list[orjson.Fragment]:
-        others = [entry for entry in self._heads if entry[1] is not heads]
-        self._heads = ((catalogue, heads), *others[: self._remembered - 1])
+    def _kept(self, heads: _Heads) -> _Heads:
+        others = [known for known in self._heads if known.texts is not heads.texts]
+        self._heads = (heads, *others[: self._remembered - 1])
         return heads

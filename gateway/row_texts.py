@@ -23,8 +23,8 @@ KEPT_NUMBERS: Final = 1 << 21
 LEAST_PIECE_BYTES: Final = 256 << 10
 MOST_PIECE_BYTES: Final = 1 << 20
 PIECES: Final = 8
-"""A body is sent in about so many pieces, of sizes in between: its reader takes one while the next is joined and sent,
-and each is a turn of the event loop or more.
+"""A body is sent in about so many pieces, of sizes in between: its reader takes one while the next is sent, and each is
+a turn of the event loop or more.
 """
 
 SAMPLED: Final = 8
@@ -50,7 +50,7 @@ class Written:
     rows: list[Piece] | None
 
 
-def head_of(row: Row) -> orjson.Fragment:
+def head_of(row: Row) -> bytes:
     """What a row says before its values, from its bucket id on."""
     shown: dict[str, Any] = {"bucket_id": row.bucket_id}
     if row.label:
@@ -63,7 +63,7 @@ def head_of(row: Row) -> orjson.Fragment:
     if row.route_ids_truncated:
         shown["route_ids_truncated"] = True
     shown["route_count"] = row.route_count
-    return orjson.Fragment(json_of(shown).removeprefix(b'{"bucket_id":')[:-1])
+    return json_of(shown).removeprefix(b'{"bucket_id":')[:-1]
 
 
 def in_pieces(rows: Sequence[ShownRow]) -> list[Piece]:
@@ -73,7 +73,25 @@ def in_pieces(rows: Sequence[ShownRow]) -> list[Piece]:
     count = max(1, len(rows) * piece_bytes(size) // max(1, size))
     # Each piece but the first begins with nothing and a comma. Brackets are left out without a copy.
     texts = (json_of([*NOTHING[:at], *rows[at : at + count]]) for at in range(0, len(rows), count))
-    return [memoryview(text)[1:-1] for text in texts]
+    return list(_evened(memoryview(text)[1:-1] for text in texts))
+
+
+def _evened(texts: Iterable[memoryview]) -> Iterator[Piece]:
+    """Neither much longer nor much shorter than pieces are, whatever the sampled rows made believe."""
+    short: list[memoryview] = []
+    size = 0
+    for text in texts:
+        if size + len(text) <= LEAST_PIECE_BYTES:
+            short.append(text)
+            size += len(text)
+            continue
+        if short:
+            yield short[0] if len(short) == 1 else b"".join(short)
+        short, size = [], 0
+        most = len(text) if len(text) <= 2 * MOST_PIECE_BYTES else MOST_PIECE_BYTES
+        yield from (text[at : at + most] for at in range(0, len(text), most))
+    if short:
+        yield short[0] if len(short) == 1 else b"".join(short)
 
 
 def piece_bytes(size: int) -> int:

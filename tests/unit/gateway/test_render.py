@@ -190,8 +190,8 @@ def test_equal_catalogues_are_compared_once() -> None:
     other = answer_of([[5]]).matrix.catalogue
     heads = [renderer._heads_of(catalogue) for catalogue in (other, *catalogues)]
     assert heads[1] is heads[2] is heads[3]
-    assert [known for known, _ in renderer._heads] == [catalogues[2], other]
-    assert renderer._heads[0][0] is catalogues[2]
+    assert [known.catalogue for known in renderer._heads] == [catalogues[2], other]
+    assert renderer._heads[0].catalogue is catalogues[2]
 
 
 def test_arrays_in_any_memory_order() -> None:

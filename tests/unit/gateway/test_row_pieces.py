@@ -30,3 +30,15 @@ def test_pieces_are_about_as_long_as_they_are_to_be(megabytes: int) -> None:
     wanted = min(max(sum(lengths) // PIECES, LEAST_PIECE_BYTES), MOST_PIECE_BYTES)
     assert all(0.95 < length / wanted < 1.05 for length in lengths[:-1])
     assert 0 < lengths[-1] < 1.05 * wanted
+
+
+@pytest.mark.parametrize("every", [1, 125, 128, 1250])
+@pytest.mark.parametrize("others", [0, 40_000])
+def test_pieces_are_bounded_whatever_rows_were_sampled(every: int, others: int) -> None:
+    """Long rows among short ones and short ones among long ones; whoever sends a catalogue chooses its keys."""
+    rows: list[ShownRow] = [{"start": "x" * (40_000 - others if at % every == 0 else others)} for at in range(1250)]
+    pieces = in_pieces(rows)
+    assert b"[%b]" % b"".join(pieces) == json_of(rows)
+    lengths = list(map(len, pieces))
+    assert max(lengths) <= 2 * MOST_PIECE_BYTES
+    assert len(lengths) <= 2 + 2 * sum(lengths) // LEAST_PIECE_BYTES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
-from gateway import matrix_body
+from gateway import matrix_body, row_texts
 from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
@@ -160,3 +160,15 @@ def test_many_columns_are_not_quick() -> None:
     for _ in range(3):
         renderer.render(shown)
         assert not renderer.is_quick(shown)
+
+
+def test_rows_with_long_keys_are_not_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are known, and take as long to write as they are long."""
+    renderer, one = MatrixRenderer(), answer(1)
+    renderer.render(one)
+    assert renderer.is_quick(one)
+    heads = sum(len(row_texts.head_of(row)) for row in one.matrix.catalogue.rows)
+    monkeypatch.setattr(matrix_body, "FEW_HEAD_BYTES", heads)
+    assert renderer.is_quick(one)
+    monkeypatch.setattr(matrix_body, "FEW_HEAD_BYTES", heads - 1)
+    assert not renderer.is_quick(one)
