@@ -11,7 +11,8 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.remembered.blocks import FAR, Block, between, joined
 
-_LATER: Final = ("values", "identities", "codes", "shares", "soft", "conflicts", "busy", "leaders", "counts")
+_LATER: Final = ("values", "codes", "shares", "soft", "conflicts", "busy", "leaders", "counts", "identities")
+"""The last one is always filled, and says to other threads that the others are, as far as they are going to be."""
 
 
 class Recollected(Matrix):
@@ -73,7 +74,7 @@ class Recollected(Matrix):
             """Called for a slot that is not filled yet."""
             if name not in _LATER:
                 raise AttributeError(name)
-            if self.is_filled("identities"):  # all is put together, but what any matrix makes when it is read
+            if self.is_filled(_LATER[-1]):  # all is put together, but what any matrix makes when it is read
                 return super().__getattr__(name)
             whole = joined(self.series, self.catalogue, self._blocks)
             for later in filter(whole.is_filled, _LATER):

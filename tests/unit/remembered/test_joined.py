@@ -14,7 +14,7 @@ from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.remembered.blocks import Block, Piece, joined, size_bytes_of
 from keyviz_grpc.remembered.columns import NodeColumns, Remembered
-from keyviz_grpc.remembered.recollected import Recollected
+from keyviz_grpc.remembered.recollected import _LATER, Recollected
 from keyviz_grpc.traffic import Leaders
 
 IDENTITIES = np.array([[0, 0], [1, 1], [1, 2], [2, 1]], np.uint64)
@@ -179,3 +179,18 @@ def test_leaders_are_weighed() -> None:
     assert before >= matrix.values.nbytes + told.of.nbytes + told.codes.nbytes + told.whole.nbytes + 4 * 12 * 8
     assert matrix.codes is not None
     assert size_bytes_of(matrix) == before
+
+
+def test_what_is_recollected_may_be_read_by_others_while_it_is_put_together() -> None:
+    """Whatever is filled already: fields are set one by one, and another thread may look after each."""
+    chance, catalogue = np.random.default_rng(5), rows(3)
+    blocks: list[tuple[Block, slice]] = [(drawn(chance, catalogue, np.arange(1, 4), 0.1), slice(0, 3))]
+    whole = joined(Series.WRITES, catalogue, blocks)
+    for filled in range(len(_LATER)):
+        for name in ("narrowest", "values", "codes", "shares", "leaders", "identities"):
+            lazy = Recollected(Series.WRITES, catalogue, blocks)
+            for field in filter(whole.is_filled, _LATER[:filled]):
+                object.__setattr__(lazy, field, getattr(whole, field))
+            told = getattr(lazy, name)
+            if isinstance(told, np.ndarray):
+                assert told.tolist() == getattr(whole, name).tolist()
