@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, TypeVar
 
@@ -11,6 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.problems import Refused
+
+log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _Result = TypeVar("_Result")
@@ -61,6 +64,9 @@ async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result
 
 
 async def _end_when_gone(request: Request, stay: asyncio.Timeout) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    try:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    except Exception:
+        log.exception("a client could not be watched any more, and counts as gone")
     stay.reschedule(0.0)

@@ -101,3 +101,22 @@ async def test_who_is_cancelled_by_others_is_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await using
     assert ended == [True]
+
+
+async def test_a_client_that_cannot_be_watched_counts_as_gone(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever the server said; nothing goes on that nobody can end."""
+    ended = []
+
+    async def broken() -> Message:
+        raise RuntimeError("no such stream")
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    with pytest.raises(ClientDisconnect):
+        await while_connected(Request({"type": "http"}, broken), work())
+    assert ended == [True]
+    assert "no such stream" in caplog.text
