@@ -225,6 +225,11 @@ class Details(TypedDict, total=False):
 _NO_DETAILS: Final[Details] = {"identities": NO_IDENTITIES, "shares": NO_SHARES, "soft": None, "conflicts": None}
 
 
+def _wide(counts: Counts) -> dict[str, Counts]:
+    """Under which name a matrix has them."""
+    return {"values" if counts.dtype == np.uint64 else "counts": counts}
+
+
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Matrix:
     """values[i, j] is the count of bucket i (of `catalogue`) in the window that ends at columns[j].
@@ -286,8 +291,7 @@ class Matrix:
 
         values: narrow ones are made wider when somebody first reads `values`.
         """
-        told = {"values" if values.dtype == np.uint64 else "counts": values}
-        return cls._of(series=series, columns=columns, catalogue=catalogue, leaders=leaders, **told, **more)
+        return cls._of(series=series, columns=columns, catalogue=catalogue, leaders=leaders, **_wide(values), **more)
 
     @classmethod
     def of_counts(
@@ -300,8 +304,7 @@ class Matrix:
         **more: Unpack[Details],
     ) -> Matrix:
         """A matrix of narrow counts, which are made wider when somebody first reads `values`."""
-        told = {"values" if counts.dtype == np.uint64 else "counts": counts}
-        return cls._of(series=series, columns=columns, catalogue=catalogue, codes=codes, **told, **more)
+        return cls._of(series=series, columns=columns, catalogue=catalogue, codes=codes, **_wide(counts), **more)
 
     @classmethod
     def like(cls, matrix: Matrix) -> Self:

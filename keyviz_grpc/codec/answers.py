@@ -175,20 +175,20 @@ def decode_answer(
     )
 
 
-def _stated(known: Outcome, response: pb.GetKeyVizMatrixResponse, step: int, generated: int, oldest: int) -> Outcome:
+def _stated(outcome: Outcome, response: pb.GetKeyVizMatrixResponse, step: int, generated: int, oldest: int) -> Outcome:
     """By hand, for many are: `replace` takes twice as long."""
     return Outcome(
-        known.address,
-        response.node_id or known.node_id,
-        known.kind,
-        known.detail,
-        known.warnings,
+        outcome.address,
+        response.node_id or outcome.node_id,
+        outcome.kind,
+        outcome.detail,
+        outcome.warnings,
         generated,
-        known.latency_ms,
-        response.incarnation or known.incarnation,
+        outcome.latency_ms,
+        response.incarnation or outcome.incarnation,
         step,
         oldest,
-        known.newest_unix_ms,
+        outcome.newest_unix_ms,
     )
 
 

@@ -165,12 +165,12 @@ class Traffic:
         cells = where(self.strip.values.ravel() != 0)
         places = np.minimum(np.searchsorted(self.stated, rows), len(self.stated) - 1)
         groups, terms = (own.take(places, axis=0).ravel().take(cells) for own in (self.groups, self.terms))
-        known = (groups != 0) & (terms != 0)
+        stated = (groups != 0) & (terms != 0)
         if not (here := self.stated[places] == rows).all():
-            known &= here[cells // max(1, self.shape[1])]
-        if not known.all():
-            groups *= known
-            terms *= known
+            stated &= here[cells // max(1, self.shape[1])]
+        if not stated.all():
+            groups *= stated
+            terms *= stated
         return groups, terms
 
 
@@ -258,7 +258,7 @@ def _of_any_length(lists: Sequence[bytes], columns: int) -> NDArray[np.uint64] |
         return None
     if len(ends) == 0:
         return np.zeros((len(lists), columns), np.uint64)
-    list_ends = np.fromiter(map(len, lists), np.int64, len(lists)).cumsum()
+    list_ends = _lengths(lists).cumsum()
     if not np.array_equal(ends[columns - 1 :: columns] + 1, list_ends):
         return None
     lengths = np.empty(len(ends), np.int64)

@@ -31,7 +31,7 @@ def agreed_codes(
     codes = leaders.codes.take(-1 - leaders.of[mixed], axis=0)
     numbers = _Numbers.within(starts, of, mixed, codes)
     below = numbers.below.repeat(lengths)
-    told = in_lanes(busy, numbers.lane)
+    told = in_lanes(busy, numbers.lane)  # a copy, for truth values are in no lanes yet
     told *= numbers.doubled(of, below)[:, np.newaxis]
     told[mixed, :width] = numbers.doubled(codes, below[mixed, np.newaxis]) * busy.take(mixed, axis=0)
     met = reduced(np.bitwise_or, told, starts)[:, :width].take(chosen, axis=0)
