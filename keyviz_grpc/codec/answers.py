@@ -217,7 +217,14 @@ def _decode_matrix(
     if response.HasField("columnar"):
         if response.rows:
             raise MalformedAnswer("both rows and columnar are filled")
-        return decode_columnar(response.columnar, series=series, columns=columns, max_cells=max_cells, rows=rows)
+        return decode_columnar(
+            response.columnar,
+            series=series,
+            columns=columns,
+            max_cells=max_cells,
+            rows=rows,
+            node_id=response.node_id,
+        )
     shape = (len(response.rows), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")

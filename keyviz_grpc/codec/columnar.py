@@ -117,8 +117,9 @@ def decode_columnar(
     columns: NDArray[np.int64],
     max_cells: int,
     rows: Catalogue | None = None,
+    node_id: str = "",
 ) -> Matrix:
-    """rows: in place of a catalogue, which the message must then lack.
+    """rows: in place of a catalogue, which the message must then lack. node_id: who sent it, "" = nobody says.
 
     Raises MalformedAnswer for lengths that do not fit together, TooLarge for more than `max_cells` cells.
     """
@@ -126,7 +127,7 @@ def decode_columnar(
         raise MalformedAnswer(f"columnar: version {message.version} is not known, only {VERSION}")
     if rows is not None and message.catalogue:
         raise MalformedAnswer("columnar: a catalogue where rows are left out")
-    catalogue = decode_packed_catalogue(message.catalogue, len(message.widths)) if rows is None else rows
+    catalogue = decode_packed_catalogue(message.catalogue, len(message.widths), node_id) if rows is None else rows
     shape = (len(catalogue), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
@@ -148,12 +149,12 @@ def decode_columnar(
     )
 
 
-def decode_packed_catalogue(packed: bytes, expected: int | None = None) -> Catalogue:
+def decode_packed_catalogue(packed: bytes, expected: int | None = None, node_id: str = "") -> Catalogue:
     """Of a serialized KeyVizCatalogue; the same object for the same bytes, while it is remembered.
 
-    expected: how many rows it must have, or MalformedAnswer before anything is made of them.
+    expected: how many rows it must have, or MalformedAnswer before anything is made of them. node_id: who sent it.
     """
-    return known.catalogue_of(CATALOGUE, packed, lambda: _rows_of(packed, expected))
+    return known.catalogue_of(CATALOGUE, packed, lambda: _rows_of(packed, expected), node_id)
 
 
 def _rows_of(packed: bytes, expected: int | None) -> Sequence[pb.KeyVizRow]:

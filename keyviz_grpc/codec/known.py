@@ -33,7 +33,7 @@ COLUMNS_BYTES: Final = 8 << 20
 MAX_COLUMNS: Final = 1 << 14
 
 RECENT_BYTES: Final = 64 << 20
-"""Of the catalogues that were met last, by how long they are: comparing bytes takes an eighth of hashing them."""
+"""Of the catalogues that were met last, of any node and of each: comparing bytes takes an eighth of hashing them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,27 @@ class _Known:
 
 
 _catalogues: Kept[tuple[str, bytes], _Known] = Kept(CATALOGUE_BYTES)
-_recent: Kept[tuple[str, int], _Known] = Kept(RECENT_BYTES)
+_recent: Kept[tuple[str, int, str], _Known] = Kept(RECENT_BYTES)
+"""By kind, length, and the node that sent it last, "" = whichever."""
 _tables: Kept[bytes, NDArray[np.uint64]] = Kept(TABLE_BYTES)
 _columns: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
 
 
-def catalogue_of(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) -> Catalogue:
+def catalogue_of(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]], node_id: str = "") -> Catalogue:
     """The catalogue that the bytes stand for. rows: reads them, called where they are not known.
 
     kind: of which message they are, for the same bytes mean other rows in another one, and any peer may send them.
+    node_id: who sent them, "" = nobody says; only where to look first.
     """
-    known = _recent.get((kind, len(packed)))
-    if known is None or known.packed != packed:
-        known = _catalogues.get((kind, packed)) or _read(kind, packed, rows)
-        _recent.put((kind, len(packed)), known, known.size_bytes)
+    size = len(packed)
+    places = ((kind, size, ""), (kind, size, node_id)) if node_id else ((kind, size, ""),)
+    for place in places:
+        known = _recent.get(place)
+        if known is not None and known.packed == packed:
+            return known.catalogue
+    known = _catalogues.get((kind, packed)) or _read(kind, packed, rows)
+    for place in places:
+        _recent.put(place, known, known.size_bytes + len(node_id) + ENTRY_BYTES)
     return known.catalogue
 
 

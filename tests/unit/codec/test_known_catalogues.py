@@ -39,3 +39,24 @@ def test_what_was_met_last_is_found_when_all_else_is_forgotten(monkeypatch: pyte
     again = decode_packed_catalogue(packed("route:4"))
     assert again == kept
     assert again is not kept
+
+
+def test_each_node_finds_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many of one length take turns; what a node says it is called is only where to look first."""
+    sent = {f"n{number}": packed(f"route:5{number}") for number in range(9)}
+    first = {node: decode_packed_catalogue(raw, node_id=node) for node, raw in sent.items()}
+    monkeypatch.setattr(known, "_catalogues", Kept(0))
+    for node, raw in sent.items():
+        assert decode_packed_catalogue(raw, node_id=node) is first[node]
+    other = decode_packed_catalogue(sent["n3"], node_id="n4")
+    assert names_of(other) == ["route:53"]
+    assert other is not first["n4"]
+
+
+def test_names_of_nodes_are_weighed() -> None:
+    """A peer may call itself anything, and have next to no rows."""
+    long, most = 1 << 20, known.RECENT_BYTES >> 20
+    for number in range(most + 1):
+        decode_packed_catalogue(packed(f"route:6{number:03d}"), node_id=f"{number}".rjust(long))
+    held = [place for place in known._recent._values if len(place[2]) == long]
+    assert 0 < len(held) <= most
