@@ -16,6 +16,13 @@ from benchmarks.children import options, say, used
 from keyviz_grpc.allocator import keep_freed_memory
 from keyviz_grpc.garbage import collect_rarely
 
+CALLER_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+]
+"""Of a channel, as far as they are what a call costs; those of our own gateway say the same."""
+
 ARRAYS = {
     "column_unix_ms": np.int64,
     "column_nodes": np.int64,
@@ -40,12 +47,7 @@ def _ready(body: bytes) -> dict[str, Any]:
 async def _serve(canned: list[str], body_path: str) -> None:
     raw_body = await asyncio.to_thread(Path(body_path).read_bytes)
     answer = _ready(raw_body)
-    limit = [
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_retries", 0),
-    ]
-    channels = [grpc.aio.insecure_channel(address, options=limit) for address in canned]
+    channels = [grpc.aio.insecure_channel(address, options=CALLER_OPTIONS) for address in canned]
     calls: list[Any] = [c.unary_unary("/floor/GetKeyVizMatrix", response_deserializer=None) for c in channels]
     say(bytes=len(raw_body))
     while command := (await asyncio.to_thread(sys.stdin.readline)).strip():

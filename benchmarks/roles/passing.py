@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from benchmarks.children import options, say, used
 from benchmarks.http_client import PATH
+from benchmarks.roles.floor import CALLER_OPTIONS
 from gateway.responses import InPieces
 from gateway.row_texts import piece_bytes
 from gateway.serving import http_server
@@ -31,17 +32,12 @@ from keyviz_grpc.query import MatrixQuery
 
 
 async def _serve(peers: list[str], body: bytes, *, older: bool) -> None:
-    limit = [
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_retries", 0),
-    ]
     accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
     asked = encode_query(MatrixQuery(via=("bench",)), accept=accept).SerializeToString()
     size = piece_bytes(len(body))
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     async with AsyncExitStack() as stack:
-        channels = [grpc.aio.insecure_channel(address, options=limit) for address in peers]
+        channels = [grpc.aio.insecure_channel(address, options=CALLER_OPTIONS) for address in peers]
         for channel in channels:
             stack.push_async_callback(channel.close)
         path = "/keyviz.v1.KeyViz/GetKeyVizMatrix"
