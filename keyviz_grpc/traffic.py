@@ -126,21 +126,20 @@ class RowCodes:
 
     def mixed(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(which of these rows are mixed, where in `codes` theirs are)."""
-        told = self.of.take(rows)
-        several = where(told < 0)
-        return several, -1 - told[several]
+        return _mixed(self.of.take(rows))
 
     def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Of single cells that have traffic, of rows in any order, several times too."""
-        told, (several, places) = self.of.take(rows), self.mixed(rows)
+        told = self.of.take(rows)
+        several, places = _mixed(told)
         told[several] = self.codes[places, columns[several]]
         return told.astype(np.uint32)
 
     def spread(self, values: Counts) -> NDArray[np.uint32]:
         """Of every cell of rows with those values."""
         spread: NDArray[np.uint32] = (values != 0) * np.maximum(self.of, 0).astype(np.uint32)[:, np.newaxis]
-        mixed = where(self.of < 0)
-        spread[mixed] = self.codes.take(-1 - self.of[mixed], axis=0)
+        mixed, places = _mixed(self.of)
+        spread[mixed] = self.codes.take(places, axis=0)
         return spread
 
 
@@ -183,7 +182,8 @@ class Leaders(RowCodes):
 
     def take(self, rows: NDArray[np.int64]) -> Leaders:
         """Those of some rows."""
-        of, (mixed, places) = self.of.take(rows), self.mixed(rows)
+        of = self.of.take(rows)
+        mixed, places = _mixed(of)
         of[mixed] = -1 - np.arange(len(mixed))
         return Leaders(of, self.codes.take(places, axis=0), self.whole.take(rows))
 
@@ -191,6 +191,12 @@ class Leaders(RowCodes):
     def any(self) -> bool:
         """Whether any cell may have an identity."""
         return bool((self.of > 0).any() or self.codes.any())
+
+
+def _mixed(of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `RowCodes.mixed`, of rows of which this is told."""
+    several = where(of < 0)
+    return several, -1 - of[several]
 
 
 def true_cells(marks: NDArray[np.bool_]) -> NDArray[np.int64]:

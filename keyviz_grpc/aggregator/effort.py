@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyviz_grpc.merge.columns import union_of
+from keyviz_grpc.merge.rows import most_rows
 from keyviz_grpc.model import ALL_KEYS, Matrix
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
@@ -36,9 +37,14 @@ def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
     """By what the answers hold and what they make together; nothing is put together for that."""
     answers = [result for result in results if isinstance(result, Answer)]
     parts = [matrix for answer in answers for matrix in answer.matrices]
+    rows = most_rows(part.catalogue for part in parts)
     cells = sum(map(_cells_of, results)) + sum(map(_cells_in, parts))
-    cells += _row_cells(answers, query) + ENTRY_CELLS * _own_columns(parts)
-    return cells <= LITTLE and _united_cells(parts) <= LITTLE and _contested_cells(parts) <= CONTESTED
+    cells += _row_cells(answers, query) + ENTRY_CELLS * (rows * _passes(query, rows) + _own_columns(parts))
+    if cells > LITTLE:
+        return False
+    # Few rows of one peer and few columns of another make many cells.
+    united = rows * len(union_of([part.columns for part in parts]))
+    return united <= LITTLE and _contested_cells(parts) <= CONTESTED
 
 
 def _cells_of(result: Answer | Outcome) -> int:
@@ -57,7 +63,7 @@ def _cells_in(matrix: Matrix) -> int:
 
 
 def _row_cells(answers: Sequence[Answer], query: MatrixQuery) -> int:
-    """Of all rows: they are joined, and looked through once more to be cut to a range of keys or to be folded."""
+    """Of joining all rows."""
     cells, seen = 0, set[int]()
     for answer in answers:
         for catalogue in (matrix.catalogue for matrix in answer.matrices):
@@ -67,24 +73,17 @@ def _row_cells(answers: Sequence[Answer], query: MatrixQuery) -> int:
                 each = SHARED_CELLS if id(catalogue) in seen and query.for_display else ENTRY_CELLS
                 seen.add(id(catalogue))
             cells += len(catalogue) * each
-    rows = _united_rows([matrix for answer in answers for matrix in answer.matrices])
-    passes = (query.keys != ALL_KEYS) + (0 < query.rows < rows)
-    return cells + passes * ENTRY_CELLS * rows
+    return cells
+
+
+def _passes(query: MatrixQuery, rows: int) -> int:
+    """How often so many joined rows are looked through once more: to be cut to a range of keys, and to be folded."""
+    return (query.keys != ALL_KEYS) + (0 < query.rows < rows)
 
 
 def _own_columns(parts: Sequence[Matrix]) -> int:
     """Peers that share them are put on the grid once."""
     return sum({id(part.columns): len(part.columns) for part in parts}.values())
-
-
-def _united_rows(parts: Sequence[Matrix]) -> int:
-    """Of the picture, at most."""
-    return sum({id(part.catalogue): len(part.catalogue) for part in parts}.values())
-
-
-def _united_cells(parts: Sequence[Matrix]) -> int:
-    """Of the picture, at most: few rows of one peer and few columns of another make many cells."""
-    return _united_rows(parts) * len(union_of([part.columns for part in parts]))
 
 
 def _contested_cells(parts: Sequence[Matrix]) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES, BytesBudget
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge.columns import union_of
+from keyviz_grpc.merge.rows import most_rows
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer, Outcome, as_failures
 
@@ -101,9 +102,8 @@ def within(results: Sequence[Answer | Outcome], holdings: Holdings) -> list[Answ
     answers = [result for result in results if isinstance(result, Answer)]
     parts = [matrix for answer in answers for matrix in answer.matrices]
     # Rows counted twice make no difference as long as they fit all the same; names are looked at only where not.
-    most_rows = sum(map(len, {id(part.catalogue): part.catalogue for part in parts}.values()))
     every = union_of([part.columns for part in parts])
-    if holdings.has_room(most_rows * len(every) + _widened_cells(parts, every)):
+    if holdings.has_room(most_rows(part.catalogue for part in parts) * len(every) + _widened_cells(parts, every)):
         return list(results)
     rows: set[str] = set()
     columns = np.empty(0, np.int64)

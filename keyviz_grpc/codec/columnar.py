@@ -59,7 +59,7 @@ def encode_columnar(matrix: Matrix) -> Packed:
 
 def is_encoded(matrix: Matrix) -> bool:
     """Whether its packed form is there already."""
-    return _packed.find((matrix,)) is not None
+    return _packed.has((matrix,))
 
 
 def _encode(matrix: Matrix) -> Packed:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import MAX_ROUTE_IDS, NO_IDENTITIES, Catalogue, Matrix, Row, SampleRole, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.traffic import begins, where
+from keyviz_grpc.traffic import begins, lengths_of, where
 
 KNOWN_ROLES: Final = frozenset(int(role) for role in SampleRole)
 
@@ -156,7 +156,7 @@ def identity_runs(
         table = np.column_stack([halves >> np.uint64(32), halves & np.uint64(2**32 - 1)])
     else:
         table, inverse = np.unique(pairs, axis=0, return_inverse=True)
-    return table, inverse.ravel()[:-1].astype(np.uint32), np.diff(starts, append=len(groups))
+    return table, inverse.ravel()[:-1].astype(np.uint32), lengths_of(starts, len(groups))
 
 
 def table_of(groups: NDArray[np.uint64], terms: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -42,8 +42,12 @@ def join(catalogues: Sequence[Catalogue]) -> Joined:
     first = catalogues[0]
     if first.in_key_order and all(catalogue is first for catalogue in catalogues):
         return Joined(first, (None,) * len(catalogues), ((),) * len(catalogues))
-    rows = sum(map(len, {id(catalogue): catalogue for catalogue in catalogues}.values()))
-    return _joined.get(tuple(catalogues), lambda: _join(catalogues), rows)
+    return _joined.get(tuple(catalogues), lambda: _join(catalogues), most_rows(catalogues))
+
+
+def most_rows(catalogues: Iterable[Catalogue]) -> int:
+    """How many rows their union has at most: those of every object, whose rows several may have in common."""
+    return sum({id(catalogue): len(catalogue) for catalogue in catalogues}.values())
 
 
 def _join(catalogues: Sequence[Catalogue]) -> Joined:
