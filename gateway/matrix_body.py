@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import orjson
 
+from gateway.joined_rows import NARROW, joined
 from gateway.render import fanout_of, rfc3339
 from gateway.row_texts import Piece, ShownRow, Written, add_identities, head_of, in_pieces, json_of, marked, values_of
 from keyviz_grpc.model import Catalogue, Matrix
@@ -42,20 +44,31 @@ def _rows_in(written: Written | None, matrix: Matrix) -> list[Piece] | None:
     return written.rows if written is not None and written.matrix is matrix else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Heads:
-    """What the rows of a catalogue say before their values."""
+    """What the rows of a catalogue say before their values, from the bucket id on. No slots: more comes when read."""
 
     catalogue: Catalogue
-    texts: list[orjson.Fragment]
+    texts: list[bytes]
     size_bytes: int
+
+    @cached_property
+    def fragments(self) -> list[orjson.Fragment]:
+        """For rows that are written as dictionaries."""
+        return [orjson.Fragment(text) for text in self.texts]
+
+    @cached_property
+    def openings(self) -> list[bytes]:
+        """For rows that are joined: up to the first value."""
+        return [b'{"bucket_id":%b,"values":[' % text for text in self.texts]
 
 
 class MatrixRenderer:
     """Renders matrices. Row metadata is written once a catalogue and remembered for the last few; thread-safe.
 
-    The encoder is handed one dictionary a row, with arrays, and with JSON of what many rows or requests have in common:
-    for each further object of its own a row would take longer than for ten numbers.
+    Short rows are joined from texts. Of others the encoder is handed one dictionary a row, with arrays, and with JSON
+    of what many rows or requests have in common: for each further object of its own a row would take longer than for
+    ten numbers.
 
     shelf: where the written rows of a matrix are kept that is asked for again, the very same object, as one is of which
     no column is new; None = nowhere.
@@ -109,20 +122,27 @@ class MatrixRenderer:
         before = self._before(matrix, identity=identity, keep=keep)
         if (written := _rows_in(before, matrix)) is not None:
             return written
-        if self._shelf is None or not keep:
-            return in_pieces(self._shown(matrix, np.ascontiguousarray(matrix.narrowest), identity=identity))
-        values = values_of(matrix, before)
-        rows = in_pieces(self._shown(matrix, map(orjson.Fragment, values), identity=identity))
-        # All of it is worth its room only once somebody asks twice between two columns.
-        seen = before is not None and before.matrix is matrix
-        kept = Written(matrix, values, rows if seen else None)
-        size = sum(map(len, values)) + TEXT_BYTES * len(values) + (sum(map(len, rows)) if seen else 0)
-        self._shelf.put(self, (matrix.series, identity), kept, size_bytes=size, shared=(matrix.catalogue, matrix))
+        values: list[bytes] | None = None
+        if matrix.shape[1] <= NARROW:
+            rows = joined(self._heads_of(matrix.catalogue).openings, matrix, identity=identity)
+        elif self._shelf is None or not keep:
+            rows = in_pieces(self._shown(matrix, np.ascontiguousarray(matrix.narrowest), identity=identity))
+        else:
+            values = values_of(matrix, before)
+            rows = in_pieces(self._shown(matrix, map(orjson.Fragment, values), identity=identity))
+        if self._shelf is not None and keep:
+            # All of it is worth its room only once somebody asks twice between two columns.
+            seen = before is not None and before.matrix is matrix
+            kept = Written(matrix, values, rows if seen else None)
+            size = sum(map(len, rows)) if seen else 0
+            if values is not None:
+                size += sum(map(len, values)) + TEXT_BYTES * len(values)
+            self._shelf.put(self, (matrix.series, identity), kept, size_bytes=size, shared=(matrix.catalogue, matrix))
         return rows
 
     def _shown(self, matrix: Matrix, values: Iterable[object], *, identity: bool) -> list[ShownRow]:
         """values: those of every row, or their JSON."""
-        heads = self._heads_of(matrix.catalogue)
+        heads = self._heads_of(matrix.catalogue).fragments
         rows: list[ShownRow] = [
             {"bucket_id": head, "values": own, "conflict": False} for head, own in zip(heads, values, strict=True)
         ]
@@ -137,12 +157,12 @@ class MatrixRenderer:
             add_identities(rows, matrix)
         return rows
 
-    def _heads_of(self, catalogue: Catalogue) -> list[orjson.Fragment]:
+    def _heads_of(self, catalogue: Catalogue) -> _Heads:
         known = self._known_heads(catalogue)
         if known is None:
             texts = [head_of(row) for row in catalogue.rows]
-            known = self._kept(_Heads(catalogue, [orjson.Fragment(text) for text in texts], sum(map(len, texts))))
-        return known.texts
+            known = self._kept(_Heads(catalogue, texts, sum(map(len, texts))))
+        return known
 
     def _known_heads(self, catalogue: Catalogue) -> _Heads | None:
         # The very object first: that two others differ may be seen in their last rows only.

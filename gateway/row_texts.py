@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Matrix, Row
 from keyviz_grpc.remembered import continues
-from keyviz_grpc.traffic import Counts
+from keyviz_grpc.traffic import Counts, Leaders, where
 
 KEPT_NUMBERS: Final = 1 << 21
 """Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
@@ -34,6 +34,8 @@ FEW_COLUMNS: Final = 8
 """Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
 
 
+NOBODY: Final[NDArray[np.uint64]] = np.empty((0, 0), np.uint64)
+
 NOTHING: Final = (orjson.Fragment(b""),)
 
 Piece: TypeAlias = bytes | memoryview
@@ -43,10 +45,13 @@ ShownRow: TypeAlias = dict[str, object]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
-    """values: of each row the JSON of its values. rows: all rows in a few pieces, None while nobody asked twice."""
+    """values: of each row the JSON of its values, None where rows are short.
+
+    rows: all rows in a few pieces, None while nobody asked twice.
+    """
 
     matrix: Matrix
-    values: list[bytes]
+    values: list[bytes] | None
     rows: list[Piece] | None
 
 
@@ -111,13 +116,19 @@ def _each(array: NDArray[Any]) -> Iterator[bytes]:
 
 def values_of(matrix: Matrix, before: Written | None) -> list[bytes]:
     """The JSON of the values of every row; what was written of the columns that it begins with is not written anew."""
+    known = None if before is None else before.values
     part = None if before is None else continues(matrix, before.matrix)
-    if before is None or part is None or part.stop != len(before.matrix.columns) or part.start > FEW_COLUMNS:
+    if (
+        before is None
+        or known is None
+        or part is None
+        or part.stop != len(before.matrix.columns)
+        or part.start > FEW_COLUMNS
+    ):
         return list(_each(matrix.narrowest))
     new = matrix.shape[1] - (part.stop - part.start)
     if new <= 0 or part.stop == part.start:
         return list(_each(matrix.narrowest))
-    known = before.values
     for _ in range(part.start - 1):
         known = [b"[" + text[text.index(b",") + 1 :] for text in known]
     newest = _in_brackets(matrix.narrowest[:, -new:])
@@ -146,28 +157,44 @@ def add_identities(rows: Sequence[ShownRow], matrix: Matrix) -> None:
     leaders = matrix.row_leaders()
     if leaders is None or not matrix.columns.size:
         return
-    # A row under one leader throughout is the rule: its arrays are one number repeated.
-    shown = np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
-    known = _repeated_of(matrix.identities, shown, matrix.shape[1])
+    shown = shown_throughout(leaders)
+    texts = repeated_of(matrix.identities, shown, matrix.shape[1])
+    known = {code: orjson.Fragment(text) for code, text in texts.items()}
     for row, code in zip(rows, shown.tolist(), strict=True):
         if code:
             row["raft_group_ids"] = known[code]
-    others = np.flatnonzero((leaders.of != 0) & (shown == 0))
-    if len(others):
-        codes = leaders.take(others).spread(matrix.narrowest.take(others, axis=0))
-        stated = np.flatnonzero(codes.any(axis=1))
-        arrays = (np.take(matrix.identities[:, part], codes[stated]) for part in (0, 1))
-        for number, groups, terms in zip(others[stated].tolist(), *arrays, strict=True):
-            row = rows[number]
-            row["raft_group_ids"] = groups
-            row["leader_terms"] = terms
+    for number, groups, terms in zip(*of_several(matrix, leaders, shown), strict=True):
+        row = rows[number]
+        row["raft_group_ids"] = groups
+        row["leader_terms"] = terms
 
 
-_kept: Final[KeptByIdentity[dict[int, dict[int, orjson.Fragment]]]] = KeptByIdentity(4)
+def shown_throughout(leaders: Leaders) -> NDArray[np.int64]:
+    """int64[R]: the code of the leader under which all cells of a row have traffic, 0 where there is none.
+
+    A row under one leader throughout is the rule: its arrays are one number repeated.
+    """
+    return np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
 
 
-def _repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int) -> dict[int, orjson.Fragment]:
-    """For each code but 0, and maybe others, its arrays from the first one on.
+def of_several(
+    matrix: Matrix, leaders: Leaders, shown: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """(rows, groups[N, C], terms[N, C]): those of all other rows in which any leader is known. No rows, no C."""
+    others = where((leaders.of != 0) & (shown == 0))
+    if not len(others):
+        return others, NOBODY, NOBODY
+    codes = leaders.take(others).spread(matrix.narrowest.take(others, axis=0))
+    stated = np.flatnonzero(codes.any(axis=1))
+    codes = codes.take(stated, axis=0)
+    return others.take(stated), matrix.identities[:, 0].take(codes), matrix.identities[:, 1].take(codes)
+
+
+_kept: Final[KeptByIdentity[dict[int, dict[int, bytes]]]] = KeptByIdentity(4)
+
+
+def repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int) -> dict[int, bytes]:
+    """For each code but 0, and maybe others, the JSON of its groups, and the whole member of its terms.
 
     They are kept while leaders stay the same and as many columns are shown.
     """
@@ -183,13 +210,13 @@ def _repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times
     return known
 
 
-def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[orjson.Fragment]:
+def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
     """For each (group, term) both arrays, `times` (at least 1) numbers long."""
     # One encoding for all decimals: formatting them one by one took half of the time here.
     digits = json_of(np.ascontiguousarray(identities))[2:-2].split(b"],[")
     for pair in digits if len(identities) else ():
         group, term = pair.split(b",")
-        text = b"".join(
+        yield b"".join(
             (
                 b"[",
                 (group + b",") * (times - 1),
@@ -200,4 +227,3 @@ def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[orjson.Fra
                 b"]",
             )
         )
-        yield orjson.Fragment(text)

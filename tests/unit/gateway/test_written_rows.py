@@ -22,6 +22,13 @@ from keyviz_grpc.remembered.continued import Continued
 FAILED = Outcome("p", kind=FailureKind.UNREACHABLE)
 
 
+@pytest.fixture(autouse=True, params=["short rows", "long rows"])
+def _length(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of writing rows."""
+    if request.param == "long rows":
+        monkeypatch.setattr(matrix_body, "NARROW", -1)
+
+
 def answer(seed: int, *, degraded: bool = False) -> Answer:
     """A merged one with conflicts and flips."""
     parts: list[Answer | Outcome] = [*cluster(Shape(2, 30, 8, seed=seed)), *([FAILED] if degraded else [])]
@@ -72,8 +79,9 @@ def test_columns_written_before_are_not_written_again_and_read_the_same() -> Non
         before = cut
 
 
-def test_only_what_is_new_is_written_of_a_matrix_that_continues_another() -> None:
-    """Texts of the columns before come from memory: they would show it if those had been altered."""
+def test_only_what_is_new_is_written_of_a_matrix_that_continues_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of the columns before come from memory, of long rows: they would show it if those had been altered."""
+    monkeypatch.setattr(matrix_body, "NARROW", -1)
     kept, whole = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1)
     early = select_columns(whole.matrix, slice(0, 7))
     altered = whole.matrix.values.copy()
@@ -83,6 +91,21 @@ def test_only_what_is_new_is_written_of_a_matrix_that_continues_another() -> Non
     first, second = (kept.render(replace(whole, matrix=matrix)) for matrix in (late, replace(late)))
     assert first == MatrixRenderer().render(whole)
     assert second == MatrixRenderer().render(replace(whole, matrix=replace(late)))
+
+
+def test_rows_that_become_long_are_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of short ones no texts are kept, and those of long ones are not read once the window is short again."""
+    kept, whole = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1)
+    before = select_columns(whole.matrix, slice(0, 3))
+    for first, end, narrow in ((0, 4, 3), (0, 5, 3), (2, 5, 3), (2, 6, 3), (2, 6, 3), (0, 6, 9)):
+        monkeypatch.setattr(matrix_body, "NARROW", narrow)
+        cut = select_columns(whole.matrix, slice(first, end))
+        if first >= int(np.searchsorted(whole.matrix.columns, before.columns[0])):
+            old = int(np.searchsorted(before.columns, cut.columns[0]))
+            cut = Continued.of(cut, before, slice(old, len(before.columns)))
+        shown = replace(whole, matrix=cut, column_nodes=np.ones(end - first, np.int64))
+        assert kept.render(shown) == MatrixRenderer().render(shown), (first, end)
+        before = cut
 
 
 def test_a_column_more_of_no_rows() -> None:
