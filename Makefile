@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-long check format proto bench bench-full soak fuzz ui clean
+.PHONY: help setup run test test-long check format proto bench bench-full bench-phases soak fuzz ui clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ bench: setup ## speeds as ratios to a floor measured in the same run (quick)
 
 bench-full: setup ## as bench, every case and more samples
 	$(BIN)/python -m benchmarks
+
+bench-phases: setup ## where the CPU of a request goes, and what each phase would bring at no cost
+	$(BIN)/python -m benchmarks.phases
 
 soak: setup ## nodes killed, frozen and restarted at random under viewers, ten minutes
 	KEYVIZ_SOAK_S=600 $(BIN)/python -m pytest tests/e2e/test_soak.py $(PYTEST_ARGS)
