@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -70,13 +70,20 @@ class Entries:
     @property
     def width(self) -> np.dtype[np.unsignedinteger[Any]]:
         """What holds every count."""
-        return np.dtype(f"u{self.blocks[-1].values.itemsize if self.blocks else 1}")
+        return self.blocks[-1].values.dtype if self.blocks else np.dtype(np.uint8)
+
+    def by_block(self, entries: NDArray[np.int64]) -> Iterator[tuple[Block, slice]]:
+        """Each block in which some of these entries are, which are in ascending order, and where they stand in turn."""
+        at = 0
+        for block, end in zip(self.blocks, entries.searchsorted([block.end for block in self.blocks]), strict=True):
+            if end > at:
+                yield block, slice(at, end)
+            at = end
 
     def values_of(self, entries: NDArray[np.int64]) -> Counts:
         """Counts[K, C], of entries in ascending order."""
         values = np.empty((len(entries), self.columns), self.width)
-        for block in self.blocks:
-            there = slice(*entries.searchsorted((block.first, block.end)).tolist())
+        for block, there in self.by_block(entries):
             values[there] = block.values.take(entries[there] - block.first, axis=0)
         return values
 
@@ -85,18 +92,17 @@ class Entries:
         return RowCodes(self.codes.of.take(entries), self.codes.codes).spread(values)
 
     def values_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Of single cells, of entries in any order, several times too."""
+        """Of single cells, of entries in ascending order, several times too."""
         values = np.empty(len(entries), np.uint64)
-        for block in self.blocks:
-            there = where((entries >= block.first) & (entries < block.end))
+        for block, there in self.by_block(entries):
             values[there] = block.values[entries[there] - block.first, columns[there]]
         return values
 
     def cells_of(self, entries: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], Counts]:
         """(entries, columns, values) of the cells with traffic, of entries in ascending order."""
         found = []
-        for block in self.blocks:
-            own = entries[slice(*entries.searchsorted((block.first, block.end)).tolist())]
+        for block, there in self.by_block(entries):
+            own = entries[there]
             at = own - block.first
             places, columns = np.divmod(where(block.busy.take(at, axis=0).ravel()), self.columns)
             found.append((own[places], columns, block.values[at[places], columns].astype(self.width)))

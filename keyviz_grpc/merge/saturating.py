@@ -36,7 +36,7 @@ def row_totals(values: Counts) -> NDArray[np.uint64] | None:
 def narrowed(values: Counts, most: int) -> Lanes:
     """The values in the narrowest lanes that hold `most`, larger ones without their upper bits; or just the values."""
     for lane in (np.uint16, np.uint32):
-        if values.ndim == 2 and most <= np.iinfo(lane).max:
+        if most <= np.iinfo(lane).max:
             return in_lanes(values, lane)
     return values.astype(np.uint64, copy=False)
 
@@ -50,7 +50,9 @@ def sum_runs(values: Counts, starts: NDArray[np.int64], lanes: Lanes | None = No
     if len(starts) == 0:
         return np.empty((0, *values.shape[1:]), np.uint64)
     lengths = lengths_of(starts, len(values))
-    if lanes is None:
+    if values.ndim == 1:
+        lanes = values.astype(np.uint64, copy=False)  # one column is in no lanes
+    elif lanes is None:
         lanes = narrowed(values, int(values.max(initial=0)) * int(lengths.max()))
     if lanes.dtype == np.uint64:
         return _sum_wide(lanes, starts, int(lengths.max()))

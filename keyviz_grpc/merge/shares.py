@@ -52,10 +52,14 @@ def dominant(
     lengths = lengths_of(starts, len(cells))
     best = codes > 0
     # Three rounds over each cell's shares take a twentieth of what sorting all of them takes, where they are many.
-    for told in (values, identities[codes, 1], identities[codes, 0]):
-        largest = np.maximum.reduceat(np.where(best, told, np.uint64(0)), starts)
+    for field in (None, 1, 0):
+        told = values if field is None else identities[codes, field]
+        largest = np.maximum.reduceat(told * best, starts)
         best &= told == largest.repeat(lengths)
-    return starts, np.maximum.reduceat(np.where(best, codes, np.uint32(0)), starts)
+        winners = np.maximum.reduceat(codes * best, starts)
+        if np.count_nonzero(best) == np.count_nonzero(winners):
+            break  # No ties: the rule after the first round.
+    return starts, winners
 
 
 def listed(

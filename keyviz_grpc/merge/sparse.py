@@ -106,16 +106,15 @@ class _Told:
 def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares], shape: tuple[int, int]) -> _Told:
     size, width = shape[0] * shape[1], shape[1]
     rows, columns = np.divmod(tangled, width)
-    # Each cell with every entry of its row.
+    # Each entry with every tangled cell of its row; those stand one after the other, as cells ascend.
     concerned = np.zeros(shape[0], np.bool_)
     concerned[rows] = True
-    by_row = where(concerned.take(entries.rows))
-    by_row = by_row.take(entries.rows.take(by_row).argsort(kind="stable"))
-    ordered = entries.rows.take(by_row)
-    first, end = ordered.searchsorted(rows), ordered.searchsorted(rows, side="right")
-    times = end - first
-    at = np.arange(len(tangled)).repeat(times)
-    own = by_row.take(np.arange(len(at)) + (first - (times.cumsum() - times)).repeat(times))
+    own = where(concerned.take(entries.rows))
+    own_rows = entries.rows.take(own)
+    first = rows.searchsorted(own_rows)
+    times = rows.searchsorted(own_rows, side="right") - first
+    at = np.arange(int(times.sum())) + (first - (times.cumsum() - times)).repeat(times)
+    own = own.repeat(times)
     values = entries.values_at(own, columns[at])
     hot = where(values != 0)
     at, own, values = at[hot], own[hot], values[hot]

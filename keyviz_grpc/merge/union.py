@@ -14,6 +14,9 @@ from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, where
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
 
+MANY: Final = 1 << 18
+"""With fewer cells in all, whole rows are added sooner than the thin ones among them are picked out."""
+
 FEW: Final = 64
 """Where one of so many cells is tangled or more, marking them all takes less than sorting them."""
 
@@ -35,15 +38,15 @@ class Union:
         self._codes = codes
         self._whole = np.zeros(shape[0], np.bool_)
         self._tangled: list[Numbers] = []
-        self._conflicts: list[Numbers] = []
+        self._conflicts: list[tuple[Numbers, NDArray[np.bool_]]] = []
+        self._single_conflicts: list[Numbers] = []
         self._decided: list[tuple[Numbers, NDArray[np.bool_]]] = []
 
     @classmethod
     def of(cls, entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
         union = cls(shape, entries.width, _leading(entries, shape, mixed))
-        occurrences = np.bincount(entries.rows, minlength=shape[0])
-        thin = (entries.counts * THIN <= shape[1]) & (occurrences > 1).take(entries.rows)
+        thin = _thin(entries, shape)
         first, *more = _lots(entries.rows, where(~thin))
         union._place(entries, first)
         for others in more:
@@ -55,11 +58,11 @@ class Union:
     def _place(self, entries: Entries, chosen: Numbers) -> None:
         """Entries of as many rows; the other rows are 0."""
         rows = entries.rows.take(chosen)
-        empty = np.ones(len(self.values), np.bool_)
-        empty[rows] = False
-        self.values[empty] = 0
-        for block in entries.blocks:
-            there = slice(*chosen.searchsorted((block.first, block.end)).tolist())
+        if len(rows) < len(self.values):
+            empty = np.ones(len(self.values), np.bool_)
+            empty[rows] = False
+            self.values[where(empty)] = 0
+        for block, there in entries.by_block(chosen):
             own = chosen[there]
             all_of_it = len(own) == len(block.values)
             self.values[rows[there]] = block.values if all_of_it else block.values.take(own - block.first, axis=0)
@@ -72,14 +75,25 @@ class Union:
         """Entries of as many rows, of which other parts have traffic already."""
         rows = entries.rows.take(chosen)
         values, theirs = self.values.take(rows, axis=0), entries.values_of(chosen)
-        at, columns = np.divmod(where(((values != 0) & (theirs != 0)).ravel()), values.shape[1])
-        self._compare(rows[at], columns, theirs[at, columns], entries.codes.at(chosen[at], columns))
+        both = np.minimum(values, theirs) != 0
+        self._conflicts.append((rows, both & (values != theirs)))
         self.values[rows] = np.maximum(values, theirs, out=values)
-        several, places = self._codes.mixed(rows)
+        of = self._codes.of.take(rows)
+        unknown, several = where(of == 0), where(of < 0)
+        if len(unknown):
+            self._tangle_rows(rows.take(unknown), both.take(unknown, axis=0))
         if len(several):
-            codes = entries.codes_of(chosen[several], theirs.take(several, axis=0))
+            places = -1 - of.take(several)
+            mine = self._codes.codes.take(places, axis=0)
+            codes = entries.codes_of(chosen.take(several), theirs.take(several, axis=0))
+            alike = (mine == codes) & (mine != 0)
+            self._tangle_rows(rows.take(several), both.take(several, axis=0) & ~alike)
             # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
-            self._codes.codes[places] = np.maximum(self._codes.codes[places], codes)
+            self._codes.codes[places] = np.maximum(mine, codes, out=mine)
+
+    def _tangle_rows(self, rows: Numbers, marks: NDArray[np.bool_]) -> None:
+        at, columns = np.divmod(where(marks.ravel()), marks.shape[1])
+        self.tangle(rows.take(at) * marks.shape[1] + columns)
 
     def _add_cells(self, entries: Entries, chosen: Numbers) -> None:
         """Entries with few cells, one by one."""
@@ -108,14 +122,15 @@ class Union:
         cells = rows * self.values.shape[1] + columns
         self.tangle(cells[~one])
         differing = self.values.ravel().take(cells) != theirs
-        self._conflicts.append(cells[one & differing])
+        self._single_conflicts.append(cells[differing])
 
     def _look(self, entries: Entries) -> None:
         """Finds the rows that have traffic in every column."""
-        self._whole[entries.rows[entries.counts == self.values.shape[1]]] = True
+        self._whole[entries.rows.take(where(entries.counts == self.values.shape[1]))] = True
         reported = np.bincount(entries.rows, entries.counts, minlength=len(self._whole))
         unsure = where((reported >= self.values.shape[1]) & ~self._whole)
-        self._whole[unsure] = self.values.take(unsure, axis=0).all(axis=1)
+        if len(unsure):
+            self._whole[unsure] = self.values.take(unsure, axis=0).all(axis=1)
 
     def tangle(self, cells: Numbers) -> None:
         """Leaves cells to the sparse pass."""
@@ -155,11 +170,12 @@ class Union:
 
     def conflicts(self, more: Sequence[tuple[Region, NDArray[np.bool_]]]) -> NDArray[np.bool_] | None:
         """bool[R, C], with what parts say themselves; None where there is none."""
-        decided = any(conflicts.any() for _, conflicts in self._decided)
-        if not more and not any(map(len, self._conflicts)) and not decided:
+        if not (more or self._conflicts or self._single_conflicts or self._decided):
             return None
         united = np.zeros(self.values.shape, np.bool_)
-        for cells in self._conflicts:
+        for rows, marks in self._conflicts:
+            united[rows] |= marks
+        for cells in self._single_conflicts:
             united.ravel()[cells] = True
         # Whole cells differ where their shares may not.
         for cells, conflicts in self._decided:
@@ -181,6 +197,14 @@ def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers])
     own = where(several)
     of[own] = -1 - np.arange(len(own))
     return RowCodes(of, np.zeros((len(own), shape[1]), np.uint32))
+
+
+def _thin(entries: Entries, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which entries are added cell by cell."""
+    if len(entries) * shape[1] < MANY:
+        return np.zeros(len(entries), np.bool_)
+    occurrences = np.bincount(entries.rows, minlength=shape[0])
+    return (entries.counts * THIN <= shape[1]) & (occurrences > 1).take(entries.rows)
 
 
 def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:
