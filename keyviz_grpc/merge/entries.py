@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Busy, Counts, RowCodes, Runs, Strip, true_cells, where
+from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, true_cells, where
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,19 +28,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Entries whose counts need equally many bytes: values[B, C], of the entries from number `first` on.
-
-    busy: bool[B, C], where they have traffic.
-    """
+    """Entries whose counts need equally many bytes: values[B, C], of the entries from number `first` on."""
 
     first: int
     values: Counts
-    busy: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, first: int, values: Counts) -> Block:
-        """Looks where they have traffic."""
-        return cls(first, values, values != 0)
 
     @property
     def end(self) -> int:
@@ -53,16 +44,16 @@ class Entries:
     """Rows of parts that have traffic, E of them, in no order that means anything.
 
     rows: int64[E], of the union; several entries of one row come from as many parts. parts: int64[E].
-    counts: int64[E], in how many columns each has traffic. codes: the union's, of their cells.
+    busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells.
     blocks: narrow ones first.
     """
 
     rows: NDArray[np.int64]
     parts: NDArray[np.int64]
+    busy: NDArray[np.bool_]
     counts: NDArray[np.int64]
     codes: RowCodes
     blocks: Sequence[Block]
-    columns: int
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,7 +73,7 @@ class Entries:
 
     def values_of(self, entries: NDArray[np.int64]) -> Counts:
         """Counts[K, C], of entries in ascending order."""
-        values = np.empty((len(entries), self.columns), self.width)
+        values = np.empty((len(entries), self.busy.shape[1]), self.width)
         for block, there in self.by_block(entries):
             values[there] = block.values.take(entries[there] - block.first, axis=0)
         return values
@@ -91,69 +82,77 @@ class Entries:
         """uint32[K, C], of entries with those values."""
         return RowCodes(self.codes.of.take(entries), self.codes.codes).spread(values)
 
-    def values_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint64]:
+    def values_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> Counts:
         """Of single cells, of entries in ascending order, several times too."""
-        values = np.empty(len(entries), np.uint64)
+        values = np.empty(len(entries), self.width)
         for block, there in self.by_block(entries):
             values[there] = block.values[entries[there] - block.first, columns[there]]
         return values
 
     def cells_of(self, entries: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], Counts]:
         """(entries, columns, values) of the cells with traffic, of entries in ascending order."""
-        found = []
-        for block, there in self.by_block(entries):
-            own = entries[there]
-            at = own - block.first
-            places, columns = np.divmod(where(block.busy.take(at, axis=0).ravel()), self.columns)
-            found.append((own[places], columns, block.values[at[places], columns].astype(self.width)))
-        if not found:
-            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, self.width)
-        numbers, columns, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        return numbers, columns, values
+        places, columns = np.divmod(where(self.busy.take(entries, axis=0).ravel()), self.busy.shape[1])
+        own = entries.take(places)
+        return own, columns, self.values_at(own, columns)
 
 
 def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | None], columns: int) -> Entries:
     """Of a union of so many columns. remaps: the union's codes of each part's own, None: the same."""
-    busy = [part.matrix.busy or Busy.found(part.matrix.narrowest, part.matrix.codes) for part in parts]
-    strips = [(number, strip) for number, own in enumerate(busy) for strip in own.strips if len(strip.rows)]
+    own = [part.matrix.busy or Busy.found(part.matrix.narrowest, part.matrix.codes) for part in parts]
+    strips = [(number, strip) for number, each in enumerate(own) for strip in each.strips if len(strip.rows)]
     strips.sort(key=_width)
-    blocks: list[Block] = []
-    for _, same in groupby(strips, key=_width):
-        values = _beside([(strip.values, parts[number].columns) for number, strip in same], columns)
-        blocks.append(Block.of(blocks[-1].end if blocks else 0, values))
     lengths = [len(strip.rows) for _, strip in strips]
+    busy = np.empty((sum(lengths), columns), np.bool_)
+    blocks: list[Block] = []
+    at = 0
+    for _, same in groupby(strips, key=_width):
+        block = Block(at, _beside([(strip.values, parts[number].columns) for number, strip in same], columns))
+        blocks.append(block)
+        np.not_equal(block.values, 0, out=busy[at : block.end])
+        at = block.end
+    counts = true_cells(busy)
     numbers = np.array([number for number, _ in strips], np.int64).repeat(lengths)
     own_rows = _joined([strip.rows for _, strip in strips])
-    counts = _joined([true_cells(block.busy) for block in blocks])
-    runs = [_united(own, remap) for own, remap in zip(busy, remaps, strict=True)]
+    rows = _joined([_placed(strip.rows, parts[number].rows) for number, strip in strips])
     # Runs are told in the order of the cells of each part. These are few ascending stretches, as this sort likes them.
     in_order = (numbers * (int(own_rows.max(initial=0)) + 1) + own_rows).argsort(kind="stable")
-    unknown = RowCodes(np.zeros(len(counts), np.int64), np.empty((0, columns), np.uint32))
-    rows = _joined([_placed(strip.rows, parts[number].rows) for number, strip in strips])
-    entries = Entries(rows, numbers, counts, unknown, blocks, columns)
-    if not runs:
-        return entries
-    joined = Runs(np.concatenate([own.codes for own in runs]), np.concatenate([own.lengths for own in runs]))
-    return Entries(rows, numbers, counts, _codes_of(entries, joined, in_order), blocks, columns)
+    codes = _codes_of(busy, counts, _runs_of(own, remaps), in_order)
+    return Entries(rows, numbers, busy, counts, codes, blocks)
 
 
-def _codes_of(entries: Entries, runs: Runs, in_order: NDArray[np.int64]) -> RowCodes:
-    """runs: of all cells, entry by entry in that order."""
-    counts, ends = entries.counts.take(in_order), runs.ends
-    row_ends = counts.cumsum()
-    row_starts = row_ends - counts
+def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:
+    """In codes of the union, of as many cells as have traffic, one part after the other."""
+    codes, lengths = [NO_RUNS.codes], [NO_RUNS.lengths]
+    for own, remap in zip(busy, remaps, strict=True):
+        if own.runs is None:
+            cells = sum(int(np.count_nonzero(strip.values)) for strip in own.strips)
+            codes.append(np.zeros(1, np.uint32))
+            lengths.append(np.array([cells], np.uint32))
+        else:
+            codes.append(own.runs.codes if remap is None else remap.take(own.runs.codes))
+            lengths.append(own.runs.lengths)
+    return Runs(np.concatenate(codes), np.concatenate(lengths))
+
+
+def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, in_order: NDArray[np.int64]) -> RowCodes:
+    """Of entries with traffic there, in so many columns. runs: of all cells, entry by entry in that order."""
+    ends = runs.ends
+    row_ends = counts.take(in_order).cumsum()
+    row_starts = row_ends - counts.take(in_order)
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
     first = np.minimum(_up_to(ends, row_starts), len(ends) - 1)
-    of = np.empty(len(entries), np.int64)
+    of = np.empty(len(counts), np.int64)
     of[in_order] = runs.codes.take(first)
     # One leader throughout is the rule.
     several = where(ends.take(first) < row_ends)
     mixed = in_order.take(several)
-    order = mixed.argsort()
-    several, mixed = several.take(order), mixed.take(order)
-    codes = np.zeros((len(mixed), entries.columns), np.uint32)
-    codes[entries.values_of(mixed) != 0] = _told_between(runs, row_starts.take(several), row_ends.take(several))
-    of[mixed] = -1 - np.arange(len(mixed))
+    codes = np.zeros((len(mixed), busy.shape[1]), np.uint32)
+    if len(mixed):
+        order = mixed.argsort()
+        several, mixed = several.take(order), mixed.take(order)
+        told = _told_between(runs, ends, row_starts.take(several), row_ends.take(several))
+        codes[busy.take(mixed, axis=0)] = told
+        of[mixed] = -1 - np.arange(len(mixed))
     return RowCodes(of, codes)
 
 
@@ -166,9 +165,10 @@ def _up_to(ends: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int
     return where(order >= len(ends)) - np.arange(len(starts))
 
 
-def _told_between(runs: Runs, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint32]:
+def _told_between(
+    runs: Runs, run_ends: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.uint32]:
     """The codes of cells starts[i] to ends[i] (exclusive) of those with traffic, for one i after the other."""
-    run_ends = runs.ends
     first, last = run_ends.searchsorted(starts, side="right"), run_ends.searchsorted(ends - 1, side="right")
     spans = last - first + 1
     which = np.arange(int(spans.sum())) + (first - (spans.cumsum() - spans)).repeat(spans)
@@ -180,14 +180,6 @@ def _told_between(runs: Runs, starts: NDArray[np.int64], ends: NDArray[np.int64]
 
 def _width(told: tuple[int, Strip]) -> int:
     return told[1].values.itemsize
-
-
-def _united(busy: Busy, remap: NDArray[np.uint32] | None) -> Runs:
-    """In codes of the union, of as many cells as have traffic."""
-    if busy.runs is None:
-        cells = sum(int(np.count_nonzero(strip.values)) for strip in busy.strips)
-        return Runs(np.zeros(1, np.uint32), np.array([cells], np.uint32))
-    return busy.runs if remap is None else Runs(remap.take(busy.runs.codes), busy.runs.lengths)
 
 
 def _placed(rows: NDArray[np.int64], places: NDArray[np.int64] | None) -> NDArray[np.int64]:

@@ -76,20 +76,23 @@ def _decided(
     told = _gather(tangled, entries, lists, union.values.shape)
     keys = told.cells * len(identities) + told.codes
     order = keys.argsort(kind="stable")
-    cells, codes, values, keys = told.cells[order], told.codes[order], told.values[order], keys[order]
-    runs = where(begins(keys))
+    values = told.values.take(order)
+    runs = where(begins(keys.take(order)))
     largest = np.maximum.reduceat(values, runs)
     smallest = np.minimum.reduceat(values, runs)
-    cells, codes = cells[runs], codes[runs]
+    distinct = order.take(runs)
+    cells, codes = told.cells.take(distinct), told.codes.take(distinct)
+    # Of every tangled cell something is told, so that the runs are those cells in turn.
     starts, winners = dominant(cells, codes, largest, identities)
-    each = cells[starts]
 
-    differing = np.logical_or.reduceat((largest != smallest) & (codes != 0), starts)
-    unknown = np.maximum.reduceat(np.where(codes == 0, largest, np.uint64(0)), starts)
-    known = sum_runs(np.where(codes == 0, np.uint64(0), largest), starts)
-    full = union.values.ravel()[each]
-    uncertain = (unknown > 0) & (told.parts[tangled.searchsorted(each)] > 1)
-    union.decide(each, np.maximum(np.maximum(known, unknown), full), winners, differing | uncertain)
+    is_known = codes != 0
+    conflicts = np.logical_or.reduceat((largest != smallest) & is_known, starts)
+    decided = np.maximum(sum_runs(largest * is_known, starts), union.values.take(tangled))
+    if not is_known.all():
+        unknown = np.maximum.reduceat(largest * ~is_known, starts)
+        conflicts |= (unknown > 0) & (told.parts > 1)
+        decided = np.maximum(decided, unknown)
+    union.decide(tangled, decided, winners, conflicts)
     return cells, codes, largest
 
 
@@ -127,6 +130,6 @@ def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares
     return _Told(
         np.concatenate([tangled[at], *(shares.rows * width + shares.columns for _, shares in listing)]),
         np.concatenate([entries.codes.at(own, columns[at]), *(shares.codes for _, shares in listing)]),
-        np.concatenate([values, *(shares.values for _, shares in listing)]),
+        np.concatenate([values.astype(np.uint64), *(shares.values for _, shares in listing)]),
         parts,
     )

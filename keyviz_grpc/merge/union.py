@@ -215,6 +215,6 @@ def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:
         own = rows.take(chosen)
         last[own] = chosen
         is_last = last.take(own) == chosen
-        lots.append(chosen[is_last])
-        chosen = chosen[~is_last]
+        lots.append(chosen.take(where(is_last)))
+        chosen = chosen.take(where(~is_last))
     return lots
