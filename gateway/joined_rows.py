@@ -13,9 +13,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.row_texts import KEPT_NUMBERS, Piece, json_of, of_several, piece_bytes, repeated_of, shown_throughout
+from gateway.row_texts import (
+    Around,
+    Piece,
+    json_of,
+    may_be_kept,
+    of_several,
+    piece_bytes,
+    repeated_of,
+    told_apart,
+)
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Matrix
+from keyviz_grpc.traffic import Leaders
 
 NARROW: Final = 128
 """Columns up to which a row is short."""
@@ -25,6 +35,9 @@ SLAB_CELLS: Final = 1 << 17
 
 AGREED: Final = b'"conflict":false'
 END: Final = b"},"
+IDENTITIES: Final = Around(b',"raft_group_ids":', END)
+
+NO_ROWS: Final = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,16 +54,17 @@ _led: Final[KeptByIdentity[dict[int, _Led]]] = KeptByIdentity(4)
 def joined(openings: Sequence[bytes], matrix: Matrix, *, identity: bool) -> list[Piece]:
     """All rows in the pieces to send. openings: what each says before the first of its values."""
     rows, columns = matrix.shape
-    flags, ends = _flags_of(matrix), _ends_of(matrix) if identity else [END] * rows
+    ends = _Ends.of(matrix if identity else None, rows)
     step = max(1, SLAB_CELLS // max(1, columns))
     pieces: list[Piece] = []
     for at in range(0, rows, step):
-        there = slice(at, at + step)
+        there = slice(at, min(at + step, rows))
         values = cut(matrix.narrowest[there])
         parts = [b""] * (4 * len(values))
-        parts[0::4], parts[1::4], parts[2::4], parts[3::4] = openings[there], values, flags[there], ends[there]
+        parts[0::4], parts[1::4] = openings[there], values
+        parts[2::4], parts[3::4] = _flags_of(matrix, there), ends.of_rows(there)
         text = memoryview(b"".join(parts))
-        if at + step >= rows:
+        if there.stop == rows:
             text = text[:-1]  # no comma after the last row
         count = max(1, len(text) // piece_bytes(len(text) * rows // len(values)))
         size = -(-len(text) // count)
@@ -66,54 +80,65 @@ def cut(array: NDArray[Any]) -> list[bytes]:
     return texts
 
 
-def _flags_of(matrix: Matrix) -> list[bytes]:
-    """Of every row what stands after its values, marks included."""
-    flags = [AGREED] * matrix.shape[0]
-    for row, text in _marked(matrix.conflicts):
+def _flags_of(matrix: Matrix, there: slice) -> list[bytes]:
+    """Of some rows what stands after their values, marks included."""
+    flags = [AGREED] * (there.stop - there.start)
+    for row, text in _marked(matrix.conflicts, there):
         flags[row] = b'"conflict":true,"conflicts":[' + text
-    for row, text in _marked(matrix.soft):
+    for row, text in _marked(matrix.soft, there):
         flags[row] = b'%b,"soft":[%b' % (flags[row], text)
     return flags
 
 
-def _marked(marks: NDArray[np.bool_] | None) -> Iterable[tuple[int, bytes]]:
-    """Rows in which anything is marked, and their marks up to the closing bracket."""
+def _marked(marks: NDArray[np.bool_] | None, there: slice) -> Iterable[tuple[int, bytes]]:
+    """Of some rows those in which anything is marked, counted from the first, and their marks up to the bracket."""
     if marks is None:
         return ()
-    rows = np.flatnonzero(marks.any(axis=1))
+    rows = np.flatnonzero(marks[there].any(axis=1))
     if not len(rows):
         return ()
-    return zip(rows.tolist(), (text[:-1] for text in cut(marks.take(rows, axis=0))), strict=True)
+    return zip(rows.tolist(), (text[:-1] for text in cut(marks[there].take(rows, axis=0))), strict=True)
 
 
-def _ends_of(matrix: Matrix) -> list[bytes]:
-    """Of every row who led it, and its end."""
-    leaders = matrix.row_leaders()
-    if leaders is None or not matrix.columns.size:
-        return [END] * matrix.shape[0]
-    shown = shown_throughout(leaders)
-    ends = _led_by(matrix, shown)
-    rows, groups, terms = of_several(matrix, leaders, shown)
-    if not len(rows):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ends:
+    """Of every row who led it, and its end. texts: of rows under one leader. others: the rows that have more to say."""
+
+    matrix: Matrix | None
+    leaders: Leaders | None
+    texts: list[bytes]
+    others: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, matrix: Matrix | None, rows: int) -> _Ends:
+        """matrix: None where nobody wants to know."""
+        leaders = None if matrix is None else matrix.row_leaders()
+        if matrix is None or leaders is None or not matrix.columns.size:
+            return cls(None, None, [END] * rows, NO_ROWS)
+        shown, others = told_apart(leaders)
+        return cls(matrix, leaders, _led_by(matrix, shown), others)
+
+    def of_rows(self, there: slice) -> list[bytes]:
+        """A list of the caller's own."""
+        ends = self.texts[there]
+        if self.matrix is None or self.leaders is None or not len(self.others):
+            return ends
+        own = self.others[slice(*self.others.searchsorted((there.start, there.stop)).tolist())]
+        rows, groups, terms = of_several(self.matrix, self.leaders, own)
+        if len(rows):
+            for row, group, term in zip((rows - there.start).tolist(), cut(groups), cut(terms), strict=True):
+                ends[row] = b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
         return ends
-    ends = ends.copy()
-    for row, group, term in zip(rows.tolist(), cut(groups), cut(terms), strict=True):
-        ends[row] = b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
-    return ends
 
 
 def _led_by(matrix: Matrix, shown: NDArray[np.int64]) -> list[bytes]:
     """Kept while the same leaders lead the same rows, as they do from one poll to the next."""
-    by_times, by = _led.get((matrix.identities,), dict), shown.tobytes()
-    known = by_times.get(len(matrix.columns))
+    by_times, times, by = _led.get((matrix.identities,), dict), matrix.shape[1], shown.tobytes()
+    known = by_times.get(times)
     if known is None or known.by != by:
-        texts = {
-            code: b',"raft_group_ids":%b},' % text
-            for code, text in repeated_of(matrix.identities, shown, len(matrix.columns)).items()
-        }
-        texts[0] = END
+        texts = {**repeated_of(matrix.identities, shown, times, IDENTITIES), 0: END}
         known = _Led(by, [texts[code] for code in shown.tolist()])
         by_times.clear()
-        if len(texts) * len(matrix.columns) <= KEPT_NUMBERS:
-            by_times[len(matrix.columns)] = known
+        if may_be_kept(texts, times):
+            by_times[times] = known
     return known.texts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final, TypeAlias
@@ -157,31 +157,31 @@ def add_identities(rows: Sequence[ShownRow], matrix: Matrix) -> None:
     leaders = matrix.row_leaders()
     if leaders is None or not matrix.columns.size:
         return
-    shown = shown_throughout(leaders)
-    texts = repeated_of(matrix.identities, shown, matrix.shape[1])
+    shown, others = told_apart(leaders)
+    texts = repeated_of(matrix.identities, shown, matrix.shape[1], Around())
     known = {code: orjson.Fragment(text) for code, text in texts.items()}
     for row, code in zip(rows, shown.tolist(), strict=True):
         if code:
             row["raft_group_ids"] = known[code]
-    for number, groups, terms in zip(*of_several(matrix, leaders, shown), strict=True):
+    for number, groups, terms in zip(*of_several(matrix, leaders, others), strict=True):
         row = rows[number]
         row["raft_group_ids"] = groups
         row["leader_terms"] = terms
 
 
-def shown_throughout(leaders: Leaders) -> NDArray[np.int64]:
-    """int64[R]: the code of the leader under which all cells of a row have traffic, 0 where there is none.
+def told_apart(leaders: Leaders) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(int64[R]: the code of the leader under which all cells of a row have traffic, or 0; all other rows with any).
 
     A row under one leader throughout is the rule: its arrays are one number repeated.
     """
-    return np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
+    shown = np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
+    return shown, where((leaders.of != 0) & (shown == 0))
 
 
 def of_several(
-    matrix: Matrix, leaders: Leaders, shown: NDArray[np.int64]
+    matrix: Matrix, leaders: Leaders, others: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
-    """(rows, groups[N, C], terms[N, C]): those of all other rows in which any leader is known. No rows, no C."""
-    others = where((leaders.of != 0) & (shown == 0))
+    """(rows, groups[N, C], terms[N, C]): those of the other rows in which any leader is known. No rows, no C."""
     if not len(others):
         return others, NOBODY, NOBODY
     codes = leaders.take(others).spread(matrix.narrowest.take(others, axis=0))
@@ -190,27 +190,42 @@ def of_several(
     return others.take(stated), matrix.identities[:, 0].take(codes), matrix.identities[:, 1].take(codes)
 
 
-_kept: Final[KeptByIdentity[dict[int, dict[int, bytes]]]] = KeptByIdentity(4)
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands before and after the identity arrays of a row, which are told as a member without its name."""
+
+    before: bytes = b""
+    after: bytes = b""
 
 
-def repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int) -> dict[int, bytes]:
+_kept: Final[KeptByIdentity[dict[tuple[int, Around], dict[int, bytes]]]] = KeptByIdentity(4)
+
+
+def repeated_of(
+    identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int, around: Around
+) -> dict[int, bytes]:
     """For each code but 0, and maybe others, the JSON of its groups, and the whole member of its terms.
 
     They are kept while leaders stay the same and as many columns are shown.
     """
-    by_times = _kept.get((identities,), dict)
-    known = by_times.get(times, {})
+    by_form = _kept.get((identities,), dict)
+    known = by_form.get((times, around), {})
     missing = sorted(set(codes.tolist()).difference(known, (0,)))
     if missing:
         # A dictionary of its own, for another thread may be reading the one that is kept.
-        known = {**known, **dict(zip(missing, _repeated(identities[missing], times), strict=True))}
-        by_times.clear()
-        if len(known) * times <= KEPT_NUMBERS:
-            by_times[times] = known
+        known = {**known, **dict(zip(missing, _repeated(identities[missing], times, around), strict=True))}
+        by_form.clear()
+        if may_be_kept(known, times):
+            by_form[times, around] = known
     return known
 
 
-def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
+def may_be_kept(texts: Sized, times: int) -> bool:
+    """Whether identity arrays of so many leaders, and of so many columns, are worth their room."""
+    return len(texts) * times <= KEPT_NUMBERS
+
+
+def _repeated(identities: NDArray[np.uint64], times: int, around: Around) -> Iterator[bytes]:
     """For each (group, term) both arrays, `times` (at least 1) numbers long."""
     # One encoding for all decimals: formatting them one by one took half of the time here.
     digits = json_of(np.ascontiguousarray(identities))[2:-2].split(b"],[")
@@ -218,6 +233,7 @@ def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
         group, term = pair.split(b",")
         yield b"".join(
             (
+                around.before,
                 b"[",
                 (group + b",") * (times - 1),
                 group,
@@ -225,5 +241,6 @@ def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
                 (term + b",") * (times - 1),
                 term,
                 b"]",
+                around.after,
             )
         )
