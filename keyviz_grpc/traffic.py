@@ -137,9 +137,14 @@ class RowCodes:
 
     def spread(self, values: Counts) -> NDArray[np.uint32]:
         """Of every cell of rows with those values."""
-        spread: NDArray[np.uint32] = (values != 0) * np.maximum(self.of, 0).astype(np.uint32)[:, np.newaxis]
+        return self.over(values != 0)
+
+    def over(self, busy: NDArray[np.bool_]) -> NDArray[np.uint32]:
+        """Of every cell of rows that have traffic there."""
+        spread: NDArray[np.uint32] = busy * np.maximum(self.of, 0).astype(np.uint32)[:, np.newaxis]
         mixed, places = _mixed(self.of)
-        spread[mixed] = self.codes.take(places, axis=0)
+        if len(mixed):
+            spread[mixed] = self.codes.take(places, axis=0)
         return spread
 
 
@@ -231,7 +236,8 @@ def begins(*keys: NDArray[Any]) -> NDArray[np.bool_]:
     differing = keys[0][1:] != keys[0][:-1]
     for key in keys[1:]:
         differing |= key[1:] != key[:-1]
-    marks = np.ones(len(keys[0]), np.bool_)
+    marks = np.empty(len(keys[0]), np.bool_)  # `ones` is a function of Python
+    marks[:1] = True
     marks[1:] = differing
     return marks
 

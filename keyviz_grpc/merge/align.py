@@ -129,6 +129,8 @@ def grid_step_ms(steps: Sequence[int], weights: Sequence[int]) -> int:
 
     weights: how many leaves speak for each step. Only steps that some peer has are candidates.
     """
+    if len(set(steps)) == 1:
+        return max(steps[0], 0)
     count: Counter[int] = Counter()
     for step, weight in zip(steps, weights, strict=True):
         if step > 0:

@@ -78,9 +78,9 @@ class Entries:
             values[there] = block.values.take(entries[there] - block.first, axis=0)
         return values
 
-    def codes_of(self, entries: NDArray[np.int64], values: Counts) -> NDArray[np.uint32]:
-        """uint32[K, C], of entries with those values."""
-        return RowCodes(self.codes.of.take(entries), self.codes.codes).spread(values)
+    def codes_of(self, entries: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """uint32[K, C]."""
+        return RowCodes(self.codes.of.take(entries), self.codes.codes).over(self.busy.take(entries, axis=0))
 
     def values_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> Counts:
         """Of single cells, of entries in ascending order, several times too."""

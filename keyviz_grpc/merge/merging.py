@@ -60,6 +60,7 @@ def merge(
     merged = _merged(answers, joined, query) if known is None else known
     held = NO_BOOKS if query.for_display else holders(answers, firsts, joined)
     ranges, diverging = _divergences(answers, firsts, joined)
+    oldest = min((o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes), default=0)
     outcomes = [
         with_warnings(outcome, [*diverging.get(leaf, ()), *short_history(outcome, query.window, grid)])
         for leaf, outcome in enumerate(outcomes)
@@ -71,7 +72,7 @@ def merge(
         incarnation=incarnation,
         step_ms=grid,
         generated_at_unix_ms=now_unix_ms,
-        oldest_unix_ms=min((o.oldest_unix_ms for o in outcomes if o.contributes and o.oldest_unix_ms), default=0),
+        oldest_unix_ms=oldest,
         merged=True,
         column_nodes=merged.column_nodes,
         leaf_sets=held.leaf_sets,

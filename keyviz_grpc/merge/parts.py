@@ -81,8 +81,7 @@ def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
     for part in parts:
         if part.answer is None:
             continue
-        repeated = [o for o in part.outcomes if o.contributes and o.node_id and _key(o) in seen]
-        if repeated and part.answer.merged:
+        if part.answer.merged and any(o.contributes and o.node_id and _key(o) in seen for o in part.outcomes):
             part.outcomes = inseparable(part.outcomes)
             part.answer = None
             continue
@@ -101,7 +100,7 @@ def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
                         )
                     )
                 seen.setdefault(key, outcome.address or "self")
-            outcomes.append(with_warnings(outcome, found))
+            outcomes.append(with_warnings(outcome, found) if found else outcome)
         part.outcomes = tuple(outcomes)
 
 

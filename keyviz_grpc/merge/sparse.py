@@ -117,19 +117,21 @@ def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares
     first = rows.searchsorted(own_rows)
     times = rows.searchsorted(own_rows, side="right") - first
     at = np.arange(int(times.sum())) + (first - (times.cumsum() - times)).repeat(times)
-    own = own.repeat(times)
-    values = entries.values_at(own, columns[at])
+    own, columns = own.repeat(times), columns.take(at)
+    values = entries.values_at(own, columns).astype(np.uint64)
     hot = where(values != 0)
-    at, own, values = at[hot], own[hot], values[hot]
+    at, own, columns, values = at.take(hot), own.take(hot), columns.take(hot), values.take(hot)
+    cells, codes = tangled.take(at), entries.codes.at(own, columns)
     parts = np.bincount(at, minlength=len(tangled))
     listing = [(number, shares) for number, shares in enumerate(lists) if len(shares)]
-    if listing:
-        said = np.concatenate([number * size + shares.rows * width + shares.columns for number, shares in listing])
-        plain = where(~np.isin(entries.parts[own] * size + tangled[at], said))
-        at, own, values = at[plain], own[plain], values[plain]
+    if not listing:
+        return _Told(cells, codes, values, parts)
+    places = [shares.rows * width + shares.columns for _, shares in listing]
+    said = np.concatenate([number * size + cell for (number, _), cell in zip(listing, places, strict=True)])
+    plain = where(~np.isin(entries.parts.take(own) * size + cells, said))
     return _Told(
-        np.concatenate([tangled[at], *(shares.rows * width + shares.columns for _, shares in listing)]),
-        np.concatenate([entries.codes.at(own, columns[at]), *(shares.codes for _, shares in listing)]),
-        np.concatenate([values.astype(np.uint64), *(shares.values for _, shares in listing)]),
+        np.concatenate([cells.take(plain), *places]),
+        np.concatenate([codes.take(plain), *(shares.codes for _, shares in listing)]),
+        np.concatenate([values.take(plain), *(shares.values for _, shares in listing)]),
         parts,
     )

@@ -68,8 +68,7 @@ class Union:
             self.values[rows[there]] = block.values if all_of_it else block.values.take(own - block.first, axis=0)
         several, places = self._codes.mixed(rows)
         if len(several):
-            values = self.values.take(rows[several], axis=0)
-            self._codes.codes[places] = entries.codes_of(chosen[several], values)
+            self._codes.codes[places] = entries.codes_of(chosen.take(several))
 
     def _add(self, entries: Entries, chosen: Numbers) -> None:
         """Entries of as many rows, of which other parts have traffic already."""
@@ -85,7 +84,7 @@ class Union:
         if len(several):
             places = -1 - of.take(several)
             mine = self._codes.codes.take(places, axis=0)
-            codes = entries.codes_of(chosen.take(several), theirs.take(several, axis=0))
+            codes = entries.codes_of(chosen.take(several))
             alike = (mine == codes) & (mine != 0)
             self._tangle_rows(rows.take(several), both.take(several, axis=0) & ~alike)
             # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
@@ -187,8 +186,10 @@ class Union:
 
 def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> RowCodes:
     """Who leads every row, and room for the codes of those that are mixed. mixed: more of these."""
-    hot = where(entries.counts > 0)
-    rows, told = entries.rows.take(hot), entries.codes.of.take(hot)
+    rows, told = entries.rows, entries.codes.of
+    if not entries.counts.all():
+        hot = where(entries.counts > 0)
+        rows, told = rows.take(hot), told.take(hot)
     of, several = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.bool_)
     of[rows] = told  # whichever of several comes last: where all say the same, none differs from it
     several[rows[(told < 0) | (told != of.take(rows))]] = True

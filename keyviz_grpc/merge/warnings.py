@@ -20,6 +20,8 @@ RECOMPUTED = (WarningCode.CATALOG_DIVERGENCE, WarningCode.SHORT_HISTORY)
 
 def without_recomputed(outcome: Outcome) -> Outcome:
     """The outcome less the warnings that this level finds anew."""
+    if not outcome.warnings:
+        return outcome
     kept = tuple(w for w in outcome.warnings if w.code not in RECOMPUTED)
     return outcome if len(kept) == len(outcome.warnings) else replace(outcome, warnings=kept)
 

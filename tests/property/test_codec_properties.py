@@ -275,7 +275,7 @@ def test_identities_are_spread_by_rows_as_cell_by_cell(data: st.DataObject) -> N
         Busy([Strip(np.arange(rows), shaped.astype(np.uint16))], Runs(codes, np.array(lengths, np.int64))),
     )
     entries = entries_of([Placed(matrix, None, None)], [None], width)
-    for spread in (matrix.codes, entries.codes_of(np.arange(rows), shaped)):
+    for spread in (matrix.codes, entries.codes_of(np.arange(rows))):
         assert spread is not None
         assert spread.dtype == np.uint32
         assert spread.tolist() == expected.reshape(rows, width).tolist()
