@@ -16,6 +16,12 @@ from keyviz_grpc.traffic import Counts, Leaders
 FAR: Final = 1 << 62
 """Later than any stamp."""
 
+SPREAD_CELL_BYTES: Final = 8 + 4 + 2 + 8 + 8
+"""What a cell of a matrix takes at most: its count, its code, its marks, a run and a row's number of its own."""
+
+SHARE_BYTES: Final = 8 + 8 + 4 + 8
+IDENTITY_BYTES: Final = 2 * 8
+
 
 class Block(Protocol):
     """What a matrix has besides series and rows; integers of any width."""
@@ -41,11 +47,10 @@ class Block(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class Narrow:
     """A block that owns its arrays, in integers as narrow as they allow.
 
-    wire_bytes: what it took to be sent. size_bytes: of its arrays. busy_cells: those of the rows that have traffic.
-    leaders: it has none ready.
+    busy_cells: those of the rows that have traffic. leaders: it has none ready.
     """
 
     columns: NDArray[np.int64]
@@ -55,8 +60,6 @@ class Piece:
     shares: Shares
     soft: NDArray[np.bool_] | None
     conflicts: NDArray[np.bool_] | None
-    wire_bytes: int
-    size_bytes: int = field(init=False)
     busy_cells: int = field(init=False)
     leaders: Leaders | None = field(default=None, init=False)
 
@@ -66,12 +69,11 @@ class Piece:
         return self.values
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size_bytes", size_bytes_of(self))
         busy = int(np.count_nonzero(self.values.any(axis=1)))
         object.__setattr__(self, "busy_cells", busy * len(self.columns))
 
     @classmethod
-    def of(cls, matrix: Matrix, wire_bytes: int) -> Piece:
+    def of(cls, matrix: Matrix) -> Narrow:
         """A copy, of the identities only those that a cell shows or lists. What is made for it stays with nobody."""
         values, told = matrix.read_once()
         identities, codes, shares = _in_use(matrix.identities, told, matrix.shares)
@@ -83,8 +85,34 @@ class Piece:
             shares,
             None if matrix.soft is None else matrix.soft.copy(),
             None if matrix.conflicts is None else matrix.conflicts.copy(),
-            wire_bytes,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A block that is remembered. wire_bytes: what it took to be sent. size_bytes: what it takes in memory, at most."""
+
+    block: Block
+    wire_bytes: int
+    size_bytes: int
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Of the block."""
+        return self.block.columns
+
+    @classmethod
+    def of(cls, matrix: Matrix, wire_bytes: int) -> Piece:
+        """A copy, as narrow as it can be."""
+        narrow = Narrow.of(matrix)
+        return cls(narrow, wire_bytes, size_bytes_of(narrow))
+
+    @classmethod
+    def as_told(cls, matrix: Matrix, wire_bytes: int) -> Piece:
+        """The matrix itself, with the bytes that it is a view of and all that it spreads when it is read."""
+        size = wire_bytes + SPREAD_CELL_BYTES * matrix.cells + matrix.columns.nbytes
+        size += SHARE_BYTES * matrix.share_count + IDENTITY_BYTES * matrix.identity_count
+        return cls(matrix, wire_bytes, size + (0 if matrix.leaders is None else matrix.leaders.size_bytes))
 
 
 def size_bytes_of(block: Block) -> int:

@@ -63,8 +63,11 @@ class Remembered:
         if part.stop > part.start:
             share = wire_bytes * (part.stop - part.start) // max(1, len(tail.columns))
             whole = part == slice(0, len(tail.columns))
-            new = tail if whole else joined(series, self.catalogue, [(tail, part)])
-            pieces = (*pieces, Piece.of(new, share))
+            if whole and part.stop < JOINED and tail.catalogue is self.catalogue:
+                new = Piece.as_told(tail, wire_bytes)  # it is copied with those after it, which soon are as many
+            else:
+                new = Piece.of(tail if whole else joined(series, self.catalogue, [(tail, part)]), share)
+            pieces = (*pieces, new)
         pieces = _trimmed(_joined_up(pieces, series, self.catalogue), oldest, series, self.catalogue)
         return replace(self, below_unix_ms=max(self.below_unix_ms, below_unix_ms), pieces=pieces)
 
@@ -80,7 +83,7 @@ def _joined_up(pieces: tuple[Piece, ...], series: Series, catalogue: Catalogue) 
     """
     while _are_to_join([len(piece.columns) for piece in pieces]):
         last = pieces[-JOINED:]
-        whole = joined(series, catalogue, [(piece, slice(0, len(piece.columns))) for piece in last])
+        whole = joined(series, catalogue, [(piece.block, slice(0, len(piece.columns))) for piece in last])
         pieces = (*pieces[:-JOINED], Piece.of(whole, sum(piece.wire_bytes for piece in last)))
     return pieces
 
@@ -95,13 +98,13 @@ def _trimmed(pieces: tuple[Piece, ...], oldest: int, series: Series, catalogue: 
     if not pieces or not _is_worn(pieces[0], oldest):
         return pieces
     first = pieces[0]
-    left = between(first, oldest, FAR)
+    left = between(first.block, oldest, FAR)
     share = first.wire_bytes * (left.stop - left.start) // len(first.columns)
-    return (Piece.of(joined(series, catalogue, [(first, left)]), share), *pieces[1:])
+    return (Piece.of(joined(series, catalogue, [(first.block, left)]), share), *pieces[1:])
 
 
 def _is_worn(piece: Piece, oldest: int) -> bool:
-    gone: int = between(piece, oldest, FAR).start
+    gone: int = between(piece.block, oldest, FAR).start
     return gone * JOINED >= len(piece.columns)
 
 
@@ -191,13 +194,14 @@ class Recalled:
             raise MalformedAnswer("history: columns are left out that are known of another node, life or history")
         first = max(window.from_unix_ms, answer.oldest_unix_ms) if answer.oldest_unix_ms else FAR
         last = min(window.to_unix_ms or FAR, held.below_unix_ms)
-        parts = [(piece, between(piece, first, last)) for piece in held.pieces]
+        parts = [(piece, between(piece.block, first, last)) for piece in held.pieces]
         count = sum(part.stop - part.start for _, part in parts)
         if count != history.left_out_columns:
             raise MalformedAnswer(f"history: {history.left_out_columns} columns are left out, {count} are known")
         if len(tail.columns) and int(tail.columns[0]) < held.below_unix_ms:
             raise MalformedAnswer(f"history: column {int(tail.columns[0])} is told although it is known")
-        matrix = Recollected(tail.series, held.catalogue, [*parts, (tail, slice(0, len(tail.columns)))])
+        known = [(piece.block, part) for piece, part in parts]
+        matrix = Recollected(tail.series, held.catalogue, [*known, (tail, slice(0, len(tail.columns)))])
         self._extend(held, answer, self._below(history), wire_bytes)
         before_bytes = sum(
             piece.wire_bytes * (part.stop - part.start) // max(1, len(piece.columns)) for piece, part in parts

@@ -35,12 +35,18 @@ class Recollected(Matrix):
         for name, value in (("series", series), ("columns", columns), ("catalogue", catalogue), ("_blocks", blocks)):
             object.__setattr__(self, name, value)
 
-    def since(self, from_unix_ms: int) -> Recollected:
-        """The columns from that stamp on."""
+    def since(self, from_unix_ms: int) -> Matrix:
+        """The columns from that stamp on; where they are all that a matrix among the blocks has, that one itself."""
         cut = []
         for block, part in self._blocks:
-            new = between(block, from_unix_ms, FAR)
-            cut.append((block, slice(max(part.start, new.start), part.stop)))
+            start = max(part.start, between(block, from_unix_ms, FAR).start)
+            if start < part.stop:
+                cut.append((block, slice(start, part.stop)))
+        if len(cut) == 1:
+            block, part = cut[0]
+            whole = part == slice(0, len(block.columns))
+            if whole and isinstance(block, Matrix) and block.catalogue is self.catalogue:
+                return block
         return Recollected(self.series, self.catalogue, cut)
 
     @property

@@ -8,7 +8,7 @@ from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import NodeColumns, Shelf
-from keyviz_grpc.remembered.blocks import Piece, joined
+from keyviz_grpc.remembered.blocks import Narrow, joined
 
 ROWS = Catalogue((Row("route:1", b"", b"m"), Row("route:2", b"m", b"")))
 IDENTITIES = np.array([[0, 0], [1, 5], [1, 6], [1, 7], [2, 1], [2, 2]], np.uint64)
@@ -25,11 +25,11 @@ def matrix(codes: list[list[int]], shares: list[tuple[int, int, int, int]]) -> M
 def test_identities_that_nothing_shows_or_lists_are_left_out() -> None:
     """The others keep their order, and every cell its identity."""
     whole = matrix([[2, 0], [5, 5]], [(0, 0, 2, 6), (0, 0, 3, 4)])
-    piece = Piece.of(whole, 1)
-    assert piece.identities.tolist() == [[0, 0], [1, 6], [1, 7], [2, 2]]
-    assert piece.codes is not None
-    assert piece.codes.dtype == np.uint8
-    back = joined(Series.WRITES, ROWS, [(piece, slice(0, 2))])
+    narrow = Narrow.of(whole)
+    assert narrow.identities.tolist() == [[0, 0], [1, 6], [1, 7], [2, 2]]
+    assert narrow.codes is not None
+    assert narrow.codes.dtype == np.uint8
+    back = joined(Series.WRITES, ROWS, [(narrow, slice(0, 2))])
     assert back.codes is not None
     assert back.identities[back.codes].tolist() == IDENTITIES[np.array([[2, 0], [5, 5]])].tolist()
     assert back.identities[back.shares.codes].tolist() == [[1, 6], [1, 7]]
@@ -38,8 +38,8 @@ def test_identities_that_nothing_shows_or_lists_are_left_out() -> None:
 
 def test_nothing_is_renumbered_where_all_is_in_use() -> None:
     """And the unknown identity stays, used or not."""
-    assert Piece.of(matrix([[1, 2], [3, 4]], [(0, 0, 5, 1)]), 1).identities.tolist() == IDENTITIES.tolist()
-    unknown = Piece.of(matrix([[0, 0], [0, 0]], []), 1)
+    assert Narrow.of(matrix([[1, 2], [3, 4]], [(0, 0, 5, 1)])).identities.tolist() == IDENTITIES.tolist()
+    unknown = Narrow.of(matrix([[0, 0], [0, 0]], []))
     assert (unknown.identities.tolist(), unknown.codes) == ([[0, 0]], unknown.codes)
     assert unknown.codes is not None
     assert not unknown.codes.any()

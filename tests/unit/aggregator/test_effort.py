@@ -18,7 +18,7 @@ from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered.blocks import Piece
+from keyviz_grpc.remembered.blocks import Narrow
 from keyviz_grpc.remembered.recollected import Recollected
 
 
@@ -170,7 +170,7 @@ def test_writes_of_several_in_every_row_count_more(series: Series, little: bool)
     parts = [replace(part, matrix=replace(part.matrix, series=series)) for part in (bare(1000, 60), bare(1000, 60))]
     busy = [replace(part, matrix=replace(part.matrix, values=part.matrix.values + np.uint64(1))) for part in parts]
     lazy = [
-        replace(part, matrix=Recollected(series, part.matrix.catalogue, [(Piece.of(part.matrix, 0), slice(0, 60))]))
+        replace(part, matrix=Recollected(series, part.matrix.catalogue, [(Narrow.of(part.matrix), slice(0, 60))]))
         for part in busy
     ]
     assert is_little(parts)

@@ -14,7 +14,7 @@ from keyviz_grpc.merge.saturating import row_totals
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered.blocks import Piece, joined
+from keyviz_grpc.remembered.blocks import Narrow, joined
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.traffic import Busy, Runs, Strip
 
@@ -80,7 +80,7 @@ def test_what_is_put_together_of_memory_stays_as_narrow(wire_bytes: int) -> None
     whole = sent("a", np.array([[1, 2, MOST[wire_bytes], 4], [0, 0, 0, 5]], width), [1, 2]).matrix
     early = slice(0, 3)
     tail = sent("a", np.array([[4], [5]], width), [1, 2], 4).matrix
-    recollected = Recollected(Series.WRITES, whole.catalogue, [(Piece.of(whole, 0), early), (tail, slice(0, 1))])
+    recollected = Recollected(Series.WRITES, whole.catalogue, [(Narrow.of(whole), early), (tail, slice(0, 1))])
     assert recollected.narrowest.dtype.itemsize == wire_bytes
     before, after = merged(answer_of("a", whole)).matrix, merged(answer_of("a", recollected.since(4000))).matrix
     continued = joined(Series.WRITES, whole.catalogue, [(before, early), (after, slice(0, 1))])

@@ -12,7 +12,7 @@ from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
-from keyviz_grpc.remembered.blocks import Block, Piece, joined, size_bytes_of
+from keyviz_grpc.remembered.blocks import Block, Narrow, Piece, joined, size_bytes_of
 from keyviz_grpc.remembered.columns import NodeColumns, Remembered
 from keyviz_grpc.remembered.recollected import _LATER, Recollected
 from keyviz_grpc.traffic import Leaders
@@ -114,6 +114,34 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(width: int) -> None
         assert isinstance(held, Remembered)
         assert held.columns <= width + width // 3 + 1
         assert len(held.pieces) <= 10
+
+
+def test_a_new_column_is_kept_as_it_came() -> None:
+    """Whoever merges the newest columns gets the very matrix; it is weighed with all that its readers may spread."""
+    chance, catalogue, shelf = np.random.default_rng(2), rows(300), Shelf(1 << 24)
+    memory = NodeColumns(shelf)
+    memory.recall(MatrixQuery(Series.WRITES)).whole(told_by(chance, catalogue, 60, 60), 100)
+    before, answer = shelf.used_bytes, told_by(chance, catalogue, 60, 61)
+    whole, _ = memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
+    assert isinstance(whole.matrix, Recollected)
+    assert whole.matrix.since(61_000) is answer.matrix
+    assert whole.matrix.since(60_000).columns.tolist() == [60_000, 61_000]
+    added = shelf.used_bytes - before
+    assert answer.matrix.codes is not None
+    assert added >= 100 + size_bytes_of(answer.matrix)
+
+
+def test_a_new_column_over_rows_of_its_own_is_copied() -> None:
+    """The rows of an answer in full are other objects, which nobody would weigh."""
+    chance, shelf = np.random.default_rng(2), Shelf(1 << 24)
+    memory = NodeColumns(shelf)
+    memory.recall(MatrixQuery(Series.WRITES)).whole(told_by(chance, rows(3), 60, 60), 100)
+    answer = told_by(chance, rows(3), 60, 61)
+    memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
+    held = shelf.get(memory, Series.WRITES)
+    assert isinstance(held, Remembered)
+    assert held.pieces[-1].columns.tolist() == [61_000]
+    assert isinstance(held.pieces[-1].block, Narrow)
 
 
 def matrix_of(stamps: list[int]) -> Matrix:

@@ -12,7 +12,7 @@ from keyviz_grpc.merge.columns import with_columns
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered.blocks import Piece
+from keyviz_grpc.remembered.blocks import Narrow
 from keyviz_grpc.remembered.recollected import Recollected
 
 
@@ -22,7 +22,7 @@ def node(stamps: list[int], name: str, step_ms: int, *, remembered: bool = False
     plain = with_columns(made, np.array(stamps, np.int64))
     matrix: Matrix = plain
     if remembered:
-        before, end = Piece.of(plain, 1), len(stamps)
+        before, end = Narrow.of(plain), len(stamps)
         matrix = Recollected(plain.series, plain.catalogue, [(before, slice(0, 1)), (plain, slice(1, end))])
     outcome = Outcome(name, node_id=name, step_ms=step_ms)
     return Answer(matrix, (outcome,), node_id=name, incarnation=1, step_ms=step_ms)
