@@ -150,7 +150,9 @@ def _narrowed(values: NDArray[np.unsignedinteger], top: int) -> NDArray[np.unsig
 
 def between(block: Block, from_unix_ms: int, to_unix_ms: int) -> slice:
     """Which of its columns have from <= stamp < to."""
-    first, last = np.searchsorted(block.columns, (from_unix_ms, to_unix_ms)).tolist()
+    columns = block.columns
+    first = int(columns.searchsorted(from_unix_ms))
+    last = len(columns) if to_unix_ms == FAR else int(columns.searchsorted(to_unix_ms))
     return slice(first, max(first, last))
 
 

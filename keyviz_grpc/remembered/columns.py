@@ -164,7 +164,9 @@ class Recalled:
     def copies_much(self, columns: int, oldest: int) -> bool:
         """Whether an answer with so many columns more has many of those that are remembered copied."""
         held = self.held
-        return held is not None and held.copied_columns(columns, oldest) * len(held.catalogue) > FEW_CELLS
+        if held is None or (held.columns + columns) * len(held.catalogue) <= FEW_CELLS:
+            return False
+        return held.copied_columns(columns, oldest) * len(held.catalogue) > FEW_CELLS
 
     def whole(self, answer: Answer, wire_bytes: int) -> tuple[Answer, int]:
         """(the answer as it would have been in full, how many bytes the part left out once took), and remembers it.
