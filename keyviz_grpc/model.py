@@ -213,6 +213,12 @@ NO_IDENTITIES: Final[NDArray[np.uint64]] = np.zeros((1, 2), np.uint64)
 NO_IDENTITIES.setflags(write=False)
 
 
+def check_columns(columns: NDArray[np.int64]) -> None:
+    """Raises MalformedAnswer for stamps that no matrix has."""
+    if len(columns) and (columns[0] <= 0 or bool((columns[1:] <= columns[:-1]).any())):
+        raise MalformedAnswer("column_unix_ms is not positive and strictly ascending")
+
+
 class Details(TypedDict, total=False):
     """What a matrix says besides its counts, see `Matrix`; nothing of it where it is left out."""
 
@@ -344,6 +350,12 @@ class Matrix:
             return array
 
     def _check(self, **arrays: NDArray[Any] | None) -> None:
+        self._check_arrays(**arrays)
+        check_columns(self.columns)
+        self.columns.setflags(write=False)
+        self.identities.setflags(write=False)
+
+    def _check_arrays(self, **arrays: NDArray[Any] | None) -> None:
         shape = (len(self.catalogue), len(self.columns))
         for name, array in arrays.items():
             if array is None:
@@ -351,10 +363,6 @@ class Matrix:
             if array.shape != shape:
                 raise MalformedAnswer(f"{name} has shape {array.shape}, expected {shape} (rows, columns)")
             array.setflags(write=False)
-        if len(self.columns) and (self.columns[0] <= 0 or bool((self.columns[1:] <= self.columns[:-1]).any())):
-            raise MalformedAnswer("column_unix_ms is not positive and strictly ascending")
-        self.columns.setflags(write=False)
-        self.identities.setflags(write=False)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from keyviz_grpc.codec.rows import (
 from keyviz_grpc.codec.rows_as_bytes import Traffic, catalogue_of, plain
 from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
-from keyviz_grpc.model import Catalogue, Matrix, Series
+from keyviz_grpc.model import Catalogue, Matrix, Series, check_columns
 from keyviz_grpc.outcome import Answer, History, LeafRange, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
@@ -138,12 +138,10 @@ def decode_answer(
     place, TooLarge for more than `max_cells` cells. A merged answer (one that has outcomes) keeps its leaves' own
     outcomes.
     """
-    columns = known.columns_like(np.array(response.column_unix_ms, np.int64))
+    columns = known.columns_like(np.array(response.column_unix_ms, np.int64), _check_columns)
     step = step_ms("step_ms", response.step_ms)
     generated = moment_ms("generated_at_unix_ms", response.generated_at_unix_ms)
     oldest = moment_ms("oldest_unix_ms", response.oldest_unix_ms)
-    if len(columns):
-        moment_ms("column_unix_ms", int(columns.max()))
     history = _decode_history(response)
     if history is None or not history.left_out_below_unix_ms:
         rows = None
@@ -173,6 +171,12 @@ def decode_answer(
         revision=response.revision,
         history=None if merged else history,
     )
+
+
+def _check_columns(columns: NDArray[np.int64]) -> None:
+    if len(columns):
+        moment_ms("column_unix_ms", int(columns.max()))
+    check_columns(columns)
 
 
 def _stated(outcome: Outcome, response: pb.GetKeyVizMatrixResponse, step: int, generated: int, oldest: int) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -24,6 +24,9 @@ VERSION: Final = 1
 CATALOGUE: Final = "KeyVizCatalogue"
 WIDTHS: Final = (1, 2, 4, 8)
 KEPT_CELLS: Final = 1 << 21
+FEW: Final = 32
+
+_Number = TypeVar("_Number", np.uint32, np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,22 +175,33 @@ def _rows_of(packed: bytes, expected: int | None) -> Sequence[pb.KeyVizRow]:
 
 def _decode_values(message: pb.KeyVizColumnar, shape: tuple[int, int]) -> list[Strip]:
     """The rows that have a width, a strip for each width; their values stay as they were sent."""
-    widths = np.frombuffer(message.widths, np.uint8)
-    counts = np.bincount(widths, minlength=WIDTHS[-1] + 1).tolist()
-    present = [(width, counts[width]) for width in WIDTHS if counts[width]]
-    if len(widths) != shape[0] or counts[0] + sum(count for _, count in present) != len(widths):
-        raise MalformedAnswer(f"columnar: {len(widths)} widths for {shape[0]} rows, or one that is not 0, 1, 2, 4 or 8")
-    packed = message.values
-    expected = sum(width * count for width, count in present) * shape[1]
+    widths, packed = message.widths, message.values
+    if len(widths) != shape[0]:
+        raise MalformedAnswer(_wrong_widths(len(widths), shape[0]))
+    layout = known.layout_of(widths, _rows_by_width)
+    expected = sum([width * len(rows) for width, rows in layout]) * shape[1]
     if len(packed) != expected:
         raise MalformedAnswer(f"columnar: {len(packed)} bytes of values, {expected} expected")
     strips = []
     at = 0
-    for width, count in present:
-        values = np.frombuffer(packed, f"<u{width}", count * shape[1], at)
-        at += width * count * shape[1]
-        strips.append(Strip(where(widths == width), values.reshape(count, shape[1])))
+    for width, rows in layout:
+        values = np.frombuffer(packed, f"<u{width}", len(rows) * shape[1], at)
+        at += width * values.size
+        strips.append(Strip(rows, values.reshape(len(rows), shape[1])))
     return strips
+
+
+def _rows_by_width(packed: bytes) -> known.Layout:
+    """Which rows have which width, of the widths of all, narrow ones first."""
+    widths = np.frombuffer(packed, np.uint8)
+    layout = [(width, where(widths == width)) for width in WIDTHS if width in packed]
+    if packed.count(0) + sum([len(rows) for _, rows in layout]) != len(packed):
+        raise MalformedAnswer(_wrong_widths(len(packed), len(packed)))
+    return layout
+
+
+def _wrong_widths(widths: int, rows: int) -> str:
+    return f"columnar: {widths} widths for {rows} rows, or one that is not 0, 1, 2, 4 or 8"
 
 
 def _marks(name: str, packed: bytes, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
@@ -201,15 +215,10 @@ def _marks(name: str, packed: bytes, shape: tuple[int, int]) -> NDArray[np.bool_
 
 
 def _decode_table(message: pb.KeyVizColumnar) -> NDArray[np.uint64]:
-    groups, terms = message.identity_groups, message.identity_terms
+    groups, terms = _array(message.identity_groups, np.uint64), _array(message.identity_terms, np.uint64)
     if len(groups) != len(terms):
         raise MalformedAnswer(f"columnar: {len(groups)} identity_groups, {len(terms)} identity_terms")
-    if not groups:
-        return NO_IDENTITIES
-    table = np.zeros((len(groups) + 1, 2), np.uint64)
-    table[1:, 0] = groups
-    table[1:, 1] = terms
-    return known.table_like(table, _check_table)
+    return known.table_of(groups, terms, _check_table) if len(groups) else NO_IDENTITIES
 
 
 def _check_table(table: NDArray[np.uint64]) -> None:
@@ -220,19 +229,24 @@ def _check_table(table: NDArray[np.uint64]) -> None:
 
 
 def _decode_runs(message: pb.KeyVizColumnar, strips: Sequence[Strip], identities: int) -> Runs | None:
-    if not message.run_codes and not message.run_lengths:
+    codes, lengths = _array(message.run_codes, np.uint32), _array(message.run_lengths, np.uint32)
+    if len(codes) == len(lengths) == 0:
         return None
-    codes = np.array(message.run_codes, np.uint32)
-    lengths = np.array(message.run_lengths, np.uint32)
-    busy = sum(int(np.count_nonzero(strip.values)) for strip in strips)
+    busy = sum([np.count_nonzero(strip.values) for strip in strips])
     if len(codes) != len(lengths) or int(lengths.sum(dtype=np.int64)) != busy:
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
-    if int(codes.max()) >= identities:
-        raise MalformedAnswer(f"columnar: run_codes names identity {int(codes.max())} of {identities}")
-    if not lengths.all():  # runs of no cell say nothing, and there may be millions of them in an answer of few cells
+    if (highest := int(codes[codes.argmax()])) >= identities:
+        raise MalformedAnswer(f"columnar: run_codes names identity {highest} of {identities}")
+    if np.count_nonzero(lengths) != len(lengths):
+        # Runs of no cell say nothing, and there may be millions of them in an answer of few cells.
         kept = where(lengths > 0)
         codes, lengths = codes[kept], lengths[kept]
     return Runs(codes, lengths)
+
+
+def _array(numbers: Sequence[int], kind: type[_Number]) -> NDArray[_Number]:
+    # A field becomes an array in one go, however long it is, but few numbers are there sooner by way of a list.
+    return np.array(numbers[:] if len(numbers) <= FEW else numbers, kind)
 
 
 def _decode_shares(message: pb.KeyVizColumnar, busy: Busy, shape: tuple[int, int], identities: int) -> Shares:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 
 _Array = TypeVar("_Array", bound="NDArray[Any]")
 
+Layout: TypeAlias = "Sequence[tuple[int, NDArray[np.int64]]]"
+"""Bytes a count, and the rows whose counts take so many; narrow ones first."""
+
 CATALOGUE_BYTES: Final = 192 << 20
 """Room for 300 catalogues of 1024 rows that all differ: where fewer fit than there are nodes, none is found again."""
 
@@ -31,6 +34,9 @@ MAX_IDENTITIES: Final = 1 << 16
 
 COLUMNS_BYTES: Final = 8 << 20
 MAX_COLUMNS: Final = 1 << 14
+
+LAYOUT_BYTES: Final = 4 << 20
+MAX_WIDTHS: Final = 1 << 14
 
 RECENT_BYTES: Final = 64 << 20
 """Of the catalogues that were met last, of any node and of each: comparing bytes takes an eighth of hashing them."""
@@ -48,6 +54,7 @@ _recent: Kept[tuple[str, int, str], _Known] = Kept(RECENT_BYTES)
 """By kind, length, and the node that sent it last, "" = whichever."""
 _tables: Kept[bytes, NDArray[np.uint64]] = Kept(TABLE_BYTES)
 _columns: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
+_layouts: Kept[bytes, Layout] = Kept(LAYOUT_BYTES)
 
 
 def catalogue_of(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]], node_id: str = "") -> Catalogue:
@@ -76,28 +83,47 @@ def _read(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) 
     return known
 
 
-def table_like(
-    table: NDArray[np.uint64], check: Callable[[NDArray[np.uint64]], None] | None = None
+def table_of(
+    groups: NDArray[np.uint64], terms: NDArray[np.uint64], check: Callable[[NDArray[np.uint64]], None]
 ) -> NDArray[np.uint64]:
-    """The table, or the equal one that was given before. check: raises for a bad one, called where it is not known."""
-    return _like(_tables, table, MAX_IDENTITIES, check)
+    """The table of these identities, or the equal one that was given before.
 
-
-def columns_like(columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The stamps, or the equal ones that were given before: most peers of a cluster have the same."""
-    return _like(_columns, columns, MAX_COLUMNS)
-
-
-def _like(
-    kept: Kept[bytes, _Array], array: _Array, longest: int, check: Callable[[_Array], None] | None = None
-) -> _Array:
-    packed = array.tobytes() if len(array) <= longest else b""
-    known = kept.get(packed)
+    check: raises for a bad one, called where it is not known.
+    """
+    packed = groups.tobytes() + terms.tobytes() if len(groups) <= MAX_IDENTITIES else b""
+    known = _tables.get(packed)
     if known is not None:
         return known
-    if check is not None:
-        check(array)
+    table = np.zeros((len(groups) + 1, 2), np.uint64)
+    table[1:, 0], table[1:, 1] = groups, terms
+    check(table)
+    return _put(_tables, packed, table)
+
+
+def columns_like(columns: NDArray[np.int64], check: Callable[[NDArray[np.int64]], None]) -> NDArray[np.int64]:
+    """The stamps, or the equal ones that were given before: most peers of a cluster have the same. check: as above."""
+    packed = columns.tobytes() if len(columns) <= MAX_COLUMNS else b""
+    known = _columns.get(packed)
+    if known is not None:
+        return known
+    check(columns)
+    return _put(_columns, packed, columns)
+
+
+def layout_of(widths: bytes, find: Callable[[bytes], Layout]) -> Layout:
+    """Which rows have which width; a node's change with its traffic alone. find: looks, called where not known."""
+    known = _layouts.get(widths)
+    if known is not None:
+        return known
+    layout = find(widths)
+    if len(widths) <= MAX_WIDTHS:
+        held = sum(rows.nbytes for _, rows in layout)
+        _layouts.put(widths, layout, len(widths) + held + ENTRY_BYTES)
+    return layout
+
+
+def _put(kept: Kept[bytes, _Array], packed: bytes, array: _Array) -> _Array:
+    array.setflags(write=False)
     if packed:
-        array.setflags(write=False)
         kept.put(packed, array, 2 * len(packed) + ENTRY_BYTES)
     return array

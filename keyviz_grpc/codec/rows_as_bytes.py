@@ -156,8 +156,8 @@ class Traffic:
         if series.is_write and len(self.stated):
             table, codes, lengths = identity_runs(*self._told())
             runs = Runs(codes, lengths.astype(np.uint32)) if len(table) > 1 else None
-        busy = Busy([self.strip], runs)
-        return Matrix.of_busy(series, columns, catalogue, busy, identities=known.table_like(table), soft=self.soft)
+            table = known.table_of(table[1:, 0], table[1:, 1], lambda _: None)
+        return Matrix.of_busy(series, columns, catalogue, Busy([self.strip], runs), identities=table, soft=self.soft)
 
     def _told(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """(groups, terms) of the cells with traffic, in cell order; of others an identity means nothing."""

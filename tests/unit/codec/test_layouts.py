@@ -1,0 +1,63 @@
+"""Which rows of the packed form have which width: found once for the same widths, and never for wrong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from keyviz_grpc.codec import decode_answer, known
+from keyviz_grpc.errors import MalformedAnswer
+from keyviz_grpc.kept import Kept
+from keyviz_grpc.model import Matrix, Series
+from keyviz_grpc.outcome import Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+
+def told(widths: bytes, rows: int, columns: Sequence[int] = (1000,)) -> Matrix:
+    """So many rows; every one that has a width has the count 1 in all columns."""
+    names = [f"r{number:05}" for number in range(rows)]
+    message = pb.GetKeyVizMatrixResponse(column_unix_ms=columns, node_id="n1", step_ms=1000)
+    message.columnar.version, message.columnar.widths = 1, widths
+    filled = filter(None, sorted(widths))
+    message.columnar.values = b"".join((1).to_bytes(width, "little") * len(columns) for width in filled)
+    catalogue = pb.KeyVizCatalogue(rows=[pb.KeyVizRow(bucket_id=name, start=name.encode()) for name in names])
+    message.columnar.catalogue = catalogue.SerializeToString()
+    return decode_answer(message, series=Series.READS, outcome=Outcome("p")).matrix
+
+
+@pytest.mark.parametrize("widths", [b"", b"\0\0\0", b"\4\1\0", b"\10\2\4\1\1\0\2"])
+def test_counts_stand_in_their_rows_whether_or_not_their_widths_are_known(widths: bytes) -> None:
+    """And the rows of the strips are the very same ones then."""
+    first, again = told(widths, len(widths)), told(widths, len(widths), columns=(1000, 2000))
+    for matrix in (first, again):
+        expected = np.repeat([[int(width > 0)] for width in widths] or np.empty((0, 1)), len(matrix.columns), axis=1)
+        np.testing.assert_array_equal(matrix.values, expected)
+    assert first.busy is not None
+    assert again.busy is not None
+    assert len(again.busy.strips) == len(set(widths) - {0})
+    for one, other in zip(first.busy.strips, again.busy.strips, strict=True):
+        assert one.rows is other.rows
+        assert not one.rows.flags.writeable
+
+
+@pytest.mark.parametrize("widths", [b"\1\3\1", b"\377", b"\0\11"])
+def test_wrong_widths_are_refused_every_time(widths: bytes) -> None:
+    """What was refused is not remembered."""
+    for _ in range(2):
+        with pytest.raises(MalformedAnswer, match=f"{len(widths)} widths for {len(widths)} rows, or one that is not"):
+            told(widths, len(widths))
+
+
+def test_layouts_are_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many are kept of few rows, and none of more rows than any cluster has as a rule."""
+    kept: Kept[bytes, known.Layout] = Kept(4 * known.ENTRY_BYTES)
+    monkeypatch.setattr(known, "_layouts", kept)
+    for bit in range(8):
+        told(bytes(int(row == bit) for row in range(8)), 8)
+    assert kept.get(b"\0\0\0\0\0\0\0\1") is not None
+    assert kept.get(b"\1\0\0\0\0\0\0\0") is None
+    monkeypatch.setattr(known, "MAX_WIDTHS", 7)
+    told(bytes(8), 8)
+    assert kept.get(bytes(8)) is None
