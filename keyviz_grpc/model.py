@@ -270,18 +270,45 @@ class Matrix:
 
     @classmethod
     def of_busy(
-        cls, series: Series, columns: NDArray[np.int64], catalogue: Catalogue, busy: Busy, **more: Unpack[Details]
+        cls,
+        series: Series,
+        columns: NDArray[np.int64],
+        catalogue: Catalogue,
+        busy: Busy,
+        *,
+        identities: NDArray[np.uint64] = NO_IDENTITIES,
+        shares: Shares = NO_SHARES,
+        soft: NDArray[np.bool_] | None = None,
+        conflicts: NDArray[np.bool_] | None = None,
     ) -> Matrix:
         """A matrix whose `values` and `codes` are spread over all rows when somebody first reads them.
 
-        Merging reads the busy rows alone, and most nodes lead few of the rows that they hold.
+        Merging reads the busy rows alone, and most nodes lead few of the rows that they hold. columns: checked by the
+        caller (`check_columns`), for most are those of other matrices as well.
         """
+        width = len(columns)
         for strip in busy.strips:
-            if strip.values.shape != (len(strip.rows), len(columns)):
+            if strip.values.shape != (len(strip.rows), width):
                 raise MalformedAnswer(
-                    f"busy rows have shape {strip.values.shape}, expected ({len(strip.rows)}, {len(columns)})"
+                    f"busy rows have shape {strip.values.shape}, expected ({len(strip.rows)}, {width})"
                 )
-        return cls._of(series=series, columns=columns, catalogue=catalogue, busy=busy, **more)
+        # One by one, for many are made: a loop over names takes thrice as long.
+        matrix, put = object.__new__(cls), object.__setattr__
+        put(matrix, "series", series)
+        put(matrix, "columns", columns)
+        put(matrix, "catalogue", catalogue)
+        put(matrix, "identities", identities)
+        put(matrix, "shares", shares)
+        put(matrix, "soft", soft)
+        put(matrix, "conflicts", conflicts)
+        put(matrix, "busy", busy)
+        put(matrix, "leaders", None)
+        put(matrix, "counts", None)
+        if soft is not None or conflicts is not None:
+            matrix._check_arrays(soft=soft, conflicts=conflicts)
+        columns.setflags(write=False)
+        identities.setflags(write=False)
+        return matrix
 
     @classmethod
     def of_leaders(
