@@ -33,11 +33,6 @@ class Block:
     first: int
     values: Counts
 
-    @property
-    def end(self) -> int:
-        """The number of the next entry."""
-        return self.first + len(self.values)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entries:
@@ -45,7 +40,7 @@ class Entries:
 
     rows: int64[E], of the union; several entries of one row come from as many parts. parts: int64[E].
     busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells.
-    blocks: narrow ones first.
+    blocks: narrow ones first; ends: int64[len(blocks)], where each ends.
     """
 
     rows: NDArray[np.int64]
@@ -54,6 +49,7 @@ class Entries:
     counts: NDArray[np.int64]
     codes: RowCodes
     blocks: Sequence[Block]
+    ends: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,7 +62,7 @@ class Entries:
     def by_block(self, entries: NDArray[np.int64]) -> Iterator[tuple[Block, slice]]:
         """Each block in which some of these entries are, which are in ascending order, and where they stand in turn."""
         at = 0
-        for block, end in zip(self.blocks, entries.searchsorted([block.end for block in self.blocks]), strict=True):
+        for block, end in zip(self.blocks, entries.searchsorted(self.ends).tolist(), strict=True):
             if end > at:
                 yield block, slice(at, end)
             at = end
@@ -104,12 +100,12 @@ def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | No
     lengths = [len(strip.rows) for _, strip in strips]
     busy = np.empty((sum(lengths), columns), np.bool_)
     blocks: list[Block] = []
-    at = 0
+    ends = [0]
     for _, same in groupby(strips, key=_width):
-        block = Block(at, _beside([(strip.values, parts[number].columns) for number, strip in same], columns))
-        blocks.append(block)
-        np.not_equal(block.values, 0, out=busy[at : block.end])
-        at = block.end
+        values = _beside([(strip.values, parts[number].columns) for number, strip in same], columns)
+        blocks.append(Block(ends[-1], values))
+        ends.append(ends[-1] + len(values))
+        np.not_equal(values, 0, out=busy[ends[-2] : ends[-1]])
     counts = true_cells(busy)
     numbers = np.array([number for number, _ in strips], np.int64).repeat(lengths)
     own_rows = _joined([strip.rows for _, strip in strips])
@@ -117,7 +113,7 @@ def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | No
     # Runs are told in the order of the cells of each part. These are few ascending stretches, as this sort likes them.
     in_order = (numbers * (int(own_rows.max(initial=0)) + 1) + own_rows).argsort(kind="stable")
     codes = _codes_of(busy, counts, _runs_of(own, remaps), in_order)
-    return Entries(rows, numbers, busy, counts, codes, blocks)
+    return Entries(rows, numbers, busy, counts, codes, blocks, np.array(ends[1:], np.int64))
 
 
 def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:

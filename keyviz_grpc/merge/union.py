@@ -172,8 +172,8 @@ class Union:
         if not (more or self._conflicts or self._single_conflicts or self._decided):
             return None
         united = np.zeros(self.values.shape, np.bool_)
-        for rows, marks in self._conflicts:
-            united[rows] |= marks
+        for number, (rows, marks) in enumerate(self._conflicts):
+            united[rows] = united.take(rows, axis=0) | marks if number else marks
         for cells in self._single_conflicts:
             united.ravel()[cells] = True
         # Whole cells differ where their shares may not.
