@@ -201,18 +201,21 @@ def _leaders(
     of = np.max([leaders.of for leaders, _, _ in told], axis=0)
     sure, whole = of >= 0, np.ones(len(of), np.bool_)
     for leaders, own, part in told:
-        sure &= (leaders.of == of) | (leaders.of == 0)
-        silent = np.flatnonzero((leaders.of == 0) & (of != 0))
-        sure[silent] &= ~own[silent, part].any(axis=1)
+        others = leaders.of != of
+        silent = np.flatnonzero(others & (leaders.of == 0))
+        others[silent] = own.take(silent, axis=0)[:, part].any(axis=1)
+        sure &= ~others
         whole &= leaders.whole
     unsure = np.flatnonzero(~sure)
-    spread = [leaders.take(unsure).spread(own[unsure])[:, part] for leaders, own, part in told]
-    found = Leaders.found(values[unsure], np.concatenate(spread, axis=1))
-    of[unsure] = found.of
+    codes = np.empty((0, values.shape[1]), np.uint32)
+    if len(unsure):
+        spread = [leaders.take(unsure).spread(own.take(unsure, axis=0))[:, part] for leaders, own, part in told]
+        found = Leaders.found(values.take(unsure, axis=0), np.concatenate(spread, axis=1))
+        of[unsure], codes = found.of, found.codes
     # What it lacked may have been in columns that are cut off.
     partly = np.flatnonzero(~whole & (of != 0))
-    whole[partly] = values[partly].all(axis=1)
-    united = Leaders(of, found.codes, whole)
+    whole[partly] = values.take(partly, axis=0).all(axis=1)
+    united = Leaders(of, codes, whole)
     return united if united.any else None
 
 
