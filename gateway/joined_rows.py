@@ -17,13 +17,11 @@ from gateway.row_texts import (
     Around,
     Piece,
     json_of,
-    may_be_kept,
     of_several,
     piece_bytes,
     repeated_of,
     told_apart,
 )
-from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import Leaders
 
@@ -38,17 +36,6 @@ END: Final = b"},"
 IDENTITIES: Final = Around(b',"raft_group_ids":', END)
 
 NO_ROWS: Final = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Led:
-    """What every row says of its leader, up to its end: by: the codes, as bytes, of those who lead a row throughout."""
-
-    by: bytes
-    texts: list[bytes]
-
-
-_led: Final[KeptByIdentity[dict[int, _Led]]] = KeptByIdentity(4)
 
 
 def joined(openings: Sequence[bytes], matrix: Matrix, *, identity: bool) -> list[Piece]:
@@ -116,7 +103,8 @@ class _Ends:
         if matrix is None or leaders is None or not matrix.columns.size:
             return cls(None, None, [END] * rows, NO_ROWS)
         shown, others = told_apart(leaders)
-        return cls(matrix, leaders, _led_by(matrix, shown), others)
+        texts = repeated_of(matrix.identities, shown, matrix.shape[1], IDENTITIES).of_rows(shown, END)
+        return cls(matrix, leaders, texts, others)
 
     def of_rows(self, there: slice) -> list[bytes]:
         """A list of the caller's own."""
@@ -129,16 +117,3 @@ class _Ends:
             for row, group, term in zip((rows - there.start).tolist(), cut(groups), cut(terms), strict=True):
                 ends[row] = b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
         return ends
-
-
-def _led_by(matrix: Matrix, shown: NDArray[np.int64]) -> list[bytes]:
-    """Kept while the same leaders lead the same rows, as they do from one poll to the next."""
-    by_times, times, by = _led.get((matrix.identities,), dict), matrix.shape[1], shown.tobytes()
-    known = by_times.get(times)
-    if known is None or known.by != by:
-        texts = {**repeated_of(matrix.identities, shown, times, IDENTITIES), 0: END}
-        known = _Led(by, [texts[code] for code in shown.tolist()])
-        by_times.clear()
-        if may_be_kept(texts, times):
-            by_times[times] = known
-    return known.texts

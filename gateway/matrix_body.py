@@ -13,7 +13,7 @@ import orjson
 from gateway.joined_rows import NARROW, joined
 from gateway.render import fanout_of, rfc3339
 from gateway.row_texts import Piece, ShownRow, Written, add_identities, head_of, in_pieces, json_of, marked, values_of
-from keyviz_grpc.model import Catalogue, Matrix
+from keyviz_grpc.model import Catalogue, Matrix, Row
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.remembered import Shelf
 
@@ -44,23 +44,30 @@ def _rows_in(written: Written | None, matrix: Matrix) -> list[Piece] | None:
     return written.rows if written is not None and written.matrix is matrix else None
 
 
-@dataclass(frozen=True, eq=False)
-class _Heads:
-    """What the rows of a catalogue say before their values, from the bucket id on. No slots: more comes when read."""
+class _HeadTexts:
+    """What rows say before their values, from the bucket id on, in the two forms in which it is written."""
 
-    catalogue: Catalogue
-    texts: list[bytes]
-    size_bytes: int
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._texts = [head_of(row) for row in rows]
+        self.size_bytes = sum(map(len, self._texts))
 
     @cached_property
     def fragments(self) -> list[orjson.Fragment]:
         """For rows that are written as dictionaries."""
-        return [orjson.Fragment(text) for text in self.texts]
+        return [orjson.Fragment(text) for text in self._texts]
 
     @cached_property
     def openings(self) -> list[bytes]:
         """For rows that are joined: up to the first value."""
-        return [b'{"bucket_id":%b,"values":[' % text for text in self.texts]
+        return [b'{"bucket_id":%b,"values":[' % text for text in self._texts]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Heads:
+    """Those of a catalogue."""
+
+    catalogue: Catalogue
+    texts: _HeadTexts
 
 
 class MatrixRenderer:
@@ -94,7 +101,7 @@ class MatrixRenderer:
         if _rows_in(before, matrix) is not None:
             return True
         heads = self._known_heads(matrix.catalogue) if matrix.cells <= FEW_CELLS else None
-        return heads is not None and heads.size_bytes <= FEW_HEAD_BYTES
+        return heads is not None and heads.texts.size_bytes <= FEW_HEAD_BYTES
 
     def pieces(self, answer: Answer, *, identity: bool = True) -> list[Piece]:
         """The body of the matrix endpoint. identity False leaves out `raft_group_ids` and `leader_terms`.
@@ -157,12 +164,9 @@ class MatrixRenderer:
             add_identities(rows, matrix)
         return rows
 
-    def _heads_of(self, catalogue: Catalogue) -> _Heads:
-        known = self._known_heads(catalogue)
-        if known is None:
-            texts = [head_of(row) for row in catalogue.rows]
-            known = self._kept(_Heads(catalogue, texts, sum(map(len, texts))))
-        return known
+    def _heads_of(self, catalogue: Catalogue) -> _HeadTexts:
+        known = self._known_heads(catalogue) or self._kept(_Heads(catalogue, _HeadTexts(catalogue.rows)))
+        return known.texts
 
     def _known_heads(self, catalogue: Catalogue) -> _Heads | None:
         # The very object first: that two others differ may be seen in their last rows only.
@@ -172,7 +176,7 @@ class MatrixRenderer:
         for known in self._heads:
             if known.catalogue == catalogue:
                 # The objects of first answers are soon made anew, and from then on stay the same.
-                return self._kept(_Heads(catalogue, known.texts, known.size_bytes))
+                return self._kept(_Heads(catalogue, known.texts))
         return None
 
     def _kept(self, heads: _Heads) -> _Heads:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final, TypeAlias
@@ -32,7 +32,6 @@ SAMPLED: Final = 8
 
 FEW_COLUMNS: Final = 8
 """Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
-
 
 NOBODY: Final[NDArray[np.uint64]] = np.empty((0, 0), np.uint64)
 
@@ -158,8 +157,8 @@ def add_identities(rows: Sequence[ShownRow], matrix: Matrix) -> None:
     if leaders is None or not matrix.columns.size:
         return
     shown, others = told_apart(leaders)
-    texts = repeated_of(matrix.identities, shown, matrix.shape[1], Around())
-    known = {code: orjson.Fragment(text) for code, text in texts.items()}
+    repeated = repeated_of(matrix.identities, shown, matrix.shape[1], Around())
+    known = {code: orjson.Fragment(text) for code, text in repeated.texts.items()}
     for row, code in zip(rows, shown.tolist(), strict=True):
         if code:
             row["raft_group_ids"] = known[code]
@@ -198,31 +197,44 @@ class Around:
     after: bytes = b""
 
 
-_kept: Final[KeptByIdentity[dict[tuple[int, Around], dict[int, bytes]]]] = KeptByIdentity(4)
+@dataclass(slots=True, eq=False)
+class Repeated:
+    """The arrays of leaders by their code, which no longer changes once it is here."""
+
+    texts: dict[int, bytes]
+    _last: tuple[bytes, list[bytes]] | None = None
+
+    def of_rows(self, codes: NDArray[np.int64], nobody: bytes) -> list[bytes]:
+        """Of every row, of code 0 `nobody`; not to be altered.
+
+        The last list is kept, for mostly the same leaders lead the same rows.
+        """
+        packed, last = codes.tobytes(), self._last
+        if last is None or last[0] != packed:
+            texts = {**self.texts, 0: nobody}
+            last = self._last = packed, [texts[code] for code in codes.tolist()]
+        return last[1]
 
 
-def repeated_of(
-    identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int, around: Around
-) -> dict[int, bytes]:
+_kept: Final[KeptByIdentity[dict[tuple[int, Around], Repeated]]] = KeptByIdentity(4)
+
+
+def repeated_of(identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int, around: Around) -> Repeated:
     """For each code but 0, and maybe others, the JSON of its groups, and the whole member of its terms.
 
     They are kept while leaders stay the same and as many columns are shown.
     """
     by_form = _kept.get((identities,), dict)
-    known = by_form.get((times, around), {})
-    missing = sorted(set(codes.tolist()).difference(known, (0,)))
+    known = by_form.get((times, around)) or Repeated({})
+    missing = sorted(set(codes.tolist()).difference(known.texts, (0,)))
     if missing:
         # A dictionary of its own, for another thread may be reading the one that is kept.
-        known = {**known, **dict(zip(missing, _repeated(identities[missing], times, around), strict=True))}
+        more = zip(missing, _repeated(identities[missing], times, around), strict=True)
+        known = Repeated({**known.texts, **dict(more)})
         by_form.clear()
-        if may_be_kept(known, times):
+        if len(known.texts) * times <= KEPT_NUMBERS:
             by_form[times, around] = known
     return known
-
-
-def may_be_kept(texts: Sized, times: int) -> bool:
-    """Whether identity arrays of so many leaders, and of so many columns, are worth their room."""
-    return len(texts) * times <= KEPT_NUMBERS
 
 
 def _repeated(identities: NDArray[np.uint64], times: int, around: Around) -> Iterator[bytes]:

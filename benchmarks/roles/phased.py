@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Hashable
 from copy import copy
+from threading import Lock
 from typing import Any, Final
 
 from benchmarks.children import options, used
@@ -40,14 +41,16 @@ def replace_everywhere(own: Callable[..., Any], other: Callable[..., Any]) -> No
 
 
 def timed(own: Callable[..., Any], name: str, took_s: dict[str, float]) -> Callable[..., Any]:
-    """Adds the CPU seconds of its thread."""
+    """Adds the CPU seconds of its thread, of which several may be in it."""
+    lock = Lock()
 
     def call(*args: Any, **named: Any) -> Any:
         began = time.thread_time()
         try:
             return own(*args, **named)
         finally:
-            took_s[name] += time.thread_time() - began
+            with lock:
+                took_s[name] += time.thread_time() - began
 
     return call
 

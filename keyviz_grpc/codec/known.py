@@ -118,7 +118,7 @@ def layout_of(widths: bytes, find: Callable[[bytes], Layout]) -> Layout:
     layout = find(widths)
     if len(widths) <= MAX_WIDTHS:
         held = sum(rows.nbytes for _, rows in layout)
-        _layouts.put(widths, layout, len(widths) + held + ENTRY_BYTES)
+        _layouts.put(widths, layout, len(widths) + held + ENTRY_BYTES * (1 + len(layout)))
     return layout
 
 

@@ -38,6 +38,7 @@ class Union:
         self._codes = codes
         self._whole = np.zeros(shape[0], np.bool_)
         self._tangled: list[Numbers] = []
+        # Of whole rows, and of single cells; what they say of tangled cells counts for nothing, for these are decided.
         self._conflicts: list[tuple[Numbers, NDArray[np.bool_]]] = []
         self._single_conflicts: list[Numbers] = []
         self._decided: list[tuple[Numbers, NDArray[np.bool_]]] = []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from keyviz_grpc.codec import decode_answer, known
+from keyviz_grpc.codec import columnar, decode_answer, known
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Matrix, Series
@@ -61,3 +61,28 @@ def test_layouts_are_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known, "MAX_WIDTHS", 7)
     told(bytes(8), 8)
     assert kept.get(bytes(8)) is None
+
+
+@pytest.mark.parametrize("columns", [(2000, 1000), (1000, 1000), (-5, 1000), (0,), (1 << 62,)])
+def test_wrong_columns_are_refused_every_time(columns: Sequence[int]) -> None:
+    """Packed answers have them checked nowhere else, and what was refused is not remembered."""
+    for _ in range(2):
+        with pytest.raises(MalformedAnswer, match="column_unix_ms"):
+            told(b"\1\1", 2, columns)
+
+
+@pytest.mark.parametrize("identities", [[(2, 1), (1, 1)], [(1, 1), (1, 1)], [(0, 1)], [(1, 0)]])
+def test_wrong_identities_are_refused_every_time(identities: Sequence[tuple[int, int]]) -> None:
+    """And right ones are the same table every time, which nobody can write to."""
+
+    def table(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        groups, terms = (np.array(numbers, np.uint64) for numbers in zip(*pairs, strict=True))
+        message = pb.KeyVizColumnar(identity_groups=groups.tolist(), identity_terms=terms.tolist())
+        return columnar._decode_table(message)
+
+    for _ in range(2):
+        with pytest.raises(MalformedAnswer, match="identities must be known, and ascend"):
+            table(identities)
+    first = table([(1, 1), (1, 2)])
+    assert table([(1, 1), (1, 2)]) is first
+    assert not first.flags.writeable

@@ -176,7 +176,7 @@ def test_a_catalogue_is_rendered_once() -> None:
     renderer = MatrixRenderer(remembered=2)
     first, same, other = answer_of([[1], [2]]), answer_of([[3], [4]]), answer_of([[5]])
     heads = renderer._heads_of(first.matrix.catalogue)
-    assert renderer._heads_of(same.matrix.catalogue).texts is heads.texts
+    assert renderer._heads_of(same.matrix.catalogue) is heads
     for answer in (other, answer_of([[1], [2], [3]])):
         bodies = [row["bucket_id"] for row in json.loads(renderer.render(answer))["rows"]]
         assert bodies == [row.bucket_id for row in answer.matrix.catalogue.rows]
@@ -189,7 +189,7 @@ def test_equal_catalogues_are_compared_once() -> None:
     catalogues = [answer_of([[1], [2]]).matrix.catalogue for _ in range(3)]
     other = answer_of([[5]]).matrix.catalogue
     heads = [renderer._heads_of(catalogue) for catalogue in (other, *catalogues)]
-    assert heads[1].texts is heads[2].texts is heads[3].texts
+    assert heads[1] is heads[2] is heads[3]
     assert [known.catalogue for known in renderer._heads] == [catalogues[2], other]
     assert renderer._heads[0].catalogue is catalogues[2]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,22 @@ def test_a_leaders_count_against_followers_zeros_is_no_conflict() -> None:
 def test_the_same_identity_with_different_values_keeps_the_larger() -> None:
     """One of the two is stale."""
     assert one(cell("a", {(1, 7): 90}), cell("b", {(1, 7): 100})) == (100, True)
+
+
+def test_a_conflict_stays_one_beside_a_third_node_that_was_silent_then() -> None:
+    """It has traffic in the other column of the row, so that its cells are looked at too."""
+    stamps = [11_000, 12_000]
+
+    def node(name: str, *values: int) -> Answer:
+        told = {("route:1", stamp): {(1, 7): value} for stamp, value in zip(stamps, values, strict=True) if value}
+        return answer_of(Node(name, ROUTE, stamps, told, 0), Series.WRITES)
+
+    nodes = [node("a", 1, 5), node("b", 2, 5), node("c", 0, 5)]
+    for parts in itertools.permutations(nodes):
+        matrix = merge(list(parts), query=MatrixQuery(), now_unix_ms=12_000).matrix
+        assert matrix.values.tolist() == [[2, 5]]
+        assert matrix.conflicts is not None
+        assert matrix.conflicts.tolist() == [[True, False]]
 
 
 def test_the_same_observation_twice_counts_once() -> None:

@@ -13,7 +13,7 @@ from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.remembered.blocks import Block, Narrow, Piece, joined, size_bytes_of
-from keyviz_grpc.remembered.columns import NodeColumns, Remembered
+from keyviz_grpc.remembered.columns import JOINED, NodeColumns, Remembered
 from keyviz_grpc.remembered.recollected import _LATER, Recollected
 from keyviz_grpc.traffic import Leaders
 
@@ -128,7 +128,29 @@ def test_a_new_column_is_kept_as_it_came() -> None:
     assert whole.matrix.since(60_000).columns.tolist() == [60_000, 61_000]
     added = shelf.used_bytes - before
     assert answer.matrix.codes is not None
-    assert added >= 100 + size_bytes_of(answer.matrix)
+    assert added >= size_bytes_of(answer.matrix)
+    assert Piece.as_told(answer.matrix, 1 << 20).size_bytes - Piece.as_told(answer.matrix, 0).size_bytes == 1 << 20
+
+
+@pytest.mark.parametrize("new", [JOINED - 1, JOINED])
+def test_only_few_new_columns_are_kept_as_they_came(new: int) -> None:
+    """As many as are joined at once are copied at once, narrow."""
+    catalogue, shelf = rows(3), Shelf(1 << 24)
+    memory = NodeColumns(shelf)
+    memory.recall(MatrixQuery(Series.WRITES)).whole(told_by(np.random.default_rng(2), catalogue, 60, 60), 100)
+    tail = matrix_of([1000 * number for number in range(61, 61 + new)])
+    tail = Matrix(tail.series, tail.columns, catalogue, tail.values.repeat(3, axis=0))
+    answer = replace(
+        told_by(np.random.default_rng(2), catalogue, 60, 61),
+        matrix=tail,
+        oldest_unix_ms=1000,
+        history=History(7, (60 + new) * 1000, 60_001, 60),
+    )
+    memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
+    held = shelf.get(memory, Series.WRITES)
+    assert isinstance(held, Remembered)
+    kinds = [type(piece.block) for piece in held.pieces if piece.columns[0] > 60_000]
+    assert kinds == [Matrix if new < JOINED else Narrow]
 
 
 def test_a_new_column_over_rows_of_its_own_is_copied() -> None:

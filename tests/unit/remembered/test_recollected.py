@@ -9,7 +9,7 @@ from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.merge import merge
 from keyviz_grpc.merge.columns import with_columns
-from keyviz_grpc.model import Matrix, Series
+from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered.blocks import Narrow
@@ -47,3 +47,18 @@ def test_stamps_beside_the_grid() -> None:
     others = [node([2000, 4000], "b", 2000)]
     whole, remembered = (told([node([2100, 4100], "a", 2000, remembered=known), *others]) for known in (False, True))
     assert remembered == whole
+
+
+def test_the_newest_columns_are_a_matrix_only_where_they_are_all_of_it() -> None:
+    """Of one that is cut, or that has rows of its own, a view is made."""
+    plain = with_columns(cluster(Shape(1, 20, 3))[0].matrix, np.array([1000, 2000, 3000], np.int64))
+    rows = plain.catalogue
+    whole = Recollected(plain.series, rows, [(plain, slice(0, 3))])
+    assert whole.since(1000) is plain
+    cut = whole.since(2000)
+    assert cut.columns.tolist() == [2000, 3000]
+    assert cut.values.tolist() == plain.values[:, 1:].tolist()
+    assert Recollected(plain.series, rows, [(plain, slice(0, 2))]).since(1000).columns.tolist() == [1000, 2000]
+    other = Recollected(plain.series, Catalogue(rows.rows), [(plain, slice(0, 3))])
+    assert other.since(1000) is not plain
+    assert other.since(1000).catalogue is other.catalogue
