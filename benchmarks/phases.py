@@ -39,7 +39,8 @@ LEFT_OUT: Final = ((), ("merge",), ("merge", "fold"), ("merge", "fold", "decode"
 def cpu_ms(case: Case) -> list[float]:
     """Milliseconds of CPU a request by phase, then of the whole process."""
     with ExitStack() as stack:
-        gateway, client = _started(stack, case, "phased")
+        gateway = stack.enter_context(Child("phased", peers=_peers(stack, case)[0]))
+        client = stack.enter_context(RawClient(gateway.ready["address"]))
         for _ in range(LONG_WARM_UP):
             client.get()
         before = gateway.ask("used")
@@ -52,13 +53,11 @@ def cpu_ms(case: Case) -> list[float]:
 def without(case: Case) -> list[float]:
     """The median of whole requests by what is left out, as ratios to that of the floor."""
     with ExitStack() as stack:
-        nodes = start_nodes(stack, case)
-        peers = [address for node in nodes for address in node.ready["addresses"]]
+        peers, canned = _peers(stack, case)
         gateways = [stack.enter_context(Child("phased", peers=peers, kept=names)) for names in LEFT_OUT]
         clients = [stack.enter_context(RawClient(gateway.ready["address"])) for gateway in gateways]
         path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "body.json"
         path.write_bytes(clients[0].get()[1])
-        canned = [address for node in nodes for address in node.ready["canned"]]
         floor = stack.enter_context(Child("floor", canned=canned, body=str(path)))
         _ = floor.ready
         took: list[list[float]] = [[] for _ in clients]
@@ -80,11 +79,11 @@ def exponents(cases: Sequence[tuple[Case, list[float]]], size: Callable[[Shape],
     return [float(np.polyfit(sizes, np.log(ms), 1)[0]) if min(ms) > 0 else float("nan") for ms in phases]
 
 
-def _started(stack: ExitStack, case: Case, role: str) -> tuple[Child, RawClient]:
+def _peers(stack: ExitStack, case: Case) -> tuple[list[str], list[str]]:
+    """Addresses of the nodes of a case, and of what answers in their place for the floor."""
     nodes = start_nodes(stack, case)
-    peers = [address for node in nodes for address in node.ready["addresses"]]
-    gateway = stack.enter_context(Child(role, peers=peers))
-    return gateway, stack.enter_context(RawClient(gateway.ready["address"]))
+    peers, canned = ([address for node in nodes for address in node.ready[kind]] for kind in ("addresses", "canned"))
+    return peers, canned
 
 
 def _print_row(name: str, figures: Sequence[float], form: str) -> None:
