@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -10,15 +10,13 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from gateway.carried_rows import CarriedRows, Start, carried
 from gateway.joined_rows import NARROW, joined
 from gateway.render import fanout_of, rfc3339
-from gateway.row_texts import Piece, ShownRow, Written, add_identities, head_of, in_pieces, json_of, marked, values_of
+from gateway.row_texts import Piece, ShownRow, add_identities, head_of, in_pieces, json_of, marked
 from keyviz_grpc.model import Catalogue, Matrix, Row
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.remembered import Shelf
-
-TEXT_BYTES: Final = 41
-"""What a text takes in memory besides its bytes, its place in a list included."""
 
 FEW_CELLS: Final = 1 << 16
 FEW_WORDS: Final = 512
@@ -29,6 +27,15 @@ thread and back is worth.
 
 FEW_HEAD_BYTES: Final = 2 << 20
 """What rows say before their values: as long as their keys are."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """rows: all of the matrix in a few pieces, None while nobody asked twice. carried: the same, of long rows."""
+
+    matrix: Matrix
+    rows: list[Piece] | None
+    carried: CarriedRows | None = None
 
 
 def _is_brief(outcomes: Sequence[Outcome]) -> bool:
@@ -129,26 +136,29 @@ class MatrixRenderer:
         before = self._before(matrix, identity=identity, keep=keep)
         if (written := _rows_in(before, matrix)) is not None:
             return written
-        values: list[bytes] | None = None
+        if matrix.shape[1] > NARROW and self._shelf is not None and keep and matrix.cells:
+            made = self._carried(matrix, before, identity=identity)
+            rows, size = made.pieces(), made.size_bytes
+            kept = Written(matrix, rows, made)
+            self._shelf.put(self, (matrix.series, identity), kept, size_bytes=size, shared=(matrix.catalogue, matrix))
+            return rows
         if matrix.shape[1] <= NARROW:
             rows = joined(self._heads_of(matrix.catalogue).openings, matrix, identity=identity)
-        elif self._shelf is None or not keep:
-            rows = in_pieces(self._shown(matrix, np.ascontiguousarray(matrix.narrowest), identity=identity))
         else:
-            values = values_of(matrix, before)
-            rows = in_pieces(self._shown(matrix, map(orjson.Fragment, values), identity=identity))
+            rows = in_pieces(self._shown(matrix, identity=identity))
         if self._shelf is not None and keep:
             # All of it is worth its room only once somebody asks twice between two columns.
             seen = before is not None and before.matrix is matrix
-            kept = Written(matrix, values, rows if seen else None)
-            size = sum(map(len, rows)) if seen else 0
-            if values is not None:
-                size += sum(map(len, values)) + TEXT_BYTES * len(values)
+            kept, size = Written(matrix, rows if seen else None), sum(map(len, rows)) if seen else 0
             self._shelf.put(self, (matrix.series, identity), kept, size_bytes=size, shared=(matrix.catalogue, matrix))
         return rows
 
-    def _shown(self, matrix: Matrix, values: Iterable[object], *, identity: bool) -> list[ShownRow]:
-        """values: those of every row, or their JSON."""
+    def _carried(self, matrix: Matrix, before: Written | None, *, identity: bool) -> CarriedRows:
+        start = None if before is None or before.carried is None else Start.of(matrix, before.matrix, before.carried)
+        return carried(self._heads_of(matrix.catalogue).openings, matrix, start, identity=identity)
+
+    def _shown(self, matrix: Matrix, *, identity: bool) -> list[ShownRow]:
+        values = np.ascontiguousarray(matrix.narrowest)
         heads = self._heads_of(matrix.catalogue).fragments
         rows: list[ShownRow] = [
             {"bucket_id": head, "values": own, "conflict": False} for head, own in zip(heads, values, strict=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Matrix, Row
-from keyviz_grpc.remembered import continues
-from keyviz_grpc.traffic import Counts, Leaders, where
+from keyviz_grpc.traffic import Leaders, where
 
 KEPT_NUMBERS: Final = 1 << 21
 """Cells for which repeated identities are kept as text, four to ten bytes each as a rule, for one table of them."""
@@ -30,9 +28,6 @@ a turn of the event loop or more.
 SAMPLED: Final = 8
 """Rows by which it is found how long all are, or up to twice as many."""
 
-FEW_COLUMNS: Final = 8
-"""Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
-
 NOBODY: Final[NDArray[np.uint64]] = np.empty((0, 0), np.uint64)
 
 NOTHING: Final = (orjson.Fragment(b""),)
@@ -40,18 +35,6 @@ NOTHING: Final = (orjson.Fragment(b""),)
 Piece: TypeAlias = bytes | memoryview
 
 ShownRow: TypeAlias = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Written:
-    """values: of each row the JSON of its values, None where rows are short.
-
-    rows: all rows in a few pieces, None while nobody asked twice.
-    """
-
-    matrix: Matrix
-    values: list[bytes] | None
-    rows: list[Piece] | None
 
 
 def head_of(row: Row) -> bytes:
@@ -106,43 +89,6 @@ def piece_bytes(size: int) -> int:
 def json_of(value: object) -> bytes:
     """As JSON, arrays included."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _each(array: NDArray[Any]) -> Iterator[bytes]:
-    """Every row of an array as JSON."""
-    return map(orjson.dumps, np.ascontiguousarray(array), repeat(None), repeat(orjson.OPT_SERIALIZE_NUMPY))
-
-
-def values_of(matrix: Matrix, before: Written | None) -> list[bytes]:
-    """The JSON of the values of every row; what was written of the columns that it begins with is not written anew."""
-    known = None if before is None else before.values
-    part = None if before is None else continues(matrix, before.matrix)
-    if (
-        before is None
-        or known is None
-        or part is None
-        or part.stop != len(before.matrix.columns)
-        or part.start > FEW_COLUMNS
-    ):
-        return list(_each(matrix.narrowest))
-    new = matrix.shape[1] - (part.stop - part.start)
-    if new <= 0 or part.stop == part.start:
-        return list(_each(matrix.narrowest))
-    for _ in range(part.start - 1):
-        known = [b"[" + text[text.index(b",") + 1 :] for text in known]
-    newest = _in_brackets(matrix.narrowest[:, -new:])
-    if part.start == 0:
-        return [b"%b,%b]" % (text[:-1], more) for text, more in zip(known, newest, strict=True)]
-    # In the same pass, since mostly one column leaves the window when one comes.
-    return [b"[%b,%b]" % (text[text.index(b",") + 1 : -1], more) for text, more in zip(known, newest, strict=True)]
-
-
-def _in_brackets(values: Counts) -> Iterable[bytes]:
-    """Of each row what stands between the brackets of its JSON."""
-    if values.shape[1] == 1 and len(values):
-        # One list of all numbers is written several times faster than a list a row.
-        return json_of(np.ascontiguousarray(values[:, 0]))[1:-1].split(b",")
-    return (text[1:-1] for text in _each(values))
 
 
 def marked(rows: Sequence[ShownRow], marks: NDArray[np.bool_]) -> Iterator[tuple[ShownRow, NDArray[np.bool_]]]:

@@ -22,11 +22,13 @@ from keyviz_grpc.remembered.continued import Continued
 FAILED = Outcome("p", kind=FailureKind.UNREACHABLE)
 
 
-@pytest.fixture(autouse=True, params=["short rows", "long rows"])
-def _length(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(name="long", autouse=True, params=[False, True], ids=["short rows", "long rows"])
+def _long(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Both ways of writing rows."""
-    if request.param == "long rows":
+    long = bool(request.param)
+    if long:
         monkeypatch.setattr(matrix_body, "NARROW", -1)
+    return long
 
 
 def answer(seed: int, *, degraded: bool = False) -> Answer:
@@ -133,15 +135,17 @@ def test_a_matrix_that_two_keep_is_weighed_once() -> None:
     assert shelf.used_bytes == 0
 
 
-def test_rows_that_are_written_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the second time on; of the very same matrix, in the same form, and of no degraded answer."""
+def test_rows_that_are_written_are_quick(monkeypatch: pytest.MonkeyPatch, long: bool) -> None:
+    """Short ones from the second time on, long ones at once; of the very same matrix, in the same form, and of no
+    degraded answer.
+    """
     renderer, one, degraded = MatrixRenderer(shelf=Shelf(1 << 24)), answer(1), answer(2, degraded=True)
     monkeypatch.setattr(matrix_body, "FEW_CELLS", one.matrix.shape[1])
     told = []
     for _ in range(3):
         told.append(renderer.is_quick(one))
         renderer.render(one)
-    assert told == [False, False, True]
+    assert told == [False, long, True]
     assert not renderer.is_quick(one, identity=False)
     assert not renderer.is_quick(answer(1))
     for _ in range(3):
