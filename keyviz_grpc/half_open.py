@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, Final
@@ -35,8 +34,7 @@ class Promptness:
     """
 
     def __init__(self, *, message_s: float = MESSAGE_S, stream_s: float = STREAM_S) -> None:
-        self._message_s, self._stream_s = message_s, stream_s
-        self._waiting: dict[object, asyncio.Timeout] = {}
+        self._waits, self._stream_s = _Waits(message_s), stream_s
         self._streams = 0
 
     def around(self, handler: Handler, method: str) -> Handler:
@@ -96,7 +94,19 @@ class Promptness:
         self._streams -= 1
 
     async def _message(self, handler: Handler, context: Context) -> Any:
-        raw = await self._first(context)
+        number = self._waits.enter()
+        try:
+            raw: Any = await context.read()
+        except asyncio.CancelledError:
+            if not self._waits.is_why(number):
+                raise
+            raw = None
+        finally:
+            self._waits.leave(number)
+        if raw is None:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, NONE_CAME)
+        if raw is grpc.aio.EOF:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NONE_CAME)
         parse: Any = handler.request_deserializer
         if parse is None:
             return raw
@@ -105,20 +115,58 @@ class Promptness:
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
 
-    async def _first(self, context: Context) -> Any:
+
+class _Waits:
+    """Tasks that wait, each for up to `seconds`, and MOST_WAITING of them: one more ends the wait of the first.
+
+    As all wait equally long the first is also the next one due, so one timer does for all of them, and it runs on
+    while nobody waits: a call that finds its message there costs none.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: dict[int, tuple[asyncio.Task[object], int, float]] = {}
+        self._ended: dict[int, tuple[asyncio.Task[object], int]] = {}
+        self._entered = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enter(self) -> int:
+        """The number under which the current task waits until it leaves."""
         while len(self._waiting) >= MOST_WAITING:
-            longest = next(iter(self._waiting))
-            with contextlib.suppress(RuntimeError):  # its time is over in this very turn of the loop
-                self._waiting.pop(longest).reschedule(0.0)
-        mark = object()
-        try:
-            async with asyncio.timeout(self._message_s) as timer:
-                self._waiting[mark] = timer
-                raw = await context.read()
-        except TimeoutError:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, NONE_CAME)
-        finally:
-            self._waiting.pop(mark, None)
-        if raw is grpc.aio.EOF:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NONE_CAME)
-        return raw
+            self._end(next(iter(self._waiting)))
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can wait")
+        self._entered += 1
+        self._waiting[self._entered] = task, task.cancelling(), loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._ring, loop)
+        return self._entered
+
+    def is_why(self, number: int) -> bool:
+        """Whether the end of this wait, and nothing else, cancelled its task; that cancellation is over then."""
+        ended = self._ended.pop(number, None)
+        if ended is None:
+            return False
+        task, cancelled_before = ended
+        return task.uncancel() <= cancelled_before
+
+    def leave(self, number: int) -> None:
+        """Whatever became of it."""
+        self._waiting.pop(number, None)
+        self._ended.pop(number, None)
+
+    def _end(self, number: int) -> None:
+        task, cancelled_before, _ = self._waiting.pop(number)
+        self._ended[number] = task, cancelled_before
+        task.cancel()
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while self._waiting:
+            number, (_, _, due) = next(iter(self._waiting.items()))
+            if due > now:
+                self._timer = loop.call_at(due, self._ring, loop)
+                return
+            self._end(number)
+        self._timer = None

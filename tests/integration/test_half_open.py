@@ -130,12 +130,16 @@ async def test_one_more_that_comes_just_as_those_who_wait_run_out_is_served() ->
         async def read(self) -> bytes:
             return b"message"
 
-    promptness = Promptness(message_s=0.05)
-    silent = [asyncio.ensure_future(promptness._first(cast("Any", Silent()))) for _ in range(MOST_WAITING)]
+    async def given(message: bytes, _: object) -> bytes:
+        return message
+
+    layer = Promptness(message_s=0.05).around(grpc.unary_unary_rpc_method_handler(cast("Any", given)), CHECK)
+    ask: Any = layer.stream_unary
+    silent = [asyncio.ensure_future(ask(None, Silent())) for _ in range(MOST_WAITING)]
     await asyncio.sleep(0)
     loop = asyncio.get_running_loop()
     prompt: list[asyncio.Future[Any]] = []
     time.sleep(0.1)  # noqa: ASYNC251 - all of them are due in the loop's next turn
-    loop.call_soon(lambda: prompt.append(asyncio.ensure_future(promptness._first(cast("Any", Prompt())))))
+    loop.call_soon(lambda: prompt.append(asyncio.ensure_future(ask(None, Prompt()))))
     await asyncio.gather(*silent, return_exceptions=True)
     assert await prompt[0] == b"message"
