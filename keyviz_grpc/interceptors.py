@@ -13,9 +13,10 @@ import grpc
 
 from keyviz_grpc.auth import Refused, Verifier, claimed_subject
 from keyviz_grpc.caller import CALLER
+from keyviz_grpc.errors import ON_THE_WIRE, InvalidRequest, KeyVizError, SamplerDisabled
 from keyviz_grpc.half_open import INTERNAL
 from keyviz_grpc.rpc_types import Continuation, Handler
-from keyviz_grpc.tracing import served
+from keyviz_grpc.tracing import look, served
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("keyviz.audit")
@@ -27,7 +28,11 @@ OPEN_SERVICES: Final = ("/grpc.health.v1.Health/",)
 
 
 class Barrier:
-    """Turns an unexpected exception of a unary handler into INTERNAL with a stable text; the log has the traceback."""
+    """Turns what a unary handler raises into the status of its call.
+
+    Our own errors have one each and their words. Anything else is INTERNAL with a stable text; the log has the
+    traceback.
+    """
 
     def around(self, handler: Handler, method: str) -> Handler:
         """See Layer."""
@@ -37,10 +42,16 @@ class Barrier:
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             try:
-                with served(method, context.invocation_metadata):
+                if not look():
+                    return await inner(request, context)
+                with served(method, context.invocation_metadata() or ()):
                     return await inner(request, context)
             except grpc.aio.AbortError:
                 raise
+            except tuple(ON_THE_WIRE) as error:
+                code, details = _status_of(error)
+                forget_frames(error)
+                await context.abort(code, details)
             except Exception as error:
                 log.exception("a handler failed", extra={"method": method})
                 forget_frames(error)
@@ -51,6 +62,14 @@ class Barrier:
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+
+def _status_of(error: KeyVizError) -> tuple[grpc.StatusCode, str]:
+    entry = next(ON_THE_WIRE[kind] for kind in type(error).__mro__ if kind in ON_THE_WIRE)
+    # Existing clients compare these words, and people want to see the field first.
+    plain = isinstance(error, InvalidRequest | SamplerDisabled)
+    details = str(error) if plain else f"{entry.http_code}: {error}"
+    return grpc.StatusCode[entry.grpc_code], details[:MAX_DETAILS_CHARS]
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -113,20 +132,29 @@ class Admission:
             if self._unguarded[connection] >= MOST_OPEN_CALLS:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "overloaded: too many calls of one connection")
             self._unguarded[connection] += 1
-            _when_over(lambda: self._checked(connection))
+            _when_over(lambda _: self._checked(connection))
             return await inner(request, context)
 
         async def admitted(request: Any, context: Any) -> Any:
             if words := self._full():
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, words)
+            taken_bytes = 0
+
+            def over(_: object) -> None:
+                self._open -= 1
+                self._unsent_bytes -= taken_bytes
+
             self._inside += 1
             self._open += 1
-            _when_over(self._ended)
+            _when_over(over)
             try:
                 raw: bytes = serialize(await inner(request, context))
+                # One at a time: nothing comes between making an answer's bytes and taking its place.
                 if not self._has_place(size := len(raw)):
                     del raw  # an abort outlives its call
                     await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._unread(size))
+                taken_bytes = size
+                self._unsent_bytes += size
                 return raw
             finally:
                 self._inside -= 1
@@ -138,15 +166,7 @@ class Admission:
         return grpc.unary_unary_rpc_method_handler(admitted, request_deserializer=handler.request_deserializer)
 
     def _has_place(self, size: int) -> bool:
-        # One at a time: nothing comes between making an answer's bytes and taking its place.
-        if self._unsent_bytes and self._unsent_bytes + size > self._most_unsent_bytes:
-            return False
-        self._unsent_bytes += size
-        _when_over(lambda: self._taken(size))
-        return True
-
-    def _taken(self, size: int) -> None:
-        self._unsent_bytes -= size
+        return not self._unsent_bytes or self._unsent_bytes + size <= self._most_unsent_bytes
 
     def _unread(self, more: int = 0) -> str:
         held = f"{self._unsent_bytes} bytes wait for callers that do not read them"
@@ -162,23 +182,20 @@ class Admission:
             return f"overloaded: {self._open - self._inside} answers wait for callers that do not read them, try again"
         return ""
 
-    def _ended(self) -> None:
-        self._open -= 1
-
     def _checked(self, connection: str) -> None:
         self._unguarded[connection] -= 1
         if not self._unguarded[connection]:
             del self._unguarded[connection]
 
 
-def _when_over(then: Callable[[], None]) -> None:
+def _when_over(then: Callable[[object], None]) -> None:
     """Called at the end of the call that is being served: its answer is taken, or given up.
 
     The call's own task tells it. Its context would as well, but gRPC keeps what asks that in a cycle with the call.
     """
     task = asyncio.current_task()
     if task is not None:
-        task.add_done_callback(lambda _: then())
+        task.add_done_callback(then)
 
 
 def forget_frames(error: BaseException) -> None:

@@ -51,9 +51,10 @@ class KeptByIdentity(Generic[Value]):
     def __init__(self, limit: int) -> None:
         self._kept: Kept[tuple[int, ...], tuple[tuple[object, ...], Value]] = Kept(limit)
 
-    def has(self, objects: tuple[object, ...]) -> bool:
-        """Whether `get` would find it."""
-        return self._kept.get(tuple(map(id, objects))) is not None
+    def found(self, objects: tuple[object, ...]) -> Value | None:
+        """The result for these objects where it is known."""
+        found = self._kept.get(tuple(map(id, objects)))
+        return None if found is None else found[1]
 
     def get(self, objects: tuple[object, ...], make: Callable[[], Value], weight: int = 1) -> Value:
         """The result for these objects, made now where it is not known; `weight` as for `Kept`."""

@@ -10,7 +10,6 @@ from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Final, TypeVar
 
 import grpc
@@ -18,20 +17,20 @@ import grpc
 from keyviz_grpc.caller import caller_of
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.codec import (
+    Question,
     answer_bytes,
+    bytes_at_once,
     decode_hot_keys_query,
     decode_overview_via,
-    decode_query,
     encode_hot_keys,
     encode_overview,
-    is_ready,
+    question_of,
 )
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import ON_THE_WIRE, HotKeysDisabled, InvalidRequest, KeyVizError, SamplerDisabled, TooLarge
+from keyviz_grpc.errors import HotKeysDisabled, SamplerDisabled, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.hotkeys.answer import MAX_KEYS_BYTES, check_asked, top_of, within_bytes
 from keyviz_grpc.hotkeys.protocols import HotKeysSource, waiting
-from keyviz_grpc.interceptors import MAX_DETAILS_CHARS, forget_frames
 from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
@@ -46,34 +45,6 @@ audit = logging.getLogger("keyviz.audit")
 _Result = TypeVar("_Result")
 
 DEFAULT_DEADLINE_S: Final = 10.0
-
-
-class _ErrorsOnTheWire:
-    """Turns what goes wrong inside the block into the status of the call."""
-
-    __slots__ = ("_context",)
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, KeyVizError) and isinstance(error, tuple(ON_THE_WIRE)):
-            code, details = _status_of(error)
-            forget_frames(error)
-            await self._context.abort(code, details)
-
-
-def _status_of(error: KeyVizError) -> tuple[grpc.StatusCode, str]:
-    entry = next(ON_THE_WIRE[kind] for kind in type(error).__mro__ if kind in ON_THE_WIRE)
-    # Existing clients compare these words, and people want to see the field first.
-    plain = isinstance(error, InvalidRequest | SamplerDisabled)
-    details = str(error) if plain else f"{entry.http_code}: {error}"
-    return grpc.StatusCode[entry.grpc_code], details[:MAX_DETAILS_CHARS]
 
 
 async def _in_thread(threads: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
@@ -107,22 +78,17 @@ def _larger(count: int, what: str, limit: int, hint: str) -> TooLarge:
     return TooLarge(f"an answer of {count} {what} is larger than max_{what}={limit} of this server: {hint}")
 
 
-def _read(read: Callable[[MatrixQuery], Answer], query: MatrixQuery, bounds: AnswerBounds | None) -> Answer:
-    with span("keyviz.read", series=query.series.value) as note:
-        answer = read(query)
-        note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
-    if bounds is not None:
-        bounds.check(answer.matrix.shape)
-    return answer
-
-
 def _encoded(answer: Answer, accept: tuple[int, ...], metrics: ServerMetrics | None) -> bytes:
     began = time.perf_counter()
     with span("keyviz.encode", encoding="columnar" if accept else "rows"):
         raw = answer_bytes(answer, accept=accept)
+    _note_encoded(answer, began, metrics)
+    return raw
+
+
+def _note_encoded(answer: Answer, began: float, metrics: ServerMetrics | None) -> None:
     if metrics is not None:
         metrics.encoded(answer.matrix.shape, time.perf_counter() - began)
-    return raw
 
 
 def _nothing(query: MatrixQuery) -> None:
@@ -130,7 +96,10 @@ def _nothing(query: MatrixQuery) -> None:
 
 
 class Servicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
-    """All methods of both services, which are the same ones."""
+    """All methods of both services, which are the same ones.
+
+    They raise KeyVizError; the barrier before them (`interceptors`) turns that into the status of the call.
+    """
 
     @abstractmethod
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
@@ -145,21 +114,19 @@ class Servicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
         """See the proto file."""
 
     @abstractmethod
-    async def matrix_bytes(self, request: pb.GetKeyVizMatrixRequest, context: Context) -> bytes:
+    async def matrix_bytes(self, question: Question, context: Context) -> bytes:
         """The serialized answer of GetKeyVizMatrix: what is packed already need not become a message first."""
 
     async def GetKeyVizMatrix(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetKeyVizMatrixRequest, context: Context
     ) -> pb.GetKeyVizMatrixResponse:
         """See the proto file."""
-        return pb.GetKeyVizMatrixResponse.FromString(await self.matrix_bytes(request, context))
+        return pb.GetKeyVizMatrixResponse.FromString(await self.matrix_bytes(Question(request), context))
 
     def methods(self) -> dict[str, Handler]:
         """Their handlers by name. As of the generated code, but that no matrix is parsed and serialized once more."""
         return {
-            "GetKeyVizMatrix": grpc.unary_unary_rpc_method_handler(
-                self.matrix_bytes, request_deserializer=pb.GetKeyVizMatrixRequest.FromString
-            ),
+            "GetKeyVizMatrix": grpc.unary_unary_rpc_method_handler(self.matrix_bytes, request_deserializer=question_of),
             "GetClusterOverview": grpc.unary_unary_rpc_method_handler(
                 self.GetClusterOverview,
                 request_deserializer=pb.GetClusterOverviewRequest.FromString,
@@ -193,43 +160,64 @@ class NodeServicer(Servicer):
             raise SamplerDisabled
         return self._source
 
-    async def matrix_bytes(self, request: pb.GetKeyVizMatrixRequest, context: Context) -> bytes:
+    async def matrix_bytes(self, question: Question, context: Context) -> bytes:
         """See Servicer."""
-        async with _ErrorsOnTheWire(context):
-            query, source = decode_query(request), self._sampler()
-            accept = tuple(request.accept)
+        del context
+        query, accept, source = question.query, question.accept, self._sampler()
+        # The way to a thread and back takes longer than what is ready does.
+        ready = self._ready(query, accept)
+        if ready is not None:
+            return ready
+        return await _in_thread(self._threads, lambda: self._made(source, query, accept))
 
-            def answer() -> bytes:
-                return _encoded(_read(source.matrix, query, self._bounds), accept, self._metrics)
+    def _ready(self, query: MatrixQuery, accept: tuple[int, ...]) -> bytes | None:
+        answer = self._at_once(query)
+        if answer is None:
+            return None
+        self._check(answer)
+        began = time.perf_counter()
+        raw = bytes_at_once(answer, accept=accept)
+        if raw is not None:
+            # Spans of no length: what was there before has no other.
+            with span("keyviz.read", series=query.series.value) as note:
+                note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
+            with span("keyviz.encode", encoding="columnar"):
+                pass
+            _note_encoded(answer, began, self._metrics)
+        return raw
 
-            # The way to a thread and back takes longer than what is ready does.
-            there = self._at_once(query)
-            if there is not None and is_ready(there, accept=accept):
-                return _encoded(_read(lambda _: there, query, self._bounds), accept, self._metrics)
-            return await _in_thread(self._threads, answer)
+    def _made(self, source: Source, query: MatrixQuery, accept: tuple[int, ...]) -> bytes:
+        with span("keyviz.read", series=query.series.value) as note:
+            answer = source.matrix(query)
+            note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
+        self._check(answer)
+        return _encoded(answer, accept, self._metrics)
+
+    def _check(self, answer: Answer) -> None:
+        if self._bounds is not None:
+            self._bounds.check(answer.matrix.shape)
 
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetClusterOverviewRequest, context: Context
     ) -> pb.GetClusterOverviewResponse:
         """See the proto file."""
-        async with _ErrorsOnTheWire(context):
-            decode_overview_via(request)
-            return encode_overview(self._sampler().overview())
+        del context
+        decode_overview_via(request)
+        return encode_overview(self._sampler().overview())
 
     async def GetHotKeys(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetHotKeysRequest, context: Context
     ) -> pb.GetHotKeysResponse:
         """See the proto file."""
-        async with _ErrorsOnTheWire(context):
-            query, source = decode_hot_keys_query(request), self._sampler()
-            if not isinstance(source, HotKeysSource):
-                raise HotKeysDisabled
-            with waiting() as given_up:
-                message = await _in_thread(
-                    self._threads, lambda: _hot_keys_message(source.hot_keys(query, given_up), query)
-                )
-            _note_hot_keys(query, context)
-            return message
+        query, source = decode_hot_keys_query(request), self._sampler()
+        if not isinstance(source, HotKeysSource):
+            raise HotKeysDisabled
+        with waiting() as given_up:
+            message = await _in_thread(
+                self._threads, lambda: _hot_keys_message(source.hot_keys(query, given_up), query)
+            )
+        _note_hot_keys(query, context)
+        return message
 
 
 class ClusterServicer(Servicer):
@@ -245,11 +233,10 @@ class ClusterServicer(Servicer):
     ) -> None:
         self._cluster, self._threads, self._metrics, self._bounds = cluster, threads, metrics, bounds
 
-    async def matrix_bytes(self, request: pb.GetKeyVizMatrixRequest, context: Context) -> bytes:
+    async def matrix_bytes(self, question: Question, context: Context) -> bytes:
         """See Servicer."""
-        async with _ErrorsOnTheWire(context):
-            query = replace(decode_query(request), known=None)  # a merged answer is always told in full
-            return await self._matrix(query, tuple(request.accept), _deadline(context))
+        query = replace(question.query, known=None)  # a merged answer is always told in full
+        return await self._matrix(query, question.accept, _deadline(context))
 
     async def _matrix(self, query: MatrixQuery, accept: tuple[int, ...], deadline: Deadline) -> bytes:
         answer = await self._cluster.matrix(query, deadline)
@@ -261,20 +248,18 @@ class ClusterServicer(Servicer):
         self, request: pb.GetClusterOverviewRequest, context: Context
     ) -> pb.GetClusterOverviewResponse:
         """See the proto file."""
-        async with _ErrorsOnTheWire(context):
-            via = decode_overview_via(request)
-            return encode_overview(await self._cluster.overview(_deadline(context), via))
+        via = decode_overview_via(request)
+        return encode_overview(await self._cluster.overview(_deadline(context), via))
 
     async def GetHotKeys(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetHotKeysRequest, context: Context
     ) -> pb.GetHotKeysResponse:
         """See the proto file."""
-        async with _ErrorsOnTheWire(context):
-            query = decode_hot_keys_query(request)
-            answer = await self._cluster.hot_keys(query, _deadline(context))
-            message = await _in_thread(self._threads, lambda: _hot_keys_message(answer, query))
-            _note_hot_keys(query, context)
-            return message
+        query = decode_hot_keys_query(request)
+        answer = await self._cluster.hot_keys(query, _deadline(context))
+        message = await _in_thread(self._threads, lambda: _hot_keys_message(answer, query))
+        _note_hot_keys(query, context)
+        return message
 
 
 def _hot_keys_message(answer: HotKeysAnswer, query: HotKeysQuery) -> pb.GetHotKeysResponse:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 from keyviz_grpc.errors import SettingError
@@ -27,10 +28,20 @@ Metadata: TypeAlias = "Iterable[tuple[str, str | bytes]]"
 
 _SCOPE: Final = "keyviz_grpc"
 
+_FOUND: Final[ContextVar[bool | None]] = ContextVar("keyviz_spans_wanted", default=None)
+"""What the last look in this context found, None before any."""
+
 
 def is_wanted() -> bool:
     """Whether anybody set OpenTelemetry up: a span that goes nowhere still costs thirty microseconds."""
     return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def look() -> bool:
+    """The same, for all spans of the call or request that begins: OpenTelemetry reads the environment at every look."""
+    wanted = is_wanted()
+    _FOUND.set(wanted)
+    return wanted
 
 
 _OFF: Final = contextlib.nullcontext(lambda **_: None)
@@ -38,7 +49,8 @@ _OFF: Final = contextlib.nullcontext(lambda **_: None)
 
 def span(name: str, **attributes: str | float) -> AbstractContextManager[Callable[..., None]]:
     """A span for the time of the block; what it yields adds attributes that are known only later."""
-    return _span(name, attributes) if is_wanted() else _OFF
+    wanted = _FOUND.get()
+    return _span(name, attributes) if (is_wanted() if wanted is None else wanted) else _OFF
 
 
 @contextlib.contextmanager
@@ -56,13 +68,12 @@ def outgoing() -> tuple[tuple[str, str], ...]:
     return tuple(carrier.items())
 
 
-def served(method: str, metadata: Callable[[], Metadata | None]) -> AbstractContextManager[object]:
-    """A span for the time in which a call is served, under the caller's span if its metadata names one."""
-    return _served(method, metadata() or ()) if is_wanted() else _OFF
-
-
 @contextlib.contextmanager
-def _served(method: str, metadata: Metadata) -> Iterator[None]:
+def served(method: str, metadata: Metadata) -> Iterator[None]:
+    """A span for the time in which a call is served, under the caller's span if its metadata names one.
+
+    Only where spans are wanted.
+    """
     carrier = {key: value for key, value in metadata if key in _across.fields and isinstance(value, str)}
     kind = trace.SpanKind.SERVER
     tracer = trace.get_tracer(_SCOPE, VERSION)

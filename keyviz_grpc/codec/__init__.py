@@ -1,6 +1,6 @@
 """Messages to model and back; distrusts every length that came over the wire."""
 
-from keyviz_grpc.codec.answers import answer_bytes, decode_answer, encode_answer, is_ready
+from keyviz_grpc.codec.answers import answer_bytes, bytes_at_once, decode_answer, encode_answer
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, MESSAGE_BYTES, messages_in_response
 from keyviz_grpc.codec.hot_keys import (
     decode_hot_keys,
@@ -15,14 +15,16 @@ from keyviz_grpc.codec.overviews import (
     encode_overview_request,
 )
 from keyviz_grpc.codec.parsing import parse
-from keyviz_grpc.codec.queries import decode_query, encode_query, known_bytes, query_bytes
+from keyviz_grpc.codec.queries import Question, decode_query, encode_query, known_bytes, query_bytes, question_of
 from keyviz_grpc.codec.rows_as_bytes import parse_response
 from keyviz_grpc.codec.weight import decoded_bytes, is_little
 
 __all__ = [
     "HARMLESS_BYTES",
     "MESSAGE_BYTES",
+    "Question",
     "answer_bytes",
+    "bytes_at_once",
     "decode_answer",
     "decode_hot_keys",
     "decode_hot_keys_query",
@@ -37,10 +39,10 @@ __all__ = [
     "encode_overview_request",
     "encode_query",
     "is_little",
-    "is_ready",
     "known_bytes",
     "messages_in_response",
     "parse",
     "parse_response",
     "query_bytes",
+    "question_of",
 ]

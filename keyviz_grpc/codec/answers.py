@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
-from keyviz_grpc.codec.columnar import decode_columnar, decode_packed_catalogue, encode_columnar, is_encoded
+from keyviz_grpc.codec.columnar import decode_columnar, decode_packed_catalogue, encode_columnar, encoded_columnar
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes, encode_outcome
 from keyviz_grpc.codec.rows import (
     build_matrix,
@@ -50,6 +50,19 @@ def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
     return b"".join((_without_matrix(answer, accept).SerializeToString(), *_packed(answer)))
 
 
+def bytes_at_once(answer: Answer, *, accept: Collection[int]) -> bytes | None:
+    """The same where next to nothing is left to do for them, as all is left out or packed already; else None."""
+    if pb.MATRIX_ENCODING_COLUMNAR not in accept:
+        return None
+    if _is_left_out(answer) and not answer.matrix.shape[1]:
+        pieces: Sequence[bytes] = ()
+    elif (packed := encoded_columnar(answer.matrix)) is None:
+        return None
+    else:
+        pieces = packed.without_rows if _is_left_out(answer) else packed.whole
+    return b"".join((_without_matrix(answer, accept).SerializeToString(), *pieces))
+
+
 def _packed(answer: Answer) -> Sequence[bytes]:
     """The serialized fields of its matrix in pieces, none where all columns are left out."""
     if not _is_left_out(answer):
@@ -78,12 +91,6 @@ def _without_matrix(answer: Answer, accept: Collection[int]) -> pb.GetKeyVizMatr
     for number, own in answer.leaf_answers:
         message.leaf_answers.append(pb.LeafAnswer(leaf=number, answer=encode_answer(own, accept=accept)))
     return message
-
-
-def is_ready(answer: Answer, *, accept: Collection[int]) -> bool:
-    """Whether `answer_bytes` has next to nothing to do: all is left out, or packed already."""
-    nothing = _is_left_out(answer) and not answer.matrix.shape[1]
-    return pb.MATRIX_ENCODING_COLUMNAR in accept and (nothing or is_encoded(answer.matrix))
 
 
 def _encode_history(history: History, message: pb.GetKeyVizMatrixResponse) -> None:

@@ -60,9 +60,9 @@ def encode_columnar(matrix: Matrix) -> Packed:
     return _packed.get((matrix,), lambda: _encode(matrix), matrix.cells + 1)
 
 
-def is_encoded(matrix: Matrix) -> bool:
-    """Whether its packed form is there already."""
-    return _packed.has((matrix,))
+def encoded_columnar(matrix: Matrix) -> Packed | None:
+    """The packed form of a matrix where it is there already."""
+    return _packed.found((matrix,))
 
 
 def _encode(matrix: Matrix) -> Packed:

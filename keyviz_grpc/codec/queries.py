@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest
@@ -22,27 +23,41 @@ NUMBER_OF_SERIES: Final = {series: number for number, series in SERIES_OF_NUMBER
 
 KEPT_BYTES: Final = 16 << 10
 
-_told: Final[Kept[bytes, MatrixQuery]] = Kept(KEPT_BYTES)
+
+class Question:
+    """A request for a matrix, decoded when somebody wants to know. accept: encodings besides rows that are read."""
+
+    def __init__(self, request: pb.GetKeyVizMatrixRequest) -> None:
+        self.accept = tuple(request.accept)
+        self._request = request
+
+    @cached_property
+    def query(self) -> MatrixQuery:
+        """As of `decode_query`, which raises InvalidRequest."""
+        return decode_query(self._request)
+
+
+_told: Final[Kept[bytes, Question]] = Kept(KEPT_BYTES)
 _asked: Final[KeptByIdentity[bytes]] = KeptByIdentity(4)
 
 MAX_NAMES: Final = 4096
 MAX_NAME_CHARS: Final = 1024
 
 
-def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
-    """Raises InvalidRequest that names the field and its value; proto3 enums are open, so numbers are checked too.
+def question_of(raw: bytes) -> Question:
+    """What the bytes of a request ask. Raises DecodeError for bytes that are no message of it.
 
-    Whoever polls asks the same again and again, so a short question is decoded once.
+    Whoever polls asks the same again and again, so a short question is read once.
     """
-    raw = request.SerializeToString()
-    query = _told.get(raw)
-    if query is None:
-        query = _decode(request)
-        _told.put(raw, query, len(raw))
-    return query
+    question = _told.get(raw)
+    if question is None:
+        question = Question(pb.GetKeyVizMatrixRequest.FromString(raw))
+        _told.put(raw, question, len(raw))
+    return question
 
 
-def _decode(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
+def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
+    """Raises InvalidRequest that names the field and its value; proto3 enums are open, so numbers are checked too."""
     series = SERIES_OF_NUMBER.get(request.series)
     if series is None:
         raise InvalidRequest("series", int(request.series), "is not a series (0 to 4)")

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.codec import (
     answer_bytes,
+    bytes_at_once,
     decode_answer,
     decode_query,
     encode_answer,
@@ -23,6 +24,7 @@ from keyviz_grpc.codec import (
     known_bytes,
     messages_in_response,
     query_bytes,
+    question_of,
 )
 from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer, TooLarge
@@ -81,6 +83,9 @@ def test_an_answer_put_together_from_bytes_is_its_message(
         raw, message = answer_bytes(answer, accept=accept), encode_answer(answer, accept=accept)
         assert pb.GetKeyVizMatrixResponse.FromString(raw) == message
         assert len(raw) == message.ByteSize()
+        assert bytes_at_once(answer, accept=accept) == (raw if accept else None), "packed a moment ago"
+    unpacked = replace(answer, matrix=replace(answer.matrix))
+    assert bytes_at_once(unpacked, accept=accept) is None
 
 
 def test_a_question_has_its_own_bytes_however_many_are_asked() -> None:
@@ -107,13 +112,20 @@ def test_a_question_that_is_asked_again_means_the_same() -> None:
     long = pb.GetKeyVizMatrixRequest(bucket_ids=[str(number) * 500 for number in range(50)])
     wrong = pb.GetKeyVizMatrixRequest(via=["a"] * 33)
     for _ in range(3):
-        assert decode_query(short) == MatrixQuery(rows=3, via=("a",))
-        assert decode_query(long).bucket_ids == tuple(long.bucket_ids)
-        assert decode_query(pb.GetKeyVizMatrixRequest()) == MatrixQuery()
+        for request, expected in (
+            (short, MatrixQuery(rows=3, via=("a",))),
+            (pb.GetKeyVizMatrixRequest(), MatrixQuery()),
+        ):
+            assert question_of(request.SerializeToString()).query == decode_query(request) == expected
+        assert question_of(long.SerializeToString()).query.bucket_ids == tuple(long.bucket_ids)
         with pytest.raises(InvalidRequest, match="via"):
-            decode_query(wrong)
-    short.rows = 4
-    assert decode_query(short) == MatrixQuery(rows=4, via=("a",))
+            _ = question_of(wrong.SerializeToString()).query
+        with pytest.raises(DecodeError):
+            question_of(b"\xff\xff")
+    assert question_of(short.SerializeToString()) is question_of(short.SerializeToString()), "read once"
+    short.rows, short.accept[:] = 4, [pb.MATRIX_ENCODING_COLUMNAR]
+    question = question_of(short.SerializeToString())
+    assert (question.query, question.accept) == (MatrixQuery(rows=4, via=("a",)), (pb.MATRIX_ENCODING_COLUMNAR,))
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16383, 16384, 1 << 21])
