@@ -16,7 +16,7 @@ from keyviz_grpc.caller import CALLER
 from keyviz_grpc.errors import ON_THE_WIRE, InvalidRequest, KeyVizError, SamplerDisabled
 from keyviz_grpc.half_open import INTERNAL
 from keyviz_grpc.rpc_types import Continuation, Handler
-from keyviz_grpc.tracing import look, served
+from keyviz_grpc.tracing import is_wanted, served
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("keyviz.audit")
@@ -42,7 +42,7 @@ class Barrier:
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             try:
-                if not look():
+                if not is_wanted():
                     return await inner(request, context)
                 with served(method, context.invocation_metadata() or ()):
                     return await inner(request, context)

@@ -6,9 +6,9 @@ A store that has set OpenTelemetry up sees these spans among its own; a command 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 from keyviz_grpc.errors import SettingError
@@ -28,20 +28,27 @@ Metadata: TypeAlias = "Iterable[tuple[str, str | bytes]]"
 
 _SCOPE: Final = "keyviz_grpc"
 
-_FOUND: Final[ContextVar[bool | None]] = ContextVar("keyviz_spans_wanted", default=None)
-"""What the last look in this context found, None before any."""
+LOOK_S: Final = 1.0
+"""OpenTelemetry reads the environment at every look, which every span of every call would have."""
 
 
-def is_wanted() -> bool:
-    """Whether anybody set OpenTelemetry up: a span that goes nowhere still costs thirty microseconds."""
-    return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+class _Wanted:
+    """Whether anybody set OpenTelemetry up, which nobody can undo; seen after LOOK_S seconds at the latest."""
+
+    def __init__(self) -> None:
+        self._found = False
+        self._look_at_s = 0.0
+
+    def __call__(self) -> bool:
+        now_s = time.monotonic()
+        if not self._found and now_s >= self._look_at_s:
+            self._look_at_s = now_s + LOOK_S
+            self._found = trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        return self._found
 
 
-def look() -> bool:
-    """The same, for all spans of the call or request that begins: OpenTelemetry reads the environment at every look."""
-    wanted = is_wanted()
-    _FOUND.set(wanted)
-    return wanted
+is_wanted: Final = _Wanted()
+"""A span that goes nowhere still costs thirty microseconds."""
 
 
 _OFF: Final = contextlib.nullcontext(lambda **_: None)
@@ -49,8 +56,7 @@ _OFF: Final = contextlib.nullcontext(lambda **_: None)
 
 def span(name: str, **attributes: str | float) -> AbstractContextManager[Callable[..., None]]:
     """A span for the time of the block; what it yields adds attributes that are known only later."""
-    wanted = _FOUND.get()
-    return _span(name, attributes) if (is_wanted() if wanted is None else wanted) else _OFF
+    return _span(name, attributes) if is_wanted() else _OFF
 
 
 @contextlib.contextmanager

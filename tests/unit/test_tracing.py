@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import time
 from typing import Any
 
 import pytest
@@ -30,3 +31,36 @@ def test_without_the_extra_tracing_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(SettingError, match=r"keyviz-grpc\[otel\]"):
         tracing.start_tracing("http://127.0.0.1:1", service="x")
+
+
+def test_whether_spans_are_wanted_is_seen_once_a_second_and_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at OpenTelemetry is dear, and nobody can take a provider away again."""
+
+    class Nobody:
+        """What stands for a provider before there is one."""
+
+    class Trace:
+        """OpenTelemetry, as far as it is asked."""
+
+        ProxyTracerProvider = Nobody
+
+        def __init__(self) -> None:
+            self.provider: object = Nobody()
+            self.looks = 0
+
+        def get_tracer_provider(self) -> object:
+            """The one that was set."""
+            self.looks += 1
+            return self.provider
+
+    trace, now_s = Trace(), 50.0
+    monkeypatch.setattr(tracing, "trace", trace)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    wanted = tracing._Wanted()
+    assert [wanted() for _ in range(9)] == [False] * 9
+    trace.provider = object()
+    now_s += tracing.LOOK_S
+    assert [wanted() for _ in range(9)] == [True] * 9
+    assert trace.looks == 2
+    now_s += tracing.LOOK_S
+    assert (wanted(), trace.looks) == (True, 2)
