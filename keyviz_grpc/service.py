@@ -38,7 +38,7 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.rpc_types import Context, Handler
 from keyviz_grpc.source import PromptSource, Source
-from keyviz_grpc.tracing import span
+from keyviz_grpc.tracing import is_wanted, span
 
 audit = logging.getLogger("keyviz.audit")
 
@@ -178,11 +178,12 @@ class NodeServicer(Servicer):
         began = time.perf_counter()
         raw = bytes_at_once(answer, accept=accept)
         if raw is not None:
-            # Spans of no length: what was there before has no other.
-            with span("keyviz.read", series=query.series.value) as note:
-                note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
-            with span("keyviz.encode", encoding="columnar"):
-                pass
+            if is_wanted():
+                # Of no length: what was there before has no other.
+                with span("keyviz.read", series=query.series.value) as note:
+                    note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
+                with span("keyviz.encode", encoding="columnar"):
+                    pass
             _note_encoded(answer, began, self._metrics)
         return raw
 

@@ -1,6 +1,6 @@
 """Messages to model and back; distrusts every length that came over the wire."""
 
-from keyviz_grpc.codec.answers import answer_bytes, bytes_at_once, decode_answer, encode_answer
+from keyviz_grpc.codec.answers import decode_answer
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, MESSAGE_BYTES, messages_in_response
 from keyviz_grpc.codec.hot_keys import (
     decode_hot_keys,
@@ -8,6 +8,7 @@ from keyviz_grpc.codec.hot_keys import (
     encode_hot_keys,
     encode_hot_keys_query,
 )
+from keyviz_grpc.codec.outgoing import answer_bytes, bytes_at_once, encode_answer
 from keyviz_grpc.codec.overviews import (
     decode_overview,
     decode_overview_via,

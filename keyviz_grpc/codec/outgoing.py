@@ -1,0 +1,151 @@
+"""Whole answers on their way out: as messages, and as the bytes of those."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from keyviz_grpc.codec.columnar import encode_columnar, encoded_columnar
+from keyviz_grpc.codec.fields import as_number_field
+from keyviz_grpc.codec.outcomes import encode_outcome
+from keyviz_grpc.codec.rows import encode_rows
+from keyviz_grpc.model import Matrix
+from keyviz_grpc.outcome import Answer, History
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+_GENERATED: Final = pb.GetKeyVizMatrixResponse.GENERATED_AT_UNIX_MS_FIELD_NUMBER
+
+
+def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyVizMatrixResponse:
+    """The message for an answer: columnar when `accept` has it, else in rows."""
+    message, matrix = _without_matrix(answer, accept), answer.matrix
+    if pb.MATRIX_ENCODING_COLUMNAR in accept:
+        message.MergeFromString(b"".join(_packed(answer)))
+    else:
+        message.column_unix_ms.extend(matrix.columns.tolist())
+        message.rows.extend(encode_rows(matrix))
+        message.shares.extend(_encode_shares(matrix))
+        message.conflicts.extend(_encode_conflicts(matrix))
+    return message
+
+
+def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
+    """The bytes of that message; a packed form is copied once, and never read."""
+    if pb.MATRIX_ENCODING_COLUMNAR not in accept:
+        return encode_answer(answer).SerializeToString()
+    return b"".join((*_head(answer, accept), *_packed(answer)))
+
+
+def bytes_at_once(answer: Answer, *, accept: Collection[int]) -> bytes | None:
+    """The same where next to nothing is left to do for them, as all is left out or packed already; else None."""
+    if pb.MATRIX_ENCODING_COLUMNAR not in accept:
+        return None
+    if _is_left_out(answer) and not answer.matrix.shape[1]:
+        pieces: Sequence[bytes] = ()
+    elif (packed := encoded_columnar(answer.matrix)) is None:
+        return None
+    else:
+        pieces = packed.without_rows if _is_left_out(answer) else packed.whole
+    return b"".join((*_head(answer, accept), *pieces))
+
+
+def _head(answer: Answer, accept: Collection[int]) -> tuple[bytes, ...]:
+    """The serialized fields of all but its matrix."""
+    if answer.merged or answer.leaf_answers:
+        return (_without_matrix(answer, accept).SerializeToString(),)
+    lasting = _lasting(
+        node_id=answer.node_id,
+        incarnation=answer.incarnation,
+        step_ms=answer.step_ms,
+        oldest_unix_ms=answer.oldest_unix_ms,
+        revision=answer.revision,
+        history=answer.history,
+    )
+    return lasting, as_number_field(_GENERATED, answer.generated_at_unix_ms)
+
+
+@lru_cache(64)
+def _lasting(
+    *, node_id: str, incarnation: int, step_ms: int, oldest_unix_ms: int, revision: int, history: History | None
+) -> bytes:
+    """What a node says again and again until its next window closes: all but when it says so."""
+    message = pb.GetKeyVizMatrixResponse(
+        node_id=node_id,
+        incarnation=incarnation,
+        step_ms=step_ms,
+        oldest_unix_ms=oldest_unix_ms,
+        revision=revision,
+    )
+    if history is not None:
+        _encode_history(history, message)
+    return message.SerializeToString()
+
+
+def _packed(answer: Answer) -> Sequence[bytes]:
+    """The serialized fields of its matrix in pieces, none where all columns are left out."""
+    if not _is_left_out(answer):
+        return encode_columnar(answer.matrix).whole
+    return encode_columnar(answer.matrix).without_rows if len(answer.matrix.columns) else ()
+
+
+def _is_left_out(answer: Answer) -> bool:
+    """Whether columns that the caller knows are left out, and the rows with them."""
+    return answer.history is not None and answer.history.left_out_below_unix_ms > 0
+
+
+def _without_matrix(answer: Answer, accept: Collection[int]) -> pb.GetKeyVizMatrixResponse:
+    message = pb.GetKeyVizMatrixResponse(
+        node_id=answer.node_id,
+        incarnation=answer.incarnation,
+        step_ms=answer.step_ms,
+        generated_at_unix_ms=answer.generated_at_unix_ms,
+        oldest_unix_ms=answer.oldest_unix_ms,
+        revision=answer.revision,
+    )
+    if answer.history is not None:
+        _encode_history(answer.history, message)
+    if answer.merged:
+        _encode_books(answer, message)
+    for number, own in answer.leaf_answers:
+        message.leaf_answers.append(pb.LeafAnswer(leaf=number, answer=encode_answer(own, accept=accept)))
+    return message
+
+
+def _encode_history(history: History, message: pb.GetKeyVizMatrixResponse) -> None:
+    message.history.number = history.number
+    message.history.newest_unix_ms = history.newest_unix_ms
+    message.history.left_out_below_unix_ms = history.left_out_below_unix_ms
+    message.history.left_out_columns = history.left_out_columns
+
+
+def _encode_books(answer: Answer, message: pb.GetKeyVizMatrixResponse) -> None:
+    message.outcomes.extend(encode_outcome(outcome) for outcome in answer.outcomes)
+    if answer.column_nodes is not None:
+        message.column_nodes.extend(answer.column_nodes.tolist())
+    if answer.row_leaf_set is not None:
+        message.leaf_sets.extend(pb.LeafSet(leaves=leaves) for leaves in answer.leaf_sets)
+        message.row_leaf_set.extend(answer.row_leaf_set.tolist())
+    message.leaf_ranges.extend(
+        pb.LeafRange(row=item.row, leaf=item.leaf, start=item.start, end=item.end) for item in answer.leaf_ranges
+    )
+
+
+def _encode_shares(matrix: Matrix) -> list[pb.KeyVizShare]:
+    shares = matrix.shares
+    groups = matrix.identities[shares.codes, 0].tolist()
+    terms = matrix.identities[shares.codes, 1].tolist()
+    cells = zip(shares.rows.tolist(), shares.columns.tolist(), groups, terms, shares.values.tolist(), strict=True)
+    return [
+        pb.KeyVizShare(row=row, column=column, raft_group_id=group, leader_term=term, value=value)
+        for row, column, group, term, value in cells
+    ]
+
+
+def _encode_conflicts(matrix: Matrix) -> list[pb.KeyVizConflicts]:
+    if matrix.conflicts is None:
+        return []
+    rows = np.flatnonzero(matrix.conflicts.any(axis=1)).tolist()
+    return [pb.KeyVizConflicts(row=row, columns=np.flatnonzero(matrix.conflicts[row]).tolist()) for row in rows]
