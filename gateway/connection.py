@@ -29,6 +29,7 @@ class BoundedConnection(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
     _timer: asyncio.TimerHandle | None = None
+    """Runs, or has run, while a head is waited for."""
     _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base
@@ -39,21 +40,24 @@ class BoundedConnection(HttpToolsProtocol):
             # asyncio does this for sockets that name their protocol, which ours do not. Without it the last piece of an
             # answer waits up to 40 ms for the reader's acknowledgement of those before.
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._expect_head()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        for timer in (self._timer, self._stalled):
-            if timer is not None:
-                timer.cancel()
+        self._end_wait()
+        if self._stalled is not None:
+            self._stalled.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         super().data_received(data)
         if self._nobody_watches():
-            self._expect_head()
+            self._in_head = True
         if self._in_head and not self.transport.is_closing():
+            # Only now: most heads come whole, and never have to be waited for.
+            if self._timer is None:
+                self._wait()
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.send_400_response("the head of the request is too large")
@@ -62,13 +66,13 @@ class BoundedConnection(HttpToolsProtocol):
         """See httptools."""
         super().on_message_begin()
         self._head_bytes = 0
-        self._expect_head()
+        self._in_head = True
+        self._end_wait()
 
     def on_headers_complete(self) -> None:
         """See httptools."""
         self._in_head = False
-        if self._timer is not None:
-            self._timer.cancel()
+        self._end_wait()
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
@@ -105,14 +109,16 @@ class BoundedConnection(HttpToolsProtocol):
     def _nobody_watches(self) -> bool:
         # uvicorn's own timer ends with any byte, be it of no request at all or of a body that nobody waits for.
         answering = self.cycle is not None and not self.cycle.response_complete
-        watched = self._timer is not None and not self._timer.cancelled() and self._timer.when() > self.loop.time()
-        return not (answering or watched or self.timeout_keep_alive_task or self.transport.is_closing())
+        watched = self._timer is not None or self.timeout_keep_alive_task is not None
+        return not (answering or watched or self.transport.is_closing())
 
-    def _expect_head(self) -> None:
-        self._in_head = True
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(HEAD_S, self._end)
+
+    def _end_wait(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(HEAD_S, self._end)
+            self._timer = None
 
     def timeout_keep_alive_handler(self) -> None:
         """As uvicorn's, and for good where the last answer was not taken."""
