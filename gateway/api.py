@@ -30,7 +30,7 @@ from gateway.metrics import Metrics
 from gateway.params import MatrixRequest, read_cell_request, read_matrix_request
 from gateway.problems import Refused
 from gateway.render import render_cell, render_overview
-from gateway.responses import json_response
+from gateway.responses import InPieces, json_response
 from gateway.settings import GatewaySettings
 from keyviz_grpc.aggregator.flights import Flights, Room
 from keyviz_grpc.cluster import Cluster
@@ -42,6 +42,8 @@ from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.tracing import span
 from keyviz_grpc.version import VERSION
+
+_VARIES: Final = (b"vary", b"Accept-Encoding")
 
 REMEMBERED_QUERIES: Final = 64
 """Who polls mostly asks with the same words. Each is at most as long as the head of a request."""
@@ -210,7 +212,5 @@ def _check_known(outcomes: Sequence[Outcome], node_id: str) -> None:
 
 
 def _response(body: _Body, unsent: Unsent | None = None) -> Response:
-    headers = {"Vary": "Accept-Encoding"}
-    if body.encoding:
-        headers["Content-Encoding"] = body.encoding
-    return json_response(body.pieces, headers=headers, unsent=unsent)
+    encoded = ((b"content-encoding", body.encoding.encode()),) if body.encoding else ()
+    return InPieces(body.pieces, headers=(_VARIES, *encoded), unsent=unsent)

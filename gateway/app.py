@@ -7,27 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from gateway.api import Api
-from gateway.edge import CLIENT_GONE, Edge
+from gateway.edge import Edge
 from gateway.endpoints import Endpoint
 from gateway.gate import Gate
 from gateway.metrics import Metrics
 from gateway.page import Page
-from gateway.problems import Refused, answer_keyviz_error, answer_refused
+from gateway.problems import Refused
 from gateway.responses import json_response
 from gateway.session import Sessions
 from gateway.settings import GatewaySettings
 from gateway.users import Users
 from keyviz_grpc.cluster import Cluster
-from keyviz_grpc.errors import KeyVizError
 from keyviz_grpc.remembered import Shelf
 
 API: Final = "/admin/api/v1"
@@ -42,7 +38,7 @@ def create_app(
     users: Users | None = None,
     metrics: Metrics | None = None,
     remembered: Shelf | None = None,
-) -> Starlette:
+) -> Edge:
     """The application that shows `cluster` as docs/http.md says; whoever made the cluster closes it.
 
     sessions None: everybody may look. users: who can sign in; None where only cookies minted elsewhere count.
@@ -54,33 +50,24 @@ def create_app(
     threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-render")
     gate = Gate(sessions or Sessions.not_required(), users, settings)
     api = Api(cluster, gate, settings=settings, metrics=metrics, threads=threads, remembered=remembered)
-
-    app = Starlette(
-        routes=[*_api_routes(api, gate), *_page_routes(Page(settings.page))],
-        middleware=[Middleware(Edge, metrics=metrics)],
-        exception_handlers={
-            Refused: answer_refused,
-            KeyVizError: answer_keyviz_error,
-            HTTPException: _not_found,
-            ClientDisconnect: _client_gone,
-        },
-    )
-    app.router.redirect_slashes = False
-    return app
+    routes = [*_api_routes(api, gate), *_page_routes(Page(settings.page))]
+    nothing = _Refusing("not_found", "there is nothing here")
+    return Edge(Router(routes, redirect_slashes=False, default=nothing), metrics=metrics)
 
 
 def _api_routes(api: Api, gate: Gate) -> list[Route]:
+    """The paths of the API; the one that is polled comes first."""
     return [
+        Route(f"{API}/keyviz/matrix", Endpoint("matrix", get=api.matrix)),
         Route("/admin/healthz", Endpoint("healthz", get=api.healthz)),
         Route("/admin/readyz", Endpoint("readyz", get=api.readyz)),
-        Route(f"{API}/keyviz/matrix", Endpoint("matrix", get=api.matrix)),
         Route(f"{API}/keyviz/cell", Endpoint("cell", get=api.cell)),
         Route(f"{API}/keyviz/hotkeys", Endpoint("hotkeys", get=api.hot_keys)),
         Route(f"{API}/cluster", Endpoint("cluster", get=api.cluster)),
         Route(f"{API}/auth/login", Endpoint("login", post=gate.login)),
         Route(f"{API}/auth/logout", Endpoint("logout", post=gate.logout)),
         Route(f"{API}/openapi.json", Endpoint("openapi", get=_openapi)),
-        Route(f"{API}/{{path:path}}", _Unknown()),
+        Route(f"{API}/{{path:path}}", _Refusing("unknown_endpoint", "the API has no such endpoint")),
     ]
 
 
@@ -93,12 +80,15 @@ def _page_routes(page: Page) -> list[Route]:
     ]
 
 
-class _Unknown:
-    """Whatever is below the API's path and has no endpoint, by any method."""
+class _Refusing:
+    """An ASGI application for what is not there, whatever the method."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self._code, self._message = code, message
 
     async def __call__(self, *_: object) -> None:
         """See ASGI."""
-        raise Refused("unknown_endpoint", "the API has no such endpoint")
+        raise Refused(self._code, self._message)
 
 
 def _in_thread(handler: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -111,14 +101,3 @@ def _in_thread(handler: Callable[[Request], Response]) -> Callable[[Request], Aw
 async def _openapi(request: Request) -> Response:
     del request
     return json_response(await run_in_threadpool(OPENAPI.read_bytes))
-
-
-async def _not_found(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException) or error.status_code != 404:
-        raise error
-    return await answer_refused(request, Refused("not_found", "there is nothing here"))
-
-
-async def _client_gone(request: Request, error: Exception) -> Response:
-    del request, error
-    return Response(status_code=CLIENT_GONE)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.endpoints import ROUTE_KEY
 from gateway.metrics import Metrics
-from gateway.problems import problem
+from gateway.problems import CLIENT_GONE, answer_to, problem
 from keyviz_grpc.metrics import OTHER
 from keyviz_grpc.request_id import HEADER, REQUEST_ID, sane_request_id
 
@@ -22,8 +19,6 @@ log = logging.getLogger(__name__)
 CSP_KEY: Final = "keyviz.script_hashes"
 """Where a handler leaves the hashes of scripts that its page may run besides those of its own origin."""
 
-CLIENT_GONE: Final = 499
-
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -31,6 +26,7 @@ _HEADERS: Final = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+_REQUEST_ID: Final = HEADER.encode()
 
 
 def content_security_policy(script_hashes: tuple[str, ...] = ()) -> str:
@@ -43,18 +39,21 @@ def content_security_policy(script_hashes: tuple[str, ...] = ()) -> str:
     )
 
 
+_POLICY: Final = content_security_policy().encode()
+
+
 class Edge:
-    """Wraps an ASGI application; nothing that it raises goes further."""
+    """Wraps an ASGI application; what that raises becomes an answer here, and nothing goes further."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+        self.app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
-        request_id = sane_request_id(Request(scope).headers.get(HEADER, ""))
+        request_id = sane_request_id(_offered_id(scope))
         token = REQUEST_ID.set(request_id)
         began = time.perf_counter()
         status = 0
@@ -63,24 +62,24 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                policy = content_security_policy(scope.get(CSP_KEY, ())).encode()
-                own = ((b"content-security-policy", policy), (HEADER.encode(), request_id.encode()))
+                hashes = scope.get(CSP_KEY)
+                policy = content_security_policy(hashes).encode() if hashes else _POLICY
+                own = ((b"content-security-policy", policy), (_REQUEST_ID, request_id.encode()))
                 message["headers"] = [*message.get("headers", ()), *_HEADERS, *own]
             await send(message)
 
         try:
-            await self._guarded(scope, receive, with_headers, started=lambda: bool(status))
+            await self.app(scope, receive, with_headers)
+        except Exception as error:
+            response = answer_to(error)
+            if response is None or status:
+                log.exception("a request failed", extra={"path": scope["path"][:200]})
+            if not status:
+                sorry = response or problem(500, "internal", "internal error, see the gateway's log")
+                await sorry(scope, receive, with_headers)
         finally:
             self._tell(scope, status, time.perf_counter() - began)
             REQUEST_ID.reset(token)
-
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send, *, started: Callable[[], bool]) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except Exception:
-            log.exception("a request failed", extra={"path": scope["path"][:200]})
-            if not started():
-                await _sorry()(scope, receive, send)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route, method = scope.get(ROUTE_KEY, OTHER), scope["method"]
@@ -90,5 +89,6 @@ class Edge:
         log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=told)
 
 
-def _sorry() -> Response:
-    return problem(500, "internal", "internal error, see the gateway's log")
+def _offered_id(scope: Scope) -> str:
+    offered: bytes = next((value for name, value in scope["headers"] if name == _REQUEST_ID), b"")
+    return offered.decode("latin-1")

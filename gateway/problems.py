@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from gateway.render import render_fanout
@@ -37,6 +37,10 @@ STATUS_OF: Final[dict[str, int]] = {
 """Conditions that only the HTTP face knows; the others come from `keyviz_grpc.errors.ON_THE_WIRE`."""
 
 
+CLIENT_GONE: Final = 499
+"""Nobody reads an answer with this status; metrics count it."""
+
+
 class Refused(Exception):
     """A request that the HTTP face answers with an error of its own. `message` is for people and safe to send."""
 
@@ -63,20 +67,15 @@ def problem(
     return json_response(orjson.dumps(body), status=status, headers=headers)
 
 
-async def answer_refused(request: Request, error: Exception) -> Response:
-    """A `Refused` as a response."""
-    del request
-    if not isinstance(error, Refused):
-        raise error
-    return problem(error.status, error.code, error.message, headers=error.headers)
-
-
-async def answer_keyviz_error(request: Request, error: Exception) -> Response:
-    """One of the project's own exceptions as a response; one that no table knows is a bug of ours and goes on."""
-    del request
+def answer_to(error: Exception) -> Response | None:
+    """An exception as a response; None for one that no table knows, which is a bug of ours."""
+    if isinstance(error, Refused):
+        return problem(error.status, error.code, error.message, headers=error.headers)
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=CLIENT_GONE)
     entry = next((ON_THE_WIRE[kind] for kind in type(error).__mro__ if kind in ON_THE_WIRE), None)
     if not isinstance(error, KeyVizError) or entry is None:
-        raise error
+        return None
     headers = {}
     if entry.http_code == "overloaded":
         seconds = error.retry_after_s if isinstance(error, Overloaded) else 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from starlette.responses import Response
@@ -13,20 +13,27 @@ from gateway.limits import Unsent
 
 JSON: Final = "application/json; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store"}
+_ALWAYS: Final = ((b"content-type", JSON.encode()), (b"cache-control", b"no-store"))
 
 
 class InPieces(Response):
-    """A response whose body is some pieces, sent one after the other as the reader takes them.
+    """JSON whose body is some pieces, sent one after the other as the reader takes them.
 
+    headers: on top of those that all JSON has here, names in lower case.
     With `unsent` it counts there until its reader has taken nearly all of it, or has gone; Overloaded is raised before
     anything is sent where it has no room there.
     """
 
     def __init__(
-        self, pieces: Sequence[bytes | memoryview], *, status: int, headers: Mapping[str, str], unsent: Unsent | None
+        self,
+        pieces: Sequence[bytes | memoryview],
+        *,
+        status: int = 200,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        unsent: Unsent | None = None,
     ) -> None:
-        headers = {"Content-Length": str(sum(map(len, pieces))), **headers}
-        super().__init__(status_code=status, headers=headers, media_type=JSON)
+        super().__init__(status_code=status)
+        self.raw_headers = [(b"content-length", b"%d" % sum(map(len, pieces))), *_ALWAYS, *headers]
         self._pieces, self._unsent = pieces, unsent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,17 +48,10 @@ class InPieces(Response):
 
 
 def json_response(
-    body: bytes | Sequence[bytes | memoryview],
+    body: bytes,
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
-    unsent: Unsent | None = None,
 ) -> Response:
-    """A JSON document that is ready, in one piece or in several; `headers` come on top.
-
-    unsent: where one in pieces counts until it is taken.
-    """
-    more = {**NO_STORE, **(headers or {})}
-    if isinstance(body, bytes):
-        return Response(body, status_code=status, headers=more, media_type=JSON)
-    return InPieces(body, status=status, headers=more, unsent=unsent)
+    """A JSON document that is ready; `headers` come on top."""
+    return Response(body, status_code=status, headers={**NO_STORE, **(headers or {})}, media_type=JSON)

@@ -147,8 +147,5 @@ async def asking(cluster: ScriptedCluster | None = None, **of_app: Any) -> Async
     """A client of an application over the cluster."""
     app = create_app(cluster or ScriptedCluster(), **of_app)
     transport = httpx.ASGITransport(app=app, client=("192.0.2.9", 4711))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client,
-    ):
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
         yield client

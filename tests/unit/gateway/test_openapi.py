@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from starlette.routing import Router
 
 from gateway.app import OPENAPI, create_app
 from gateway.problems import STATUS_OF
@@ -38,7 +39,9 @@ async def test_every_path_is_described_and_no_other() -> None:
     """It is published beside what it describes."""
     async with asking() as client:
         assert (await client.get(f"{API}/openapi.json")).json() == DESCRIBED
-    paths = {path for route in create_app(ScriptedCluster()).routes if "{" not in (path := getattr(route, "path", ""))}
+    router = create_app(ScriptedCluster()).app
+    assert isinstance(router, Router)
+    paths = {path for route in router.routes if "{" not in (path := getattr(route, "path", ""))}
     assert set(DESCRIBED["paths"]) == paths - {"/", "/admin", f"{API}/openapi.json"}
 
 
