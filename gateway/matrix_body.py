@@ -39,11 +39,15 @@ class Written:
 
 
 def _is_brief(outcomes: Sequence[Outcome]) -> bool:
-    if sum(1 + len(outcome.warnings) for outcome in outcomes) > FEW_WORDS:
-        return False
-    said = (text for outcome in outcomes for text in (outcome.address, outcome.node_id, outcome.detail))
-    warned = (text for outcome in outcomes for each in outcome.warnings for text in (each.bucket_id, each.detail))
-    return sum(map(len, (*said, *warned))) <= FEW_CHARS
+    words = chars = 0
+    for outcome in outcomes:
+        words += 1 + len(outcome.warnings)
+        if words > FEW_WORDS:
+            return False
+        chars += len(outcome.address) + len(outcome.node_id) + len(outcome.detail)
+        for warning in outcome.warnings:
+            chars += len(warning.bucket_id) + len(warning.detail)
+    return chars <= FEW_CHARS
 
 
 def _rows_in(written: Written | None, matrix: Matrix) -> list[Piece] | None:

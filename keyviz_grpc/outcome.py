@@ -169,7 +169,8 @@ class Answer:
     @property
     def matrices(self) -> tuple[Matrix, ...]:
         """Its own, and those of the leaves that it carries."""
-        return (self.matrix, *(leaf.matrix for _, leaf in self.leaf_answers))
+        own = (self.matrix,)
+        return own if not self.leaf_answers else (*own, *(leaf.matrix for _, leaf in self.leaf_answers))
 
     @property
     def responded(self) -> int:

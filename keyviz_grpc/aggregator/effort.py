@@ -7,7 +7,7 @@ from typing import Final
 
 from keyviz_grpc.merge.columns import union_of
 from keyviz_grpc.merge.rows import most_rows
-from keyviz_grpc.model import ALL_KEYS, Matrix
+from keyviz_grpc.model import ALL_KEYS, Catalogue, Matrix
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 
@@ -35,45 +35,42 @@ WARNING_CELLS: Final = 512
 
 def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
     """By what the answers hold and what they make together; nothing is put together for that."""
-    answers = [result for result in results if isinstance(result, Answer)]
-    parts = [matrix for answer in answers for matrix in answer.matrices]
-    rows = most_rows(part.catalogue for part in parts)
-    cells = sum(map(_cells_of, results)) + sum(map(_cells_in, parts))
-    cells += _row_cells(answers, query) + ENTRY_CELLS * (rows * _passes(query, rows) + _own_columns(parts))
-    if cells > LITTLE:
+    cells, merged, parts, seen = 0, 0, list[Matrix](), set[int]()
+    for result in results:
+        if isinstance(result, Outcome):
+            cells += _leaf_cells(result)
+            continue
+        cells += sum(map(_leaf_cells, result.outcomes))
+        # A set has each leaf once at most. Sets are not looked at one by one, for there may be millions.
+        cells += ENTRY_CELLS * (len(result.leaf_ranges) + len(result.leaf_sets) * (1 + len(result.outcomes)))
+        for matrix in result.matrices:
+            parts.append(matrix)
+            merged += matrix.merged_cells
+            cells += ENTRY_CELLS * matrix.share_count + IDENTITY_CELLS * matrix.identity_count
+            cells += len(matrix.catalogue) * _row_cells(result, matrix.catalogue, seen, query)
+    rows = most_rows([part.catalogue for part in parts])
+    cells += ENTRY_CELLS * (rows * _passes(query, rows) + _own_columns(parts))
+    if merged + cells > LITTLE:
         return False
     # Few rows of one peer and few columns of another make many cells.
     united = rows * len(union_of([part.columns for part in parts]))
-    return united <= LITTLE and _contested_cells(parts) <= CONTESTED
+    # No more can be contested than are merged.
+    return united <= LITTLE and (merged <= CONTESTED or _contested_cells(parts) <= CONTESTED)
 
 
-def _cells_of(result: Answer | Outcome) -> int:
-    """What it takes besides its matrices."""
-    if isinstance(result, Outcome):
-        return ANSWER_CELLS + WARNING_CELLS * len(result.warnings)
-    leaves = len(result.outcomes)
-    # A set has each leaf once at most. Sets are not looked at one by one, for there may be millions.
-    entries = len(result.leaf_ranges) + len(result.leaf_sets) * (1 + leaves)
-    warnings = sum(len(outcome.warnings) for outcome in result.outcomes)
-    return ENTRY_CELLS * entries + WARNING_CELLS * warnings + ANSWER_CELLS * leaves
+def _leaf_cells(outcome: Outcome) -> int:
+    """What it takes whether or not it has cells."""
+    return ANSWER_CELLS + WARNING_CELLS * len(outcome.warnings)
 
 
-def _cells_in(matrix: Matrix) -> int:
-    return matrix.merged_cells + ENTRY_CELLS * matrix.share_count + IDENTITY_CELLS * matrix.identity_count
-
-
-def _row_cells(answers: Sequence[Answer], query: MatrixQuery) -> int:
-    """Of joining all rows."""
-    cells, seen = 0, set[int]()
-    for answer in answers:
-        for catalogue in (matrix.catalogue for matrix in answer.matrices):
-            if not answer.node_id:
-                each = OLDER_CELLS
-            else:
-                each = SHARED_CELLS if id(catalogue) in seen and query.for_display else ENTRY_CELLS
-                seen.add(id(catalogue))
-            cells += len(catalogue) * each
-    return cells
+def _row_cells(answer: Answer, catalogue: Catalogue, seen: set[int], query: MatrixQuery) -> int:
+    """Of joining a row. seen: the catalogues before, to which this one is added."""
+    if not answer.node_id:
+        return OLDER_CELLS
+    if query.for_display and id(catalogue) in seen:
+        return SHARED_CELLS
+    seen.add(id(catalogue))
+    return ENTRY_CELLS
 
 
 def _passes(query: MatrixQuery, rows: int) -> int:

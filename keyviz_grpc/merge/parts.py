@@ -58,6 +58,8 @@ def duplicate_leaves(results: Sequence[Answer | Outcome]) -> dict[int, tuple[Lea
     """
     seen: set[LeafKey] = set()
     again: dict[int, tuple[LeafKey, ...]] = {}
+    if not any(isinstance(result, Answer) and result.merged for result in results):
+        return again  # as a rule nobody merged anything
     for number, result in enumerate(results):
         if not isinstance(result, Answer):
             continue
