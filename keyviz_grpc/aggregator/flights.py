@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -17,13 +16,41 @@ Value = TypeVar("Value")
 Question = TypeVar("Question", bound=Hashable)
 
 
-@dataclass(slots=True, eq=False)
-class _Flight(Generic[Value]):
-    """One piece of work, when it is due, and how many wait for it."""
+class _Waiting(Generic[Value]):
+    """Those who wait for one piece of work. over: whether it has come to its end.
 
-    task: asyncio.Task[Value]
+    It knows no task: one that was cancelled knows the frames of its work, which know this.
+    """
+
+    def __init__(self) -> None:
+        self.futures: set[asyncio.Future[Value]] = set()
+        self.over = False
+
+    def tell(self, value: Value) -> None:
+        """The work has come to this."""
+        for future in self.futures:
+            if not future.done():
+                future.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        """It has failed."""
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(error)
+
+    def leave(self) -> None:
+        """It was cancelled."""
+        for future in self.futures:
+            future.cancel()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flight(Generic[Value]):
+    """One piece of work, and when it is due."""
+
+    task: asyncio.Task[None]
+    waiting: _Waiting[Value]
     due_s: float
-    waiting: int = 0
 
 
 @dataclass(slots=True)
@@ -46,9 +73,10 @@ class Flights(Generic[Key, Value]):
         self._room, self._joined, self._lasting = room, joined, lasting
         self._flying: dict[Key, _Flight[Value]] = {}
 
-    def due_by(self, keys: Iterable[Key], at_s: float) -> Key:
-        """The first of the keys under which nothing is under way, or work that is due by then; one must be."""
-        return next(key for key in keys if key not in self._flying or self._flying[key].due_s <= at_s)
+    def is_due_by(self, key: Key, at_s: float) -> bool:
+        """Whether the work under that key is due by then; what would be started now is."""
+        flight = self._flying.get(key)
+        return flight is None or flight.due_s <= at_s
 
     async def join(self, key: Key, work: Callable[[], Awaitable[Value]], *, due_s: float = math.inf) -> Value:
         """The result of the work under this key, started if nobody has. Overloaded when too many are under way.
@@ -60,13 +88,16 @@ class Flights(Generic[Key, Value]):
             flight = self._start(key, work, due_s)
         elif self._joined is not None:
             self._joined()
-        flight.waiting += 1
+        told: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
+        waiting = flight.waiting
+        waiting.futures.add(told)
         try:
-            return await asyncio.shield(flight.task)
+            return await told
         finally:
-            flight.waiting -= 1
-            if not self._lasting and not flight.waiting and not flight.task.done():
-                self._forget(key, flight)
+            waiting.futures.discard(told)
+            del told  # it knows the error that knows this frame
+            if not (waiting.futures or waiting.over or self._lasting):
+                self._forget(key, waiting)
                 flight.task.cancel()
 
     def _start(self, key: Key, work: Callable[[], Awaitable[Value]], due_s: float) -> _Flight[Value]:
@@ -74,16 +105,36 @@ class Flights(Generic[Key, Value]):
             raise Overloaded(f"{self._room.limit} requests are under way already, try again")
         self._room.taken += 1
         self._room.begun += 1
-        flight = self._flying[key] = _Flight(asyncio.ensure_future(_run(work)), due_s)
-        flight.task.add_done_callback(lambda _: self._ended(key, flight))
+        waiting = _Waiting[Value]()
+        task = asyncio.ensure_future(self._run(key, waiting, work))
+        task.add_done_callback(lambda _: self._landed(key, waiting))
+        flight = self._flying[key] = _Flight(task, waiting, due_s)
         return flight
 
-    def _ended(self, key: Key, flight: _Flight[Value]) -> None:
-        self._room.taken -= 1
-        self._forget(key, flight)
+    async def _run(self, key: Key, waiting: _Waiting[Value], work: Callable[[], Awaitable[Value]]) -> None:
+        # Whoever waits is told here: by a callback of this task it would take a turn of the loop more.
+        try:
+            value = await work()
+        except Exception as error:  # noqa: BLE001 - handed on
+            self._end(key, waiting)
+            waiting.fail(error)
+        else:
+            self._end(key, waiting)
+            waiting.tell(value)
 
-    def _forget(self, key: Key, flight: _Flight[Value]) -> None:
-        if self._flying.get(key) is flight:
+    def _landed(self, key: Key, waiting: _Waiting[Value]) -> None:
+        if not waiting.over:  # cancelled, maybe before its first step
+            self._end(key, waiting)
+            waiting.leave()
+
+    def _end(self, key: Key, waiting: _Waiting[Value]) -> None:
+        waiting.over = True
+        self._room.taken -= 1
+        self._forget(key, waiting)
+
+    def _forget(self, key: Key, waiting: _Waiting[Value]) -> None:
+        flight = self._flying.get(key)
+        if flight is not None and flight.waiting is waiting:
             del self._flying[key]
 
 
@@ -98,13 +149,12 @@ class Questions(Generic[Question, Value]):
         self._timeout_s, self._share = timeout_s, share
         self._flights: Flights[tuple[Question, int], Value] = Flights(room, joined=joined)
 
-    async def join(self, question: Question, deadline: Deadline, work: Callable[[], Awaitable[Value]]) -> Value:
+    def join(
+        self, question: Question, deadline: Deadline, work: Callable[[], Awaitable[Value]]
+    ) -> Coroutine[object, object, Value]:
         """See `Flights`."""
         due_s = deadline.child(self._timeout_s, self._share).at_s
         hurry = deadline.hurry(self._timeout_s, self._share)
-        key = self._flights.due_by(((question, more) for more in itertools.count(hurry)), due_s)
-        return await self._flights.join(key, work, due_s=due_s)
-
-
-async def _run(work: Callable[[], Awaitable[Value]]) -> Value:
-    return await work()
+        while not self._flights.is_due_by((question, hurry), due_s):
+            hurry += 1
+        return self._flights.join((question, hurry), work, due_s=due_s)
