@@ -7,16 +7,15 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from keyviz_grpc.aggregator.building import Building
 from keyviz_grpc.aggregator.effort import is_little
 from keyviz_grpc.aggregator.extent import Holdings, held_bytes
+from keyviz_grpc.aggregator.fan_out import LAST_MS, MatrixFanout
 from keyviz_grpc.aggregator.flights import Questions, Room
 from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
-from keyviz_grpc.aggregator.left_out import LeftOut
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer, Observers
 from keyviz_grpc.aggregator.overviews import united
@@ -27,36 +26,19 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind, InvalidRequest, SamplerDisabled
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
-from keyviz_grpc.merge import contributions, duplicate_leaves
-from keyviz_grpc.model import ALL_KEYS, Series, Window
+from keyviz_grpc.merge import contributions
+from keyviz_grpc.model import Series, Window
 from keyviz_grpc.outcome import Answer, Cell, Outcome, Overview
-from keyviz_grpc.peers.protocols import Membership, Peer, named
+from keyviz_grpc.peers.protocols import Membership, Peer
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.source import Source
-from keyviz_grpc.tracing import is_wanted as spans_wanted
 from keyviz_grpc.tracing import span
 
 _Result = TypeVar("_Result")
 
-LAST_MS: Final = 2**63 - 1
-"""The last moment that a request can name."""
-
-FIRST_GUESS_STEP_MS: Final = 60_000
-"""How wide to ask before any answer told a step."""
-
 BUILD_SHARE: Final = 0.8
 """Of the caller's time, what peers may take; the rest is for merging and sending."""
-
-
-@dataclass(frozen=True, slots=True)
-class _FanOut:
-    """What is the same for every peer that is asked. peers: how many. spans: whether somebody wants them."""
-
-    query: MatrixQuery
-    peers: int
-    holdings: Holdings
-    spans: bool
 
 
 class Aggregator:
@@ -86,12 +68,10 @@ class Aggregator:
         self._wall_clock = wall_clock
         self._observer = observer or Observers(())
         self._incarnation = int(wall_clock() * 1000) if incarnation is None else incarnation
-        self._step_ms = 0
         self._room = Room(settings.max_requests)
         self._building = Building(
             node_id=node_id, incarnation=self._incarnation, wall_clock=wall_clock, remembered=remembered
         )
-        self._left_out: LeftOut[Peer, Answer] = LeftOut(duplicate_leaves)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-merge")
         self._local_calls = LocalCalls()
         self._matrices: Questions[MatrixQuery, Answer] = self._questions()
@@ -99,6 +79,17 @@ class Aggregator:
         self._overviews: Questions[tuple[str, ...], Overview] = self._questions()
         self._turns = Turns(settings.max_in_flight_peers)
         self._held = BytesBudget(settings.max_held_bytes, shared=True)
+        self._peers = MatrixFanout(
+            membership,
+            settings=settings,
+            node_id=node_id,
+            share=BUILD_SHARE,
+            local=local,
+            local_calls=self._local_calls,
+            turns=self._turns,
+            wall_clock=wall_clock,
+            observer=self._observer,
+        )
         self._hot_keys = HotKeysFanout(
             Surroundings(
                 node_id=node_id,
@@ -142,7 +133,7 @@ class Aggregator:
 
     async def _merged_answer(self, query: MatrixQuery, deadline: Deadline, holdings: Holdings) -> Answer:
         with span("keyviz.fan_out", series=query.series.value):
-            told = await self._ask_all(query, deadline, holdings)
+            told = await self._peers.ask_all(query, deadline, holdings)
 
         def build() -> Answer:
             with holdings.in_use():
@@ -156,7 +147,7 @@ class Aggregator:
                 answer = build() if is_little(told, query) else await self._in_thread(build)
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
         self._observer.merged(answer, time.perf_counter() - began)
-        self._step_ms = max((outcome.step_ms for outcome in answer.outcomes if outcome.ok), default=0) or self._step_ms
+        self._peers.learn_step(answer.outcomes)
         return answer
 
     async def cell(self, *, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
@@ -169,11 +160,11 @@ class Aggregator:
         return await self._cells.join(asked, deadline, lambda: self._cell(*asked, deadline))
 
     async def _cell(self, bucket_id: str, column_unix_ms: int, series: Series, deadline: Deadline) -> Cell:
-        reach = 4 * (self._step_ms or FIRST_GUESS_STEP_MS)
+        reach = 4 * self._peers.step_ms
         window = Window(max(1, column_unix_ms - reach), min(column_unix_ms + reach, LAST_MS))
         query = MatrixQuery(series, window, bucket_ids=(bucket_id,), unmerged=True)
         with self._budget() as budget:
-            results = await self._ask_all(query, deadline, Holdings(budget))
+            results = await self._peers.ask_all(query, deadline, Holdings(budget))
             _check_usable([o for r in results for o in (r.outcomes if isinstance(r, Answer) else (r,))])
             now = int(self._wall_clock() * 1000)
 
@@ -258,71 +249,6 @@ class Aggregator:
         self._local_calls.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _ask_all(self, query: MatrixQuery, deadline: Deadline, holdings: Holdings) -> list[Answer | Outcome]:
-        """Every peer's answer or failure in configured order, the local node first."""
-        below = deadline.child(self._settings.timeout_s, BUILD_SHARE)
-        via = (*query.via, self.node_id)
-        window = self._widened(query.window)
-        asked = replace(query, rows=0, keys=ALL_KEYS, window=window, via=via, known=None, for_display=False)
-        peers = await self._membership.peers(below)
-        fan_out = _FanOut(asked, len(peers), holdings, spans=spans_wanted())
-
-        def ask(peer: Peer | Outcome, due: Deadline) -> Awaitable[Answer | Outcome]:
-            return self._failed_before(peer) if isinstance(peer, Outcome) else self._ask_peer(peer, fan_out, due)
-
-        async def ask_own(source: Source) -> Answer | Outcome:
-            return holdings.paid(SELF, await self._ask_local(source, asked, below))
-
-        own = [] if self._local is None else [ask_own(self._local)]
-        results = await self._left_out.ask_all(peers, below, ask, own)
-        self._membership.report([result for result in results if isinstance(result, Outcome)])
-        return results
-
-    async def _failed_before(self, outcome: Outcome) -> Outcome:
-        self._observer.asked(outcome.address, outcome, 0.0)
-        return outcome
-
-    async def _ask_peer(self, peer: Peer, fan_out: _FanOut, deadline: Deadline) -> Answer | Outcome:
-        query, left_out = fan_out.query, self._left_out.of(peer.address)
-        if left_out:
-            query = replace(query, exclude=(*query.exclude, *left_out))
-        began, asked_unix_ms, part = time.perf_counter(), 0, fan_out.holdings.part()
-
-        def ask(due: Deadline) -> Awaitable[Answer | Outcome]:
-            nonlocal began, asked_unix_ms
-            began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)
-            call = peer.matrix(query, due, part)
-            return _in_span(peer.address, call) if fan_out.spans else call
-
-        told = await self._turns.ask(peer.address, fan_out.peers, ask, deadline)
-        result = self._at(named(peer, told), asked_unix_ms)
-        self._observer.asked(peer.address, result, time.perf_counter() - began)
-        return fan_out.holdings.kept(peer.address, part, result)
-
-    async def _ask_local(self, source: Source, query: MatrixQuery, deadline: Deadline) -> Answer | Outcome:
-        began, asked_unix_ms = time.perf_counter(), int(self._wall_clock() * 1000)
-
-        def named() -> Answer:
-            answer = source.matrix(query)
-            latency_ms = (time.perf_counter() - began) * 1000
-            return replace(answer, outcomes=(replace(answer.outcomes[0], address=SELF, latency_ms=latency_ms),))
-
-        result = self._at(await self._local_calls.ask(named, deadline), asked_unix_ms)
-        self._observer.asked(SELF, result, time.perf_counter() - began)
-        return result
-
-    def _at(self, result: Answer | Outcome, asked_unix_ms: int) -> Answer | Outcome:
-        """With the moments between which an answer was made: later is too late to judge a node's clock by."""
-        if isinstance(result, Outcome):
-            return result
-        return result.between(asked_unix_ms, int(self._wall_clock() * 1000))
-
-    def _widened(self, window: Window) -> Window:
-        # Aligning shifts stamps by at most half a step; for older peers the step may not be known yet.
-        half = -(-(self._step_ms or FIRST_GUESS_STEP_MS) // 2)
-        from_ = max(1, window.from_unix_ms - half) if window.from_unix_ms else 0
-        return Window(from_, min(window.to_unix_ms + half, LAST_MS) if window.to_unix_ms else 0)
-
     def _questions(self) -> Questions[Any, Any]:
         return Questions(
             self._room,
@@ -333,13 +259,6 @@ class Aggregator:
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-
-async def _in_span(address: str, call: Awaitable[Answer | Outcome]) -> Answer | Outcome:
-    with span("keyviz.peer", peer=address) as note:
-        result = await call
-        note(outcome="ok" if isinstance(result, Answer) else str(result.kind))
-    return result
 
 
 def _check_usable(outcomes: Sequence[Outcome]) -> None:
