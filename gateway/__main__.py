@@ -44,8 +44,9 @@ from keyviz_grpc.cli.options import (
 from keyviz_grpc.cli.running import as_usage_error, run
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
+from keyviz_grpc.exposure import is_loopback
 from keyviz_grpc.remembered import Shelf
-from keyviz_grpc.server import ServerSettings, is_loopback
+from keyviz_grpc.server import ServerSettings
 from keyviz_grpc.tls import TlsFiles
 
 

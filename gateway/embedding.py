@@ -13,10 +13,10 @@ from gateway.users import Users
 from keyviz_grpc.aggregator import Aggregator, FailureLog, Observers
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.exposure import check_exposure
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.peers import Membership, Peer
-from keyviz_grpc.server import check_exposure
 from keyviz_grpc.source import Source
 from keyviz_grpc.version import VERSION
 

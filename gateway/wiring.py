@@ -25,6 +25,7 @@ from keyviz_grpc.cli.running import announce_ready, stop_requested
 from keyviz_grpc.client import ClientShared
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.errors import SettingError
+from keyviz_grpc.exposure import check_exposure, check_metrics_exposure
 from keyviz_grpc.garbage import collect_rarely
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import (
@@ -37,7 +38,7 @@ from keyviz_grpc.peers import (
     StaticPeers,
     resolve,
 )
-from keyviz_grpc.server import ServerSettings, check_exposure, check_metrics_exposure, serve_cluster
+from keyviz_grpc.server import ServerSettings, serve_cluster
 from keyviz_grpc.tracing import start_tracing
 from keyviz_grpc.version import VERSION
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from keyviz_grpc.auth import Verifier
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import SettingError
-from keyviz_grpc.files import FileMark, mark_of
+from keyviz_grpc.exposure import check_exposure
 from keyviz_grpc.half_open import MESSAGE_S, STREAM_S, Promptness
 from keyviz_grpc.health import Health
 from keyviz_grpc.interceptors import Admission, Barrier, Gate
@@ -29,8 +27,7 @@ from keyviz_grpc.metrics import Meter, ServerMetrics
 from keyviz_grpc.proto import admin_pb2, keyviz_pb2
 from keyviz_grpc.service import AnswerBounds, ClusterServicer, NodeServicer, Servicer
 from keyviz_grpc.source import Source
-
-log = logging.getLogger(__name__)
+from keyviz_grpc.tls import server_credentials
 
 READY_S: Final = 5.0
 SPARE_CALLS: Final = 4096
@@ -254,46 +251,15 @@ async def _serve(
     return RunningServer(server, address, health, threads, metrics)
 
 
-def check_exposure(listen: str, *, tls: bool, guarded: bool, insecure: bool, allow: str = "--insecure") -> None:
-    """Refuses an address that others can reach without TLS and credentials; with `insecure` it only warns.
-
-    Raises SettingError naming the address and what to do, allow: what allows it.
-    """
-    if is_loopback(listen):
-        return
-    missing = [name for name, there in (("TLS", tls), ("credentials", guarded)) if not there]
-    if not missing:
-        return
-    if not insecure:
-        raise SettingError(
-            f"listening on {listen} without {' and '.join(missing)}: configure them, use 127.0.0.1, or {allow}"
-        )
-    log.warning("listening without protection", extra={"address": listen, "missing": ", ".join(missing)})
-
-
-def check_metrics_exposure(address: str, *, exposed: bool, insecure: bool) -> None:
-    """The same for a listener that shows metrics, which has neither TLS nor credentials. exposed: that is wanted."""
-    check_exposure(address, tls=False, guarded=False, insecure=insecure or exposed, allow="--expose-metrics")
-
-
-def is_loopback(address: str) -> bool:
-    """Whether HOST:PORT names this machine alone."""
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _bind(server: grpc.aio.Server, listen: str, settings: ServerSettings) -> str:
     host = listen.rpartition(":")[0]
     try:
         if settings.certificate is None:
             port = server.add_insecure_port(listen)
         else:
-            port = server.add_secure_port(listen, _credentials(settings))
+            port = server.add_secure_port(
+                listen, server_credentials(settings.certificate, settings.key, settings.client_ca)
+            )
     except RuntimeError as error:
         raise SettingError(
             f"cannot listen on {listen}: the port is taken, or the address is not of this machine"
@@ -301,37 +267,3 @@ def _bind(server: grpc.aio.Server, listen: str, settings: ServerSettings) -> str
     if port == 0:
         raise SettingError(f"cannot listen on {listen}")
     return f"{host}:{port}"
-
-
-def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:
-    def load() -> grpc.ServerCertificateConfiguration:
-        paths = (settings.key, settings.certificate, settings.client_ca)
-        try:
-            key, certificate, client_ca = (None if path is None else path.read_bytes() for path in paths)
-        except OSError as error:
-            raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
-        pair = [(key or b"", certificate or b"")]
-        return grpc.ssl_server_certificate_configuration(pair, root_certificates=client_ca)
-
-    held = [load(), _marks(settings)]
-
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
-        marks = _marks(settings)
-        if marks == held[1]:
-            return None
-        try:
-            held[:] = [load(), marks]
-        except SettingError:
-            log.exception("new certificate files cannot be read, the old ones stay")
-            return None
-        return held[0]  # type: ignore[return-value]
-
-    return grpc.dynamic_ssl_server_credentials(
-        held[0],  # type: ignore[arg-type]
-        fetch,  # type: ignore[arg-type]
-        require_client_authentication=settings.client_ca is not None,
-    )
-
-
-def _marks(settings: ServerSettings) -> tuple[FileMark | None, ...]:
-    return mark_of(settings.certificate), mark_of(settings.key), mark_of(settings.client_ca)

@@ -1,7 +1,8 @@
-"""TLS towards peers: files in, channel credentials out."""
+"""TLS towards peers and towards callers: files in, gRPC's credentials out."""
 
 from __future__ import annotations
 
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import grpc
 
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.files import FileMark, mark_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,41 @@ class TlsFiles:
     def marks(self) -> tuple[FileMark | None, ...]:
         """Changes when a file does."""
         return mark_of(self.ca), mark_of(self.certificate), mark_of(self.key)
+
+
+def server_credentials(certificate: Path | None, key: Path | None, client_ca: Path | None) -> grpc.ServerCredentials:
+    """What a server shows, read again when one of the files changes; client_ca: callers must show one of it (mTLS).
+
+    New files that cannot be read leave the old ones in use. Raises SettingError naming a file that cannot be read now.
+    """
+    paths = (key, certificate, client_ca)
+
+    def load() -> grpc.ServerCertificateConfiguration:
+        try:
+            shown_key, shown, trusted = (None if path is None else path.read_bytes() for path in paths)
+        except OSError as error:
+            raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
+        return grpc.ssl_server_certificate_configuration([(shown_key or b"", shown or b"")], root_certificates=trusted)
+
+    def marks() -> tuple[FileMark | None, ...]:
+        return tuple(mark_of(path) for path in paths)
+
+    held, held_marks = load(), marks()
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal held, held_marks
+        now = marks()
+        if now == held_marks:
+            return None
+        try:
+            held, held_marks = load(), now
+        except SettingError:
+            log.exception("new certificate files cannot be read, the old ones stay")
+            return None
+        return held
+
+    return grpc.dynamic_ssl_server_credentials(
+        held,
+        fetch,  # type: ignore[arg-type]
+        require_client_authentication=client_ca is not None,
+    )

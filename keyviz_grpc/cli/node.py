@@ -35,10 +35,11 @@ from keyviz_grpc.cli.options import (
 )
 from keyviz_grpc.cli.running import announce_ready, as_usage_error, run, stop_requested
 from keyviz_grpc.errors import SettingError
+from keyviz_grpc.exposure import check_metrics_exposure
 from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.outcome import Member
 from keyviz_grpc.sampler import MAX_SLICES
-from keyviz_grpc.server import ServerSettings, check_metrics_exposure, serve_node
+from keyviz_grpc.server import ServerSettings, serve_node
 from keyviz_grpc.tracing import start_tracing
 
 # By its name: started as a module it is `__main__`.
