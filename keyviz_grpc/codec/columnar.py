@@ -18,7 +18,7 @@ from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.traffic import NO_RUNS, Busy, Runs, Strip, where
+from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, Runs, Strip, where
 
 VERSION: Final = 1
 CATALOGUE: Final = "KeyVizCatalogue"
@@ -66,39 +66,49 @@ def encoded_columnar(matrix: Matrix) -> Packed | None:
 
 
 def _encode(matrix: Matrix) -> Packed:
-    counts = matrix.narrowest
+    # In one place, for those of few columns are mostly a slice of many.
+    counts = np.ascontiguousarray(matrix.narrowest)
     tops = counts.max(axis=1, initial=0)
-    widths = np.zeros(len(tops), np.uint8)
-    for width, floor in ((1, 0), (2, 0xFF), (4, 0xFFFF), (8, 0xFFFFFFFF)):
-        widths[tops > np.uint64(floor)] = width
-    blocks = [counts[widths == width].astype(f"<u{width}").tobytes() for width in WIDTHS]
+    widths = (tops > 0).view(np.uint8)
+    for width, floor in ((2, 0xFF), (4, 0xFFFF), (8, 0xFFFFFFFF)):
+        if tops.dtype.itemsize >= width and len(above := where(tops > np.uint64(floor))):
+            widths[above] = width
+    packed = widths.tobytes()
     message = pb.KeyVizColumnar(
         version=VERSION,
-        widths=widths.tobytes(),
-        values=b"".join(blocks),
+        widths=packed,
+        values=b"".join(
+            [
+                counts.take(where(widths == width), axis=0).astype(f"<u{width}").tobytes()
+                for width in WIDTHS
+                if width in packed
+            ]
+        ),
         soft=_bits(matrix.soft),
         conflicts=_bits(matrix.conflicts),
     )
     if matrix.codes is not None or len(matrix.shares):
-        _encode_identities(matrix, message)
+        _encode_identities(matrix, counts, message)
     return Packed.of(matrix.columns, _catalogue_bytes(matrix.catalogue), message.SerializeToString())
 
 
-def _encode_identities(matrix: Matrix, message: pb.KeyVizColumnar) -> None:
+def _encode_identities(matrix: Matrix, counts: Counts, message: pb.KeyVizColumnar) -> None:
     shares = matrix.shares
-    runs = NO_RUNS if matrix.codes is None else Runs.found(matrix.narrowest, matrix.codes)
-    used, renumbered = np.unique(
-        np.concatenate([np.zeros(1, np.uint32), runs.codes, shares.codes]), return_inverse=True
-    )
-    message.identity_groups.extend(matrix.identities[used[1:], 0].tolist())
-    message.identity_terms.extend(matrix.identities[used[1:], 1].tolist())
-    share_codes = renumbered[1 + len(runs.codes) :]
+    runs = NO_RUNS if matrix.codes is None else Runs.found(counts, matrix.codes)
+    used = np.zeros(len(matrix.identities), np.bool_)
+    used[runs.codes] = used[shares.codes] = used[:1] = True
+    renumbered = used.cumsum() - 1
+    identities = matrix.identities[used]
+    message.identity_groups.extend(identities[1:, 0].tolist())
+    message.identity_terms.extend(identities[1:, 1].tolist())
     if runs.codes.any():
-        message.run_codes.extend(renumbered[1 : 1 + len(runs.codes)].tolist())
+        message.run_codes.extend(renumbered.take(runs.codes).tolist())
         message.run_lengths.extend(runs.lengths.tolist())
+    if not len(shares):
+        return
     cells = shares.rows * len(matrix.columns) + shares.columns
     message.share_cell_deltas.extend(np.diff(cells, prepend=0).tolist())
-    message.share_codes.extend(share_codes.tolist())
+    message.share_codes.extend(renumbered.take(shares.codes).tolist())
     message.share_values.extend(shares.values.tolist())
 
 
