@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import United, unite
 from keyviz_grpc.model import NO_SHARES, Catalogue, Details, Matrix, Series, Shares
+from keyviz_grpc.remembered.continued import Continued
 from keyviz_grpc.traffic import Counts, Leaders
 
 FAR: Final = 1 << 62
@@ -18,6 +19,9 @@ FAR: Final = 1 << 62
 
 SPREAD_CELL_BYTES: Final = 8 + 4 + 2 + 8 + 8
 """What a cell of a matrix takes at most: its count, its code, its marks, a run and a row's number of its own."""
+
+HALF_A_WORD: Final = 1 << 32
+"""Numbers below this fit in it."""
 
 SHARE_BYTES: Final = 8 + 8 + 4 + 8
 IDENTITY_BYTES: Final = 2 * 8
@@ -125,6 +129,8 @@ def size_bytes_of(block: Block) -> int:
         codes_bytes = 0 if block.codes is None else block.codes.nbytes
     arrays = (block.columns, block.identities, block.soft, block.conflicts)
     listed = (shares.rows, shares.columns, shares.codes, shares.values)
+    if isinstance(block, Continued) and block.place is not None:
+        count_bytes += block.place.room.size_bytes
     return count_bytes + codes_bytes + sum(array.nbytes for array in (*arrays, *listed) if array is not None)
 
 
@@ -165,7 +171,7 @@ def joined(series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, s
     columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
     width = np.result_type(np.uint8, *(block.narrowest.dtype for block, _ in blocks))
     values: Counts = np.empty((len(catalogue), len(columns)), width)
-    identities, remaps = _united([block.identities for block, _ in blocks])
+    identities, remaps = united([block.identities for block, _ in blocks])
     starts = np.cumsum([0, *(part.stop - part.start for _, part in blocks)]).tolist()
     for (block, part), start in zip(blocks, starts, strict=False):
         values[:, start : start + part.stop - part.start] = block.narrowest[:, part]
@@ -194,7 +200,7 @@ def _leaders(
     at cell by cell.
     """
     told = [
-        (_united_leaders(block.leaders, remap), block.narrowest, part)
+        (united_leaders(block.leaders, remap), block.narrowest, part)
         for (block, part), remap in zip(blocks, remaps, strict=True)
         if block.leaders is not None
     ]
@@ -215,23 +221,38 @@ def _leaders(
     # What it lacked may have been in columns that are cut off.
     partly = np.flatnonzero(~whole & (of != 0))
     whole[partly] = values.take(partly, axis=0).all(axis=1)
-    united = Leaders(of, codes, whole)
-    return united if united.any else None
+    leaders = Leaders(of, codes, whole)
+    return leaders if leaders.any else None
 
 
-def _united_leaders(leaders: Leaders, remap: NDArray[np.uint32] | None) -> Leaders:
+def united_leaders(leaders: Leaders, remap: NDArray[np.uint32] | None) -> Leaders:
+    """By the codes of a united table."""
     if remap is None:
         return leaders
     of = np.where(leaders.of < 0, leaders.of, remap.take(np.maximum(leaders.of, 0)))
     return Leaders(of, remap.take(leaders.codes), leaders.whole)
 
 
-def _united(tables: Sequence[NDArray[np.uint64]]) -> United:
+def united(tables: Sequence[NDArray[np.uint64]]) -> United:
     """As `unite`, and the first table itself where it holds all the others: what was made of it is found by it."""
+    if len(tables) == 2 and (places := _places_in(*tables)) is not None:
+        return tables[0], [None, places]
     identities, remaps = unite(tables)
     if len(tables) > 1 and identities is not tables[0] and np.array_equal(identities, tables[0]):
         return tables[0], [None, *remaps[1:]]
     return identities, remaps
+
+
+def _places_in(table: NDArray[np.uint64], own: NDArray[np.uint64]) -> NDArray[np.uint32] | None:
+    """Where the identities of a table are in another, sorted one; None where they are not or that takes longer.
+
+    Of the newest columns there are few, and they are told anew with every column.
+    """
+    if not table.size or not own.size or max(int(table.max()), int(own.max())) >= HALF_A_WORD:
+        return None
+    keys, wanted = (each[:, 0] << np.uint64(32) | each[:, 1] for each in (table, own))
+    places = np.minimum(keys.searchsorted(wanted), len(keys) - 1)
+    return places.astype(np.uint32) if np.array_equal(keys.take(places), wanted) else None
 
 
 def _marks(marks: Sequence[tuple[NDArray[np.bool_] | None, slice]], shape: tuple[int, ...]) -> NDArray[np.bool_] | None:

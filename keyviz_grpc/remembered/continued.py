@@ -5,33 +5,42 @@ from __future__ import annotations
 import weakref
 
 from keyviz_grpc.model import Matrix
+from keyviz_grpc.remembered.room import Place
 
 
 class Continued(Matrix):
-    """Its first columns are those of a slice of an earlier matrix: equal values in every row, in order.
+    """Its first columns are those of a slice of an earlier matrix: equal cells in every row, in order.
 
     The earlier matrix is not kept alive. A changed copy of this does not say it.
     """
 
-    __slots__ = ("_begins_with",)
+    __slots__ = ("_begins_with", "_place")
 
     _begins_with: tuple[weakref.ref[Matrix], slice]
+    _place: Place
 
     @property
     def begins_with(self) -> tuple[weakref.ref[Matrix], slice] | None:
         """(the earlier matrix, which of its columns), None on a changed copy."""
         return getattr(self, "_begins_with", None)
 
+    @property
+    def place(self) -> Place | None:
+        """Where its cells are and more may come behind them, None where there is no room."""
+        return getattr(self, "_place", None)
+
     @classmethod
-    def of(cls, matrix: Matrix, before: Matrix, part: slice) -> Continued:
+    def of(cls, matrix: Matrix, before: Matrix, part: slice, place: Place | None = None) -> Continued:
         """`matrix`, of which the caller knows that it begins with `part` of the columns of `before`."""
         own = cls.like(matrix)
         object.__setattr__(own, "_begins_with", (weakref.ref(before), part))
+        if place is not None:
+            object.__setattr__(own, "_place", place)
         return own
 
 
 def continues(matrix: Matrix, earlier: Matrix) -> slice | None:
-    """Which columns of `earlier` the values of `matrix` begin with, None where that is not known."""
+    """Which columns of `earlier` the cells of `matrix` begin with, None where that is not known."""
     if not isinstance(matrix, Continued) or matrix.begins_with is None:
         return None
     before, part = matrix.begins_with

@@ -14,8 +14,8 @@ from keyviz_grpc.merge.columns import select_columns, union_of
 from keyviz_grpc.model import ALL_KEYS, Catalogue, KeyRange, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered.blocks import FAR, between, joined
-from keyviz_grpc.remembered.continued import Continued
+from keyviz_grpc.remembered.blocks import FAR, between
+from keyviz_grpc.remembered.going_on import goes_on
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
@@ -214,7 +214,7 @@ def _continued(known: _Merged, newest: Answer, union: Stamps, end: int) -> Answe
         raise ValueError("a merged answer says how many nodes hold each column")
     if old == slice(0, len(before.columns)) and new.start == new.stop:
         return replace(newest, matrix=before, column_nodes=known.column_nodes)
-    matrix = Continued.of(joined(before.series, before.catalogue, [(before, old), (after, new)]), before, old)
+    matrix = goes_on(before, old, after, new)
     return replace(newest, matrix=matrix, column_nodes=np.concatenate([known.column_nodes[old], nodes[new]]))
 
 

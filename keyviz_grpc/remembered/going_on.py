@@ -1,0 +1,35 @@
+"""The merged picture of the columns before, and of those that came since."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keyviz_grpc.model import Matrix
+from keyviz_grpc.remembered.blocks import joined, united
+from keyviz_grpc.remembered.continued import Continued
+from keyviz_grpc.remembered.leading import lead_on
+from keyviz_grpc.remembered.room import Place
+
+
+def goes_on(before: Matrix, old: slice, after: Matrix, new: slice) -> Continued:
+    """The columns `old` of one matrix, then the columns `new` of a later one over the same rows, cell by cell.
+
+    New cells alone are written, behind those of the matrix before, where there is room; else some is made.
+    """
+    dropped, place = old.start, before.place if isinstance(before, Continued) else None
+    plain = new == slice(0, len(after.columns)) and all(_has_leaders(each) for each in (before, after))
+    if place is not None and plain and old.stop == len(before.columns) and (more := place.extended(dropped, after)):
+        identities, (first, second) = united([before.identities, after.identities])
+        columns = np.concatenate([before.columns[old], after.columns])
+        leaders = lead_on(before, dropped, after, (first, second))
+        return Continued.of(more.matrix(before, columns, identities, leaders), before, old, more)
+    whole = joined(before.series, before.catalogue, [(before, old), (after, new)])
+    if not _has_leaders(whole):
+        return Continued.of(whole, before, old)
+    place = Place.around(whole)
+    return Continued.of(place.matrix(whole, whole.columns, whole.identities, whole.leaders), before, old, place)
+
+
+def _has_leaders(matrix: Matrix) -> bool:
+    """Whether they are all that there is to be known of identities: no shares, and no codes without them."""
+    return not len(matrix.shares) and (matrix.leaders is not None or matrix.codes is None)
