@@ -6,8 +6,8 @@ import asyncio
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import grpc
 
@@ -15,11 +15,13 @@ from keyviz_grpc.auth import Refused, Verifier, claimed_subject
 from keyviz_grpc.caller import CALLER
 from keyviz_grpc.errors import ON_THE_WIRE, InvalidRequest, KeyVizError, SamplerDisabled
 from keyviz_grpc.half_open import INTERNAL
-from keyviz_grpc.rpc_types import Continuation, Handler
+from keyviz_grpc.rpc_types import Context, Continuation, Handler
 from keyviz_grpc.tracing import is_wanted, served
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("keyviz.audit")
+
+_Reply = TypeVar("_Reply")
 
 MAX_DETAILS_CHARS: Final = 1000
 MAX_METHOD_CHARS: Final = 200
@@ -49,9 +51,7 @@ class Barrier:
             except grpc.aio.AbortError:
                 raise
             except tuple(ON_THE_WIRE) as error:
-                code, details = _status_of(error)
-                forget_frames(error)
-                await context.abort(code, details)
+                await _end(context, error)
             except Exception as error:
                 log.exception("a handler failed", extra={"method": method})
                 forget_frames(error)
@@ -64,12 +64,22 @@ class Barrier:
         )
 
 
-def _status_of(error: KeyVizError) -> tuple[grpc.StatusCode, str]:
+async def with_status(work: Awaitable[_Reply], context: Context) -> _Reply:
+    """What a method gives; where it raises an error of ours, the call ends with that one's status and words."""
+    try:
+        return await work
+    except tuple(ON_THE_WIRE) as error:
+        await _end(context, error)
+        raise
+
+
+async def _end(context: Context, error: KeyVizError) -> None:
     entry = next(ON_THE_WIRE[kind] for kind in type(error).__mro__ if kind in ON_THE_WIRE)
     # Existing clients compare these words, and people want to see the field first.
     plain = isinstance(error, InvalidRequest | SamplerDisabled)
     details = str(error) if plain else f"{entry.http_code}: {error}"
-    return grpc.StatusCode[entry.grpc_code], details[:MAX_DETAILS_CHARS]
+    forget_frames(error)
+    await context.abort(grpc.StatusCode[entry.grpc_code], details[:MAX_DETAILS_CHARS])
 
 
 class Gate(grpc.aio.ServerInterceptor):

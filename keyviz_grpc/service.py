@@ -31,6 +31,7 @@ from keyviz_grpc.errors import HotKeysDisabled, SamplerDisabled, TooLarge
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.hotkeys.answer import MAX_KEYS_BYTES, check_asked, top_of, within_bytes
 from keyviz_grpc.hotkeys.protocols import HotKeysSource, waiting
+from keyviz_grpc.interceptors import with_status
 from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
@@ -98,42 +99,52 @@ def _nothing(query: MatrixQuery) -> None:
 class Servicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
     """All methods of both services, which are the same ones.
 
-    They raise KeyVizError; the barrier before them (`interceptors`) turns that into the status of the call.
+    What answers them raises KeyVizError. Behind a barrier (`interceptors`), which turns that into the status of the
+    call, stand `methods`; the generated code's names do it themselves, for servers that have none.
     """
-
-    @abstractmethod
-    async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetClusterOverviewRequest, context: Context
-    ) -> pb.GetClusterOverviewResponse:
-        """See the proto file."""
-
-    @abstractmethod
-    async def GetHotKeys(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetHotKeysRequest, context: Context
-    ) -> pb.GetHotKeysResponse:
-        """See the proto file."""
 
     @abstractmethod
     async def matrix_bytes(self, question: Question, context: Context) -> bytes:
         """The serialized answer of GetKeyVizMatrix: what is packed already need not become a message first."""
 
+    @abstractmethod
+    async def overview(self, request: pb.GetClusterOverviewRequest, context: Context) -> pb.GetClusterOverviewResponse:
+        """The answer of GetClusterOverview."""
+
+    @abstractmethod
+    async def hot_keys(self, request: pb.GetHotKeysRequest, context: Context) -> pb.GetHotKeysResponse:
+        """The answer of GetHotKeys."""
+
     async def GetKeyVizMatrix(  # noqa: N802 - the method's name on the wire
         self, request: pb.GetKeyVizMatrixRequest, context: Context
     ) -> pb.GetKeyVizMatrixResponse:
         """See the proto file."""
-        return pb.GetKeyVizMatrixResponse.FromString(await self.matrix_bytes(Question(request), context))
+        raw = await with_status(self.matrix_bytes(Question(request), context), context)
+        return pb.GetKeyVizMatrixResponse.FromString(raw)
+
+    async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
+        self, request: pb.GetClusterOverviewRequest, context: Context
+    ) -> pb.GetClusterOverviewResponse:
+        """See the proto file."""
+        return await with_status(self.overview(request, context), context)
+
+    async def GetHotKeys(  # noqa: N802 - the method's name on the wire
+        self, request: pb.GetHotKeysRequest, context: Context
+    ) -> pb.GetHotKeysResponse:
+        """See the proto file."""
+        return await with_status(self.hot_keys(request, context), context)
 
     def methods(self) -> dict[str, Handler]:
         """Their handlers by name. As of the generated code, but that no matrix is parsed and serialized once more."""
         return {
             "GetKeyVizMatrix": grpc.unary_unary_rpc_method_handler(self.matrix_bytes, request_deserializer=question_of),
             "GetClusterOverview": grpc.unary_unary_rpc_method_handler(
-                self.GetClusterOverview,
+                self.overview,
                 request_deserializer=pb.GetClusterOverviewRequest.FromString,
                 response_serializer=pb.GetClusterOverviewResponse.SerializeToString,
             ),
             "GetHotKeys": grpc.unary_unary_rpc_method_handler(
-                self.GetHotKeys,
+                self.hot_keys,
                 request_deserializer=pb.GetHotKeysRequest.FromString,
                 response_serializer=pb.GetHotKeysResponse.SerializeToString,
             ),
@@ -198,18 +209,14 @@ class NodeServicer(Servicer):
         if self._bounds is not None:
             self._bounds.check(answer.matrix.shape)
 
-    async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetClusterOverviewRequest, context: Context
-    ) -> pb.GetClusterOverviewResponse:
-        """See the proto file."""
+    async def overview(self, request: pb.GetClusterOverviewRequest, context: Context) -> pb.GetClusterOverviewResponse:
+        """See Servicer."""
         del context
         decode_overview_via(request)
         return encode_overview(self._sampler().overview())
 
-    async def GetHotKeys(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetHotKeysRequest, context: Context
-    ) -> pb.GetHotKeysResponse:
-        """See the proto file."""
+    async def hot_keys(self, request: pb.GetHotKeysRequest, context: Context) -> pb.GetHotKeysResponse:
+        """See Servicer."""
         query, source = decode_hot_keys_query(request), self._sampler()
         if not isinstance(source, HotKeysSource):
             raise HotKeysDisabled
@@ -245,17 +252,13 @@ class ClusterServicer(Servicer):
             self._bounds.check_all(answer)
         return await _in_thread(self._threads, lambda: _encoded(answer, accept, self._metrics))
 
-    async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetClusterOverviewRequest, context: Context
-    ) -> pb.GetClusterOverviewResponse:
-        """See the proto file."""
+    async def overview(self, request: pb.GetClusterOverviewRequest, context: Context) -> pb.GetClusterOverviewResponse:
+        """See Servicer."""
         via = decode_overview_via(request)
         return encode_overview(await self._cluster.overview(_deadline(context), via))
 
-    async def GetHotKeys(  # noqa: N802 - the method's name on the wire
-        self, request: pb.GetHotKeysRequest, context: Context
-    ) -> pb.GetHotKeysResponse:
-        """See the proto file."""
+    async def hot_keys(self, request: pb.GetHotKeysRequest, context: Context) -> pb.GetHotKeysResponse:
+        """See Servicer."""
         query = decode_hot_keys_query(request)
         answer = await self._cluster.hot_keys(query, _deadline(context))
         message = await _in_thread(self._threads, lambda: _hot_keys_message(answer, query))
