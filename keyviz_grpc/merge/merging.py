@@ -62,7 +62,7 @@ def merge(
     ranges, diverging = _divergences(answers, firsts, joined)
     oldest = min((o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes), default=0)
     outcomes = [
-        with_warnings(outcome, [*diverging.get(leaf, ()), *short_history(outcome, query.window, grid)])
+        with_warnings(outcome, short_history(outcome, query.window, grid), diverging.get(leaf, ()))
         for leaf, outcome in enumerate(outcomes)
     ]
     return Answer(
@@ -97,7 +97,7 @@ def _merged(answers: Sequence[Answer], joined: Joined, query: MatrixQuery) -> Me
     return MergedCells(cells.over(query.series, columns, joined.catalogue), nodes)
 
 
-_Diverging: TypeAlias = tuple[tuple[LeafRange, ...], dict[int, list[PeerWarning]]]
+_Diverging: TypeAlias = tuple[tuple[LeafRange, ...], dict[int, tuple[PeerWarning, ...]]]
 
 _diverging: KeptByIdentity[dict[tuple[tuple[int, ...], ...], _Diverging]] = KeptByIdentity(16)
 

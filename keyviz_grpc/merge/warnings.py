@@ -26,11 +26,23 @@ def without_recomputed(outcome: Outcome) -> Outcome:
     return outcome if len(kept) == len(outcome.warnings) else replace(outcome, warnings=kept)
 
 
-def with_warnings(outcome: Outcome, found: Iterable[PeerWarning]) -> Outcome:
-    """The outcome with more warnings: sorted, each one once."""
+def with_warnings(
+    outcome: Outcome, found: Iterable[PeerWarning], ready: tuple[PeerWarning, ...] = ()
+) -> Outcome:
+    """The outcome with more warnings: sorted, each one once. ready: more of them, which `in_order` has sorted already.
+
+    They stay the same from one request to the next, and to sort them takes a microsecond each.
+    """
     more = tuple(found)
-    united = tuple(sorted({*outcome.warnings, *more}, key=_AS_ORDERED)) if more else outcome.warnings
+    if not (outcome.warnings or more):
+        return replace(outcome, warnings=ready) if ready else outcome
+    united = in_order((*outcome.warnings, *more, *ready)) if more or ready else outcome.warnings
     return outcome if united == outcome.warnings else replace(outcome, warnings=united)
+
+
+def in_order(warnings: Iterable[PeerWarning]) -> tuple[PeerWarning, ...]:
+    """Sorted, each one once."""
+    return tuple(sorted(set(warnings), key=_AS_ORDERED))
 
 
 def of_leaf(answer: Answer, *, step_ms: int, now_unix_ms: int) -> list[PeerWarning]:
@@ -87,14 +99,14 @@ def short_history(outcome: Outcome, window: Window, grid_ms: int) -> list[PeerWa
     return [PeerWarning(WarningCode.SHORT_HISTORY, "", detail)]
 
 
-def divergences(ranges: Sequence[LeafRange], catalogue: Catalogue) -> dict[int, list[PeerWarning]]:
-    """For each leaf that diverges, one warning a bucket, naming both ranges (hex; empty end = unbounded)."""
+def divergences(ranges: Sequence[LeafRange], catalogue: Catalogue) -> dict[int, tuple[PeerWarning, ...]]:
+    """For each leaf that diverges, one warning a bucket in order, naming both ranges (hex; empty end = unbounded)."""
     found: dict[int, list[PeerWarning]] = {}
     for item in ranges:
         row = catalogue.rows[item.row]
         detail = f"its range is {range_text(item.start, item.end)}, shown is {range_text(row.start, row.end)}"
         found.setdefault(item.leaf, []).append(PeerWarning(WarningCode.CATALOG_DIVERGENCE, row.bucket_id, detail))
-    return found
+    return {leaf: in_order(warnings) for leaf, warnings in found.items()}
 
 
 def range_text(start: bytes, end: bytes) -> str:
