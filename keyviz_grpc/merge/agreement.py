@@ -66,7 +66,8 @@ class _Numbers:
 
     def doubled(self, codes: Codes, below: Codes) -> Lanes:
         """Of each code its number and the opposite of that. below: that of its run."""
-        numbers = ((codes - below) * (codes != 0)).astype(self.lane)
+        numbers = (codes - below).astype(self.lane)
+        numbers *= codes != 0
         both: Lanes = numbers | ~numbers << self._half
         return both
 

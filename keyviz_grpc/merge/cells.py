@@ -72,7 +72,7 @@ def merge_writes(parts: Sequence[Placed], shape: tuple[int, int], *, list_shares
     """
     identities, remaps = unite([part.matrix.identities for part in parts])
     lists = [_place_shares(part, remap) for part, remap in zip(parts, remaps, strict=True)]
-    entries = entries_of(parts, remaps, shape[1])
+    entries = entries_of(parts, remaps, shape)
     union = Union.of(entries, shape, [shares.rows for shares in lists if len(shares)])
     for shares in lists:
         union.tangle(shares.rows * shape[1] + shares.columns)

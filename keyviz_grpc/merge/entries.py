@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, true_cells, where
+from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, rows_and_columns, true_cells, where
+
+FEW_CELLS: Final = 1 << 18
+"""Fewer are made as wide as the widest at once: that takes less than to look for them in several blocks ever after."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +43,8 @@ class Entries:
 
     rows: int64[E], of the union; several entries of one row come from as many parts. parts: int64[E].
     busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells.
-    blocks: narrow ones first; ends: int64[len(blocks)], where each ends.
+    occurrences: int64[R], how many entries each row of the union has.
+    blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
     """
 
     rows: NDArray[np.int64]
@@ -48,6 +52,7 @@ class Entries:
     busy: NDArray[np.bool_]
     counts: NDArray[np.int64]
     codes: RowCodes
+    occurrences: NDArray[np.int64]
     blocks: Sequence[Block]
     ends: NDArray[np.int64]
 
@@ -82,26 +87,32 @@ class Entries:
         """Of single cells, of entries in ascending order, several times too."""
         values = np.empty(len(entries), self.width)
         for block, there in self.by_block(entries):
-            values[there] = block.values[entries[there] - block.first, columns[there]]
+            width = block.values.shape[1]
+            values[there] = block.values.ravel().take((entries[there] - block.first) * width + columns[there])
         return values
 
     def cells_of(self, entries: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], Counts]:
         """(entries, columns, values) of the cells with traffic, of entries in ascending order."""
-        places, columns = np.divmod(where(self.busy.take(entries, axis=0).ravel()), self.busy.shape[1])
+        places, columns = rows_and_columns(where(self.busy.take(entries, axis=0).ravel()), self.busy.shape[1])
         own = entries.take(places)
         return own, columns, self.values_at(own, columns)
 
 
-def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | None], columns: int) -> Entries:
-    """Of a union of so many columns. remaps: the union's codes of each part's own, None: the same."""
+def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | None], shape: tuple[int, int]) -> Entries:
+    """Of a union of so many rows and columns. remaps: the union's codes of each part's own, None: the same."""
     own = [part.matrix.busy or Busy.found(part.matrix.narrowest, part.matrix.codes) for part in parts]
     strips = [(number, strip) for number, each in enumerate(own) for strip in each.strips if len(strip.rows)]
-    strips.sort(key=_width)
+    columns = shape[1]
+    if sum(len(strip.rows) for _, strip in strips) * columns < FEW_CELLS:
+        lots = [strips] if strips else []
+    else:
+        strips.sort(key=_width)
+        lots = [list(same) for _, same in groupby(strips, key=_width)]
     lengths = [len(strip.rows) for _, strip in strips]
     busy = np.empty((sum(lengths), columns), np.bool_)
     blocks: list[Block] = []
     ends = [0]
-    for _, same in groupby(strips, key=_width):
+    for same in lots:
         values = _beside([(strip.values, parts[number].columns) for number, strip in same], columns)
         blocks.append(Block(ends[-1], values))
         ends.append(ends[-1] + len(values))
@@ -113,7 +124,8 @@ def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | No
     # Runs are told in the order of the cells of each part. These are few ascending stretches, as this sort likes them.
     in_order = (numbers * (int(own_rows.max(initial=0)) + 1) + own_rows).argsort(kind="stable")
     codes = _codes_of(busy, counts, _runs_of(own, remaps), in_order)
-    return Entries(rows, numbers, busy, counts, codes, blocks, np.array(ends[1:], np.int64))
+    occurrences = np.bincount(rows, minlength=shape[0])
+    return Entries(rows, numbers, busy, counts, codes, occurrences, blocks, np.array(ends[1:], np.int64))
 
 
 def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:
@@ -144,8 +156,6 @@ def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, in
     mixed = in_order.take(several)
     codes = np.zeros((len(mixed), busy.shape[1]), np.uint32)
     if len(mixed):
-        order = mixed.argsort()
-        several, mixed = several.take(order), mixed.take(order)
         told = _told_between(runs, ends, row_starts.take(several), row_ends.take(several))
         codes[busy.take(mixed, axis=0)] = told
         of[mixed] = -1 - np.arange(len(mixed))
@@ -174,6 +184,10 @@ def _told_between(
     return codes
 
 
+def _bytes_of(width: np.dtype[Any]) -> int:
+    return width.itemsize
+
+
 def _width(told: tuple[int, Strip]) -> int:
     return told[1].values.itemsize
 
@@ -183,11 +197,12 @@ def _placed(rows: NDArray[np.int64], places: NDArray[np.int64] | None) -> NDArra
 
 
 def _beside(own: Sequence[tuple[Counts, NDArray[np.int64] | None]], columns: int) -> Counts:
-    """Rows of one width, one part's after the other's, of so many columns. own: (values, where their columns go)."""
+    """Rows, one part's after the other's, of so many columns, as wide as the widest. own: (values, where they go)."""
     if all(places is None for _, places in own):
         return own[0][0] if len(own) == 1 else np.concatenate([values for values, _ in own])
     # Where rows are made wider, it is once: of many parts with few columns each that is most of what a merge takes.
-    wide = np.zeros((sum(len(values) for values, _ in own), columns), own[0][0].dtype)
+    width = max((values.dtype for values, _ in own), key=_bytes_of)
+    wide = np.zeros((sum(len(values) for values, _ in own), columns), width)
     at = 0
     for values, places in own:
         wide[at : at + len(values), slice(None) if places is None else places] = values

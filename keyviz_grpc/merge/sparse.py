@@ -14,7 +14,7 @@ from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
 from keyviz_grpc.merge.union import Union
 from keyviz_grpc.model import NO_SHARES, Shares
-from keyviz_grpc.traffic import begins, where
+from keyviz_grpc.traffic import begins, rows_and_columns, where
 
 MOST_PAIRS: Final = 1 << 18
 """Of a tangled cell and an entry of its row, looked at together: what is made of them takes a hundred bytes each."""
@@ -36,7 +36,7 @@ def sparse_pass(
     if not len(tangled):
         return NO_SHARES
     found = []
-    most = max(1, MOST_PAIRS // int(np.bincount(entries.rows).max()))
+    most = max(1, MOST_PAIRS // int(entries.occurrences.max()))
     for at in range(0, len(tangled), most):
         cells = tangled[at : at + most]
         own = lists if most >= len(tangled) else [_of_cells(shares, cells, union.values.shape[1]) for shares in lists]
@@ -108,15 +108,15 @@ class _Told:
 
 def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares], shape: tuple[int, int]) -> _Told:
     size, width = shape[0] * shape[1], shape[1]
-    rows, columns = np.divmod(tangled, width)
+    rows, columns = rows_and_columns(tangled, width)
     # Each entry with every tangled cell of its row; those stand one after the other, as cells ascend.
-    concerned = np.zeros(shape[0], np.bool_)
-    concerned[rows] = True
-    own = where(concerned.take(entries.rows))
-    own_rows = entries.rows.take(own)
-    first = rows.searchsorted(own_rows)
-    times = rows.searchsorted(own_rows, side="right") - first
-    at = np.arange(int(times.sum())) + (first - (times.cumsum() - times)).repeat(times)
+    in_row: NDArray[np.int64] = np.bincount(rows, minlength=shape[0])
+    times = in_row.take(entries.rows)
+    own = where(times > 0)
+    times, own_rows = times.take(own), entries.rows.take(own)
+    ends: NDArray[np.int64] = times.cumsum()
+    first: NDArray[np.int64] = (in_row.cumsum() - in_row).take(own_rows)
+    at = np.arange(int(times.sum())) + (first - ends + times).repeat(times)
     own, columns = own.repeat(times), columns.take(at)
     values = entries.values_at(own, columns).astype(np.uint64)
     hot = where(values != 0)

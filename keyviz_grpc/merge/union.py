@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Block, Entries
-from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, where
+from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, rows_and_columns, true_cells, where
 
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
@@ -47,7 +47,7 @@ class Union:
     def of(cls, entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
         union = cls(shape, entries.width, _leading(entries, shape, mixed))
-        thin = _thin(entries, shape)
+        thin = _thin(entries)
         first, *more = _lots(entries.rows, where(~thin))
         union._place(entries, first)
         for others in more:
@@ -98,7 +98,7 @@ class Union:
             self._codes.codes[places] = np.maximum(mine, codes, out=mine)
 
     def _tangle_rows(self, rows: Numbers, marks: NDArray[np.bool_]) -> None:
-        at, columns = np.divmod(where(marks.ravel()), marks.shape[1])
+        at, columns = rows_and_columns(where(marks.ravel()), marks.shape[1])
         self.tangle(rows.take(at) * marks.shape[1] + columns)
 
     def _add_cells(self, entries: Entries, chosen: Numbers) -> None:
@@ -136,7 +136,7 @@ class Union:
         reported = np.bincount(entries.rows, entries.counts, minlength=len(self._whole))
         unsure = where((reported >= self.values.shape[1]) & ~self._whole)
         if len(unsure):
-            self._whole[unsure] = self.values.take(unsure, axis=0).all(axis=1)
+            self._whole[unsure] = true_cells(self.values.take(unsure, axis=0) != 0) == self.values.shape[1]
 
     def tangle(self, cells: Numbers) -> None:
         """Leaves cells to the sparse pass."""
@@ -164,7 +164,7 @@ class Union:
             self.values = self.values.astype(np.uint64)
         self.values.ravel()[cells] = values
         self._decided.append((cells, conflicts))
-        rows, columns = np.divmod(cells, self.values.shape[1])
+        rows, columns = rows_and_columns(cells, self.values.shape[1])
         # In a row that is not mixed all parts say the same, so that its leader is not to be decided.
         several, places = self._codes.mixed(rows)
         self._codes.codes[places, columns[several]] = codes[several]
@@ -199,7 +199,7 @@ def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers])
         rows, told = rows.take(hot), told.take(hot)
     of, several = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.bool_)
     of[rows] = told  # whichever of several comes last: where all say the same, none differs from it
-    several[rows[(told < 0) | (told != of.take(rows))]] = True
+    several[rows.take(where((told < 0) | (told != of.take(rows))))] = True
     for more in mixed:
         several[more] = True
     own = where(several)
@@ -208,15 +208,18 @@ def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers])
 
 
 def _fewest_last(told: tuple[Block, slice]) -> int:
-    return told[1].start - told[1].stop
+    there = told[1]
+    fewer: int = there.start - there.stop
+    return fewer
 
 
-def _thin(entries: Entries, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _thin(entries: Entries) -> NDArray[np.bool_]:
     """Which entries are added cell by cell."""
-    if len(entries) * shape[1] < MANY:
+    width = entries.busy.shape[1]
+    if len(entries) * width < MANY:
         return np.zeros(len(entries), np.bool_)
-    occurrences = np.bincount(entries.rows, minlength=shape[0])
-    return (entries.counts * THIN <= shape[1]) & (occurrences > 1).take(entries.rows)
+    thin: NDArray[np.bool_] = (entries.counts * THIN <= width) & (entries.occurrences > 1).take(entries.rows)
+    return thin
 
 
 def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:

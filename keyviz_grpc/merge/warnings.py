@@ -26,9 +26,7 @@ def without_recomputed(outcome: Outcome) -> Outcome:
     return outcome if len(kept) == len(outcome.warnings) else replace(outcome, warnings=kept)
 
 
-def with_warnings(
-    outcome: Outcome, found: Iterable[PeerWarning], ready: tuple[PeerWarning, ...] = ()
-) -> Outcome:
+def with_warnings(outcome: Outcome, found: Iterable[PeerWarning], ready: tuple[PeerWarning, ...] = ()) -> Outcome:
     """The outcome with more warnings: sorted, each one once. ready: more of them, which `in_order` has sorted already.
 
     They stay the same from one request to the next, and to sort them takes a microsecond each.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.synthetic import Shape, cluster
 from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.codec import decode_answer, encode_answer
-from keyviz_grpc.merge import fold, merge, sparse, union
+from keyviz_grpc.merge import entries, fold, merge, sparse, union
 from keyviz_grpc.merge.align import guess_step_ms, into_coarser
 from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Outcome
@@ -73,8 +73,10 @@ def sent(answer: Answer) -> Answer:
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cluster=clusters())
 def test_what_came_packed_is_merged_as_the_oracle_says(series: Series, thin: int, cluster: list[Node]) -> None:
-    """Rows added whole (in a matrix as small as here none is thin), all cell by cell, and some of either."""
+    """Rows added whole, all cell by cell, and some of either; counts in one block, or in one for each width."""
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(union, "MANY", 0)
+        patched.setattr(entries, "FEW_CELLS", thin % 2 << 18)
         patched.setattr(union, "THIN", thin)
         patched.setattr(union, "FEW", thin)  # cells that are left to the sparse pass are sorted, or marked
         patched.setattr(sparse, "MOST_PAIRS", 1 << 4 * thin)  # all at once, or some at a time

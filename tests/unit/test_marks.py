@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keyviz_grpc.traffic import LONG, true_cells, where
+from keyviz_grpc.traffic import LONG, rows_and_columns, true_cells, where
 
 
 @pytest.mark.parametrize("part", [0.0, 0.03, 0.5, 1.0])
@@ -28,3 +28,10 @@ def test_marks_are_found(length: int, part: float) -> None:
     if length and part:
         marks[-1] = True
     assert where(marks).tolist() == [number for number, marked in enumerate(marks.tolist()) if marked]
+
+
+@pytest.mark.parametrize("width", [1, 7, 60])
+def test_cells_are_told_apart_by_row_and_column(width: int) -> None:
+    """As they are numbered row by row."""
+    rows, columns = rows_and_columns(np.arange(5 * width), width)
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == [(r, c) for r in range(5) for c in range(width)]

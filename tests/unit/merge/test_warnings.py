@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keyviz_grpc.merge import fold, merge
-from keyviz_grpc.merge.warnings import of_leaf, short_history, with_warnings
+from keyviz_grpc.merge.warnings import in_order, of_leaf, short_history, with_warnings
 from keyviz_grpc.model import Row, Series, Window
 from keyviz_grpc.outcome import Answer, Outcome, PeerWarning, WarningCode
 from keyviz_grpc.query import MatrixQuery
@@ -322,3 +322,14 @@ def test_warnings_are_sorted_and_each_told_once() -> None:
     once = with_warnings(Outcome("a"), found[::-1])
     assert once.warnings == tuple(sorted(found))
     assert with_warnings(once, found) is once
+
+
+def test_warnings_that_are_in_order_already_are_told_with_the_others() -> None:
+    """Alone, beside those that the outcome has, and beside those just found."""
+    found = [PeerWarning(code, f"route:{number}", "x") for number in range(9) for code in WarningCode]
+    ready = in_order(found[::2] + found[::2])
+    assert ready == tuple(sorted(found[::2]))
+    assert with_warnings(Outcome("a"), (), ready).warnings == ready
+    assert with_warnings(Outcome("a"), found[1::2], ready).warnings == tuple(sorted(found))
+    assert with_warnings(Outcome("a", warnings=tuple(found[:3])), (), ready).warnings == in_order([*found[:3], *ready])
+    assert with_warnings(unwarned := Outcome("a"), (), ()) is unwarned
