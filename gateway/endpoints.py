@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _Result = TypeVar("_Result")
 
+UNWATCHED_S: Final = 0.02
+"""So long nobody looks whether a client is still there: most work is done by then, and a task takes a part of that."""
+
 ROUTE_KEY: Final = "keyviz.route"
 """Where a request's scope says which endpoint it found: a word from a small fixed set."""
 
@@ -49,24 +52,58 @@ class Endpoint:
 
 async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result:
     """The result of the work, which is cancelled when the client goes away; then raises ClientDisconnect."""
+    client = _Client(request)
     try:
-        async with asyncio.timeout(None) as stay:
-            watch = asyncio.ensure_future(_end_when_gone(request, stay))
-            try:
-                # In this very task: one of its own takes turns of the loop to begin and to tell that it is done.
-                return await work
-            finally:
-                watch.cancel()
-    except TimeoutError:
-        if not stay.expired():
+        # In this very task: one of its own takes turns of the loop to begin and to tell that it is done.
+        return await work
+    except asyncio.CancelledError:
+        if not client.is_why():
             raise
         raise ClientDisconnect from None
+    finally:
+        client.let_go()
 
 
-async def _end_when_gone(request: Request, stay: asyncio.Timeout) -> None:
-    try:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-    except Exception:
-        log.exception("a client could not be watched any more, and counts as gone")
-    stay.reschedule(0.0)
+class _Client:
+    """Cancels the task that made this once the client of a request is gone; see `asyncio.timeout`."""
+
+    def __init__(self, request: Request) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be cancelled")
+        self._request, self._is_gone = request, False
+        self._task: asyncio.Task[object] | None = task
+        self._cancelled_before = task.cancelling()
+        self._loop = asyncio.get_running_loop()
+        self._next: asyncio.Handle = self._loop.call_later(UNWATCHED_S, self._watch)
+        self._watching: asyncio.Task[None] | None = None
+
+    def _watch(self) -> None:
+        self._watching = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        try:
+            while (await self._request.receive())["type"] != "http.disconnect":
+                pass
+        except Exception:
+            log.exception("a client could not be watched any more, and counts as gone")
+        # Work that is done in this turn of the loop is done.
+        self._next = self._loop.call_soon(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._is_gone = True
+            self._task.cancel()
+
+    def is_why(self) -> bool:
+        """Whether the task is cancelled for nothing but this."""
+        return self._is_gone and self._task is not None and self._task.cancelling() - 1 <= self._cancelled_before
+
+    def let_go(self) -> None:
+        """The work is over. An error that knows a frame that knows its task would be kept by it."""
+        self._next.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._is_gone and self._task is not None:
+            self._task.uncancel()
+        self._task = None
