@@ -141,8 +141,8 @@ class Aggregator:
 
         began = time.perf_counter()
         with span("keyviz.merge") as note:
-            if (unchanged := self._building.unchanged(told, query, holdings)) is not None:
-                answer = unchanged
+            if (known := self._building.at_once(told, query, holdings)) is not None:
+                answer = known
             else:
                 answer = build() if is_little(told, query) else await self._in_thread(build)
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from keyviz_grpc.aggregator.effort import is_little
 from keyviz_grpc.aggregator.extent import Holdings, within
 from keyviz_grpc.merge import fold, merge, select_range
 from keyviz_grpc.outcome import Answer, Outcome
@@ -25,9 +26,12 @@ class Building:
         self._wall_clock = wall_clock
         self._merged = None if remembered is None else MergedColumns(remembered)
 
-    def unchanged(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer | None:
-        """What is shown already, where nothing is new: quick enough for an event loop. Else None."""
-        answer = None if self._merged is None else self._merged.unchanged(told, **self._told(query))
+    def at_once(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer | None:
+        """The answer where little or nothing is new in it: quick enough for an event loop. Else None."""
+        look = None if self._merged is None else self._merged.look(told, query)
+        if self._merged is None or look is None or not holdings.has_room(look.cells):
+            return None
+        answer = self._merged.at_once(look, is_little, **self._told(query))
         return answer if answer is not None and holdings.has_room(answer.matrix.cells) else None
 
     def built(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer:

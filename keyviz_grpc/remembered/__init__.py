@@ -2,7 +2,7 @@
 
 from keyviz_grpc.remembered.columns import NodeColumns, Recalled
 from keyviz_grpc.remembered.continued import continues
-from keyviz_grpc.remembered.merged import MergedColumns, Told
+from keyviz_grpc.remembered.merged import Look, MergedColumns, Told
 from keyviz_grpc.remembered.shelf import Shelf
 
-__all__ = ["MergedColumns", "NodeColumns", "Recalled", "Shelf", "Told", "continues"]
+__all__ = ["Look", "MergedColumns", "NodeColumns", "Recalled", "Shelf", "Told", "continues"]

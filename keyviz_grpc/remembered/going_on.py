@@ -30,6 +30,12 @@ def goes_on(before: Matrix, old: slice, after: Matrix, new: slice) -> Continued:
     return Continued.of(place.matrix(whole, whole.columns, whole.identities, whole.leaders), before, old, place)
 
 
+def has_room(matrix: Matrix, columns: int) -> bool:
+    """Whether so many more can be written behind those of a matrix."""
+    place = matrix.place if isinstance(matrix, Continued) else None
+    return place is not None and place.has_room(columns)
+
+
 def _has_leaders(matrix: Matrix) -> bool:
     """Whether they are all that there is to be known of identities: no shares, and no codes without them."""
     return not len(matrix.shares) and (matrix.leaders is not None or matrix.codes is None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, TypedDict, Unpack
 
 import numpy as np
@@ -15,7 +16,7 @@ from keyviz_grpc.model import ALL_KEYS, Catalogue, KeyRange, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered.blocks import FAR, between
-from keyviz_grpc.remembered.going_on import goes_on
+from keyviz_grpc.remembered.going_on import goes_on, has_room
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
@@ -23,6 +24,9 @@ Stamps = NDArray[np.int64]
 
 FEW_ROWS: Final = 1 << 14
 """Rows of all nodes together whose books are written on an event loop."""
+
+FEW_CELLS: Final = 1 << 21
+"""Of a picture that goes on with new columns on an event loop: all that is looked at besides those is leaders."""
 
 MOST_IDENTITIES: Final = 1 << 16
 """With more of them than this all is merged anew: those of columns that are gone stay in the table otherwise."""
@@ -49,6 +53,11 @@ class _Part:
     def catalogue(self) -> Catalogue:
         return self.answer.matrix.catalogue
 
+    @property
+    def is_recollected(self) -> bool:
+        """Whether most of it is remembered, and nobody has put it together."""
+        return isinstance(self.answer.matrix, Recollected)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Merged:
@@ -65,13 +74,11 @@ class _Merged:
     shown: tuple[KeyRange, int, Matrix] | None
 
     def fresh_from(self, parts: Sequence[_Part], union: Stamps) -> int:
-        """From which stamp on the parts hold what this was not made of; 0: from the first on.
+        """From which stamp on parts of these lives hold what this was not made of; 0: from the first on.
 
         Merged cells are a function of the nodes' cells in that column, of their catalogues and of their order. A life
         fixes its cells and rows, so what is left to compare is which node holds which column.
         """
-        if not self.is_of(parts):
-            return 0
         if len(union) == 0 or any(len(known) == 0 for known in self.columns):
             return 0
         first, end = int(union[0]), min(int(known[-1]) for known in self.columns) + 1
@@ -87,16 +94,53 @@ class _Merged:
         )
 
     def is_all_of(self, parts: Sequence[_Part]) -> bool:
-        """Whether it was made of exactly these columns too, and each node has one at least."""
-        return self.is_of(parts) and all(
+        """Whether it was made of exactly the columns of these lives, and each node has one at least."""
+        return all(
             len(known) and np.array_equal(known, part.columns) for known, part in zip(self.columns, parts, strict=True)
         )
 
+    def shows_all(self, query: MatrixQuery) -> bool:
+        """Whether nothing has to be folded or cut."""
+        return query.keys == ALL_KEYS and (query.rows == 0 or len(self.matrix.catalogue) <= query.rows)
+
     def shows(self, query: MatrixQuery) -> bool:
         """Whether the rows wanted are here already, folded to the budget."""
-        rows = len(self.matrix.catalogue)
-        whole = query.keys == ALL_KEYS and (query.rows == 0 or rows <= query.rows)
-        return whole or (self.shown is not None and self.shown[:2] == (query.keys, query.rows))
+        return self.shows_all(query) or (self.shown is not None and self.shown[:2] == (query.keys, query.rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What single nodes answered beside what is remembered, found once for all who want to know.
+
+    is_of_known: whether that was made of the same lives.
+    """
+
+    query: MatrixQuery
+    parts: Sequence[_Part]
+    known: _Merged | None
+    is_of_known: bool
+
+    @cached_property
+    def union(self) -> Stamps:
+        """The stamps of all."""
+        return union_of([part.columns for part in self.parts])
+
+    @cached_property
+    def fresh_from(self) -> int:
+        """From which stamp on is to be merged, 0 = from the first on."""
+        return self.known.fresh_from(self.parts, self.union) if self.known is not None and self.is_of_known else 0
+
+    @cached_property
+    def newest(self) -> list[Answer]:
+        """The answers from there on."""
+        # Every node's last column comes along, for what is said of its clock.
+        start = min(self.fresh_from, *(int(part.columns[-1]) for part in self.parts if len(part.columns)))
+        return [_from(part.answer, start) for part in self.parts]
+
+    @property
+    def cells(self) -> int:
+        """What is known and what is new make so many, where nothing is folded."""
+        return 0 if self.known is None else len(self.known.matrix.catalogue) * len(self.union)
 
 
 class MergedColumns:
@@ -109,51 +153,64 @@ class MergedColumns:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    def merge(self, results: Sequence[Answer | Outcome], **told: Unpack[Told]) -> Answer | None:
-        """The merged answer with the rows wanted, folded to the budget; None where memory must not be used."""
-        query = told["query"]
+    def look(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Look | None:
+        """How the answers stand to what is remembered; None where memory must not be used."""
         parts = _plain_parts(results, query)
         if parts is None:
             return None
-        union = union_of([part.columns for part in parts])
         known = self._known(query)
-        end = 0 if known is None else known.fresh_from(parts, union)
+        return Look(query, parts, known, known is not None and known.is_of(parts))
 
+    def merge(self, results: Sequence[Answer | Outcome], **told: Unpack[Told]) -> Answer | None:
+        """The merged answer with the rows wanted, folded to the budget; None where memory must not be used."""
+        look = self.look(results, told["query"])
+        if look is None:
+            return None
+        known, end = look.known, look.fresh_from
         if known is None or end == 0:
-            whole = merge([part.answer for part in parts], **told)
-        else:
-            # Every node's last column comes along, for what is said of its clock.
-            start = min(end, *(int(part.columns[-1]) for part in parts if len(part.columns)))
-            whole = _continued(known, merge([_from(part.answer, start) for part in parts], **told), union, end)
-        if not all(outcome.contributes for outcome in whole.outcomes):
-            return None
-        return self._shown(whole, parts, known, query)
+            return self._shown(merge([part.answer for part in look.parts], **told), look)
+        return self._gone_on(look, known, look.newest, **told)
 
-    def unchanged(self, results: Sequence[Answer | Outcome], **told: Unpack[Told]) -> Answer | None:
-        """What `merge` gives, where nothing is new in it and it was shown before: quick enough for an event loop.
+    def at_once(
+        self, look: Look, is_little: Callable[[Sequence[Answer], MatrixQuery], bool], **told: Unpack[Told]
+    ) -> Answer | None:
+        """What `merge` gives, where little is new in it: quick enough for an event loop.
 
-        None where there is something to merge or to fold.
+        None where there is much to merge, or anything to fold, to copy or to spread. is_little: whether so much can be
+        merged there.
         """
-        query = told["query"]
-        parts, known = _plain_parts(results, query), self._known(query)
-        if parts is None or known is None or not (known.is_all_of(parts) and known.shows(query)):
-            return None
-        if not all(isinstance(part.answer.matrix, Recollected) for part in parts):
-            return None  # told in full: a whole matrix would be spread to take its newest column
-        if not query.for_display and len(known.matrix.catalogue) * len(parts) > FEW_ROWS:
+        known, query = look.known, look.query
+        if known is None or not look.is_of_known or not all(each.is_recollected for each in look.parts):
+            return None  # told in full a whole matrix would be spread to take its newest column
+        if not query.for_display and len(known.matrix.catalogue) * len(look.parts) > FEW_ROWS:
             return None  # books of who holds which row are written for whoever merges again
-        newest = [_from(part.answer, int(part.answer.matrix.columns[-1])) for part in parts]
-        whole = merge(newest, known=MergedCells(known.matrix, known.column_nodes), **told)
-        if not all(outcome.contributes for outcome in whole.outcomes):
+        if known.is_all_of(look.parts):
+            return self._unchanged(look, known, **told) if known.shows(query) else None
+        end = look.fresh_from
+        new = len(look.union) - int(look.union.searchsorted(end))
+        if not end or not known.shows_all(query) or known.matrix.cells > FEW_CELLS or not has_room(known.matrix, new):
             return None
-        return self._shown(whole, parts, known, query)
+        return self._gone_on(look, known, newest, **told) if is_little(newest := look.newest, query) else None
+
+    def _unchanged(self, look: Look, known: _Merged, **told: Unpack[Told]) -> Answer | None:
+        newest = [_from(part.answer, int(part.answer.matrix.columns[-1])) for part in look.parts]
+        return self._shown(merge(newest, known=MergedCells(known.matrix, known.column_nodes), **told), look)
+
+    def _gone_on(self, look: Look, known: _Merged, newest: Sequence[Answer], **told: Unpack[Told]) -> Answer | None:
+        return self._shown(_continued(known, merge(newest, **told), look.union, look.fresh_from), look)
 
     def _known(self, query: MatrixQuery) -> _Merged | None:
         there = self._shelf.get(self, (query.series, query.for_display))
         return there if isinstance(there, _Merged) and len(there.matrix.identities) <= MOST_IDENTITIES else None
 
-    def _shown(self, whole: Answer, parts: Sequence[_Part], known: _Merged | None, query: MatrixQuery) -> Answer:
-        """The rows asked for, folded to the budget; the same matrix, object by object, while nothing is new."""
+    def _shown(self, whole: Answer, look: Look) -> Answer | None:
+        """The rows asked for, folded to the budget; the same matrix, object by object, while nothing is new.
+
+        None where a node does not contribute after all.
+        """
+        if not all(outcome.contributes for outcome in whole.outcomes):
+            return None
+        query, parts, known = look.query, look.parts, look.known
         asked = (query.keys, query.rows)
         same = known is not None and known.matrix is whole.matrix
         if same and known is not None and known.shown is not None and known.shown[:2] == asked:

@@ -83,6 +83,10 @@ class Place:
         """In a room of its own."""
         return cls(Room.around(matrix), slice(0, len(matrix.columns)))
 
+    def has_room(self, columns: int) -> bool:
+        """Whether so many can come behind the last one."""
+        return bool(self.columns.stop == self.room.end and self.room.end + columns <= self.room.values.shape[1])
+
     def extended(self, dropped: int, more: Matrix) -> Place | None:
         """Without its first columns, and with those of `more` behind the last one; None where they have no room."""
         if not self.room.take(self.columns.stop, more):

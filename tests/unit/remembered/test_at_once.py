@@ -1,9 +1,10 @@
-"""Polls in which nothing is new: told without merging, and told as merging would tell them."""
+"""Polls in which nothing or little is new: told without a thread, and told as merging would tell them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import fold, merge, select_range
 from keyviz_grpc.merge.columns import select_columns
-from keyviz_grpc.model import KeyRange, Series, Window
+from keyviz_grpc.model import Catalogue, KeyRange, Series, Window
 from keyviz_grpc.outcome import Answer, History, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import MergedColumns, Shelf, merged
@@ -20,6 +21,7 @@ from keyviz_grpc.remembered.recollected import Recollected
 
 ROWS, COLUMNS, NUMBER = 30, 8, 7
 QUERY = MatrixQuery(rows=1024)
+SHOWN = replace(QUERY, for_display=True)
 
 
 def nodes(first: int = 0, end: int = COLUMNS, *, number: int = NUMBER) -> list[Answer]:
@@ -32,7 +34,7 @@ def nodes(first: int = 0, end: int = COLUMNS, *, number: int = NUMBER) -> list[A
 
 def in_full(first: int = 0, end: int = COLUMNS, *, number: int = NUMBER) -> list[Answer]:
     """The same, as they are the first time."""
-    told = cluster(Shape(2, ROWS, COLUMNS + 1))
+    told = cluster(Shape(2, ROWS, COLUMNS + 2))
     return [
         replace(
             answer,
@@ -43,22 +45,30 @@ def in_full(first: int = 0, end: int = COLUMNS, *, number: int = NUMBER) -> list
     ]
 
 
-def told(query: MatrixQuery, now_unix_ms: int = 5) -> dict[str, object]:
+def told(query: MatrixQuery, now_unix_ms: int = 5) -> dict[str, Any]:
     """What a merge is told besides."""
     return {"query": query, "now_unix_ms": now_unix_ms, "node_id": "gw", "incarnation": 3}
 
 
 def whole(parts: Sequence[Answer | Outcome], query: MatrixQuery, now_unix_ms: int = 5) -> bytes:
     """The body by merging all of it."""
-    merged = merge(parts, **told(query, now_unix_ms))  # type: ignore[arg-type]
+    merged = merge(parts, **told(query, now_unix_ms))
     return MatrixRenderer().render(fold(select_range(merged, query.keys), query.rows))
 
 
 def remembered(parts: Sequence[Answer | Outcome], query: MatrixQuery = QUERY) -> MergedColumns:
     """The memory of whoever merged these."""
     memory = MergedColumns(Shelf(1 << 24))
-    assert memory.merge(parts, **told(query)) is not None  # type: ignore[arg-type]
+    assert memory.merge(parts, **told(query)) is not None
     return memory
+
+
+def at_once(
+    memory: MergedColumns, parts: Sequence[Answer | Outcome], *, little: bool = False, **told: Any
+) -> Answer | None:
+    """What is told without a thread; little: whether what is new may be merged for that."""
+    look = memory.look(parts, told["query"])
+    return None if look is None else memory.at_once(look, lambda *_: little, **told)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +80,7 @@ def test_the_same_columns_are_told_as_merging_tells_them(query: MatrixQuery) -> 
     memory = remembered(nodes(), query)
     skewed = []
     for now_unix_ms in (nodes()[0].generated_at_unix_ms, 5):
-        answer = memory.unchanged(nodes(), **told(query, now_unix_ms))  # type: ignore[arg-type]
+        answer = at_once(memory, nodes(), **told(query, now_unix_ms))
         assert answer is not None
         assert MatrixRenderer().render(answer) == whole(nodes(), query, now_unix_ms)
         codes = [warning.code for outcome in answer.outcomes for warning in outcome.warnings]
@@ -80,10 +90,10 @@ def test_the_same_columns_are_told_as_merging_tells_them(query: MatrixQuery) -> 
 
 def test_nothing_is_told_before_it_was_merged() -> None:
     """Nor of another series, nor after forgetting."""
-    assert MergedColumns(Shelf(1 << 24)).unchanged(nodes(), **told(QUERY)) is None  # type: ignore[arg-type]
+    assert at_once(MergedColumns(Shelf(1 << 24)), nodes(), **told(QUERY)) is None
     memory = remembered(nodes())
     memory.forget()
-    assert memory.unchanged(nodes(), **told(QUERY)) is None  # type: ignore[arg-type]
+    assert at_once(memory, nodes(), **told(QUERY)) is None
 
 
 OTHERS: dict[str, Callable[[], Sequence[Answer | Outcome]]] = {
@@ -104,8 +114,8 @@ OTHERS: dict[str, Callable[[], Sequence[Answer | Outcome]]] = {
 def test_what_differs_is_merged(name: str) -> None:
     """Whatever it is."""
     memory = remembered(nodes())
-    assert memory.unchanged(OTHERS[name](), **told(QUERY)) is None  # type: ignore[arg-type]
-    assert memory.unchanged(nodes(), **told(QUERY)) is not None  # type: ignore[arg-type]
+    assert at_once(memory, OTHERS[name](), **told(QUERY)) is None
+    assert at_once(memory, nodes(), **told(QUERY)) is not None
 
 
 @pytest.mark.parametrize(
@@ -121,15 +131,47 @@ def test_what_differs_is_merged(name: str) -> None:
 def test_another_question_is_not_answered_from_the_one_before(query: MatrixQuery) -> None:
     """What has to be folded, cut or chosen again takes longer than an event loop may stand still."""
     memory = remembered(nodes())
-    assert memory.unchanged(nodes(), **told(query)) is None  # type: ignore[arg-type]
+    assert at_once(memory, nodes(), **told(query)) is None
 
 
 def test_many_rows_have_no_books_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only whoever merges again wants them."""
     memory = remembered(nodes())
-    assert memory.unchanged(nodes(), **told(QUERY)) is not None  # type: ignore[arg-type]
+    assert at_once(memory, nodes(), **told(QUERY)) is not None
     monkeypatch.setattr(merged, "FEW_ROWS", 2 * ROWS - 3)
-    assert memory.unchanged(nodes(), **told(QUERY)) is None  # type: ignore[arg-type]
+    assert at_once(memory, nodes(), **told(QUERY)) is None
     shown = replace(QUERY, for_display=True)
     there = remembered(nodes(), shown)
-    assert there.unchanged(nodes(), **told(shown)) is not None  # type: ignore[arg-type]
+    assert at_once(there, nodes(), **told(shown)) is not None
+
+
+def goes_on(query: MatrixQuery = SHOWN, *, little: bool = True) -> Answer | None:
+    """What is told at once of a column more and one less, where the same happened just before."""
+    memory = remembered(nodes(), query)
+    assert memory.merge(nodes(end=COLUMNS + 1), **told(query)) is not None
+    return at_once(memory, nodes(1, COLUMNS + 2), little=little, **told(query))
+
+
+def test_little_that_is_new_is_merged_at_once() -> None:
+    """Where it is written behind what is remembered, and told as merging tells it."""
+    answer = goes_on()
+    assert answer is not None
+    assert MatrixRenderer().render(answer) == whole(nodes(1, COLUMNS + 2), SHOWN)
+
+
+def test_much_that_is_new_is_not_merged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what has to be folded or cut, what lists shares, a large picture, or one without room behind it."""
+    assert goes_on(little=False) is None
+    assert goes_on(replace(SHOWN, rows=7)) is None
+    assert goes_on(replace(SHOWN, keys=KeyRange(b"\x20", b"\x60"))) is None
+    assert goes_on(QUERY) is None
+    assert at_once(remembered(nodes(), SHOWN), nodes(end=COLUMNS + 1), little=True, **told(SHOWN)) is None
+    rows = len(whole_rows())
+    for most, there in ((rows * (COLUMNS + 1), True), (rows * (COLUMNS + 1) - 1, False)):
+        monkeypatch.setattr(merged, "FEW_CELLS", most)
+        assert (goes_on() is not None) == there
+
+
+def whole_rows() -> Catalogue:
+    """Of both nodes."""
+    return merge(nodes(), **told(SHOWN)).matrix.catalogue
