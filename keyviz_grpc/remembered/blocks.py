@@ -94,16 +94,29 @@ class Narrow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A block that is remembered. wire_bytes: what it took to be sent. size_bytes: what it takes in memory, at most."""
+    """A block that is remembered, of a column at least, stamped from `first_unix_ms` to `last_unix_ms`.
+
+    wire_bytes: what it took to be sent. size_bytes: what it takes in memory, at most.
+    """
 
     block: Block
     wire_bytes: int
     size_bytes: int
+    width: int = field(init=False)
+    first_unix_ms: int = field(init=False)
+    last_unix_ms: int = field(init=False)
 
-    @property
-    def columns(self) -> NDArray[np.int64]:
-        """Of the block."""
-        return self.block.columns
+    def __post_init__(self) -> None:
+        columns = self.block.columns
+        object.__setattr__(self, "width", len(columns))
+        object.__setattr__(self, "first_unix_ms", int(columns[0]))
+        object.__setattr__(self, "last_unix_ms", int(columns[-1]))
+
+    def between(self, from_unix_ms: int, to_unix_ms: int) -> slice:
+        """Which of its columns have from <= stamp < to: all of them as a rule, which is seen without looking."""
+        if from_unix_ms <= self.first_unix_ms and self.last_unix_ms < to_unix_ms:
+            return slice(0, self.width)
+        return between(self.block, from_unix_ms, to_unix_ms)
 
     @classmethod
     def of(cls, matrix: Matrix, wire_bytes: int) -> Piece:

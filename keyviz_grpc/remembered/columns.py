@@ -15,7 +15,11 @@ from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
 JOINED: Final = 4
-"""So many pieces of about one length become one."""
+SMALL_JOINED: Final = 16
+"""So many pieces of about one length become one, of a few columns or of more."""
+
+SMALL_CELLS: Final = 1 << 12
+"""So many cells make a piece of few columns: joining costs as much a piece as it does for thousands of cells."""
 
 FEW_CELLS: Final = 1 << 17
 """So many cells of pieces are joined in less time than a way to a thread and back is worth."""
@@ -44,15 +48,15 @@ class Remembered:
     @property
     def columns(self) -> int:
         """How many are kept."""
-        return sum(len(piece.columns) for piece in self.pieces)
+        return sum(piece.width for piece in self.pieces)
 
     def copied_columns(self, more: int, oldest: int) -> int:
         """Of how many columns a copy is made when so many more are remembered, at most."""
         pieces = self._from(oldest)
-        lengths = [*(len(piece.columns) for piece in pieces), *([more] if more else [])]
+        lengths = [*(piece.width for piece in pieces), *([more] if more else [])]
         copied = more
-        while _are_to_join(lengths):
-            lengths[-JOINED:] = [sum(lengths[-JOINED:])]
+        while count := _to_join(lengths, len(self.catalogue)):
+            lengths[-count:] = [sum(lengths[-count:])]
             copied += lengths[-1]
         return copied + (lengths[0] if pieces and _is_worn(pieces[0], oldest) else 0)
 
@@ -73,24 +77,27 @@ class Remembered:
 
     def _from(self, oldest: int) -> tuple[Piece, ...]:
         """The pieces that have any column from there on."""
-        return tuple(piece for piece in self.pieces if piece.columns[-1] >= oldest)
+        return tuple(piece for piece in self.pieces if piece.last_unix_ms >= oldest)
 
 
 def _joined_up(pieces: tuple[Piece, ...], series: Series, catalogue: Catalogue) -> tuple[Piece, ...]:
     """In fewer pieces: each of the last ones is several times as long as those after it.
 
-    So a column is copied once for each time that as many as it is kept with have become JOINED times as many.
+    So a column is copied once for each time that as many as it is kept with have become several times as many.
     """
-    while _are_to_join([len(piece.columns) for piece in pieces]):
-        last = pieces[-JOINED:]
-        whole = joined(series, catalogue, [(piece.block, slice(0, len(piece.columns))) for piece in last])
-        pieces = (*pieces[:-JOINED], Piece.of(whole, sum(piece.wire_bytes for piece in last)))
+    while count := _to_join([piece.width for piece in pieces], len(catalogue)):
+        last = pieces[-count:]
+        whole = joined(series, catalogue, [(piece.block, slice(0, piece.width)) for piece in last])
+        pieces = (*pieces[:-count], Piece.of(whole, sum(piece.wire_bytes for piece in last)))
     return pieces
 
 
-def _are_to_join(lengths: Sequence[int]) -> bool:
-    """Whether the last pieces are to become one."""
-    return len(lengths) >= JOINED and lengths[-JOINED] < JOINED * lengths[-1]
+def _to_join(lengths: Sequence[int], rows: int) -> int:
+    """How many of the last pieces are to become one."""
+    if len(lengths) < JOINED:
+        return 0
+    count = SMALL_JOINED if lengths[-1] * rows <= SMALL_CELLS else JOINED
+    return count if len(lengths) >= count and lengths[-count] < count * lengths[-1] else 0
 
 
 def _trimmed(pieces: tuple[Piece, ...], oldest: int, series: Series, catalogue: Catalogue) -> tuple[Piece, ...]:
@@ -98,14 +105,14 @@ def _trimmed(pieces: tuple[Piece, ...], oldest: int, series: Series, catalogue: 
     if not pieces or not _is_worn(pieces[0], oldest):
         return pieces
     first = pieces[0]
-    left = between(first.block, oldest, FAR)
-    share = first.wire_bytes * (left.stop - left.start) // len(first.columns)
+    left = first.between(oldest, FAR)
+    share = first.wire_bytes * (left.stop - left.start) // first.width
     return (Piece.of(joined(series, catalogue, [(first.block, left)]), share), *pieces[1:])
 
 
 def _is_worn(piece: Piece, oldest: int) -> bool:
-    gone: int = between(piece.block, oldest, FAR).start
-    return gone * JOINED >= len(piece.columns)
+    gone: int = piece.between(oldest, FAR).start
+    return gone * JOINED >= piece.width
 
 
 class NodeColumns:
@@ -196,7 +203,7 @@ class Recalled:
             raise MalformedAnswer("history: columns are left out that are known of another node, life or history")
         first = max(window.from_unix_ms, answer.oldest_unix_ms) if answer.oldest_unix_ms else FAR
         last = min(window.to_unix_ms or FAR, held.below_unix_ms)
-        parts = [(piece, between(piece.block, first, last)) for piece in held.pieces]
+        parts = [(piece, piece.between(first, last)) for piece in held.pieces]
         count = sum(part.stop - part.start for _, part in parts)
         if count != history.left_out_columns:
             raise MalformedAnswer(f"history: {history.left_out_columns} columns are left out, {count} are known")
@@ -205,9 +212,7 @@ class Recalled:
         known = [(piece.block, part) for piece, part in parts]
         matrix = Recollected(tail.series, held.catalogue, [*known, (tail, slice(0, len(tail.columns)))])
         self._extend(held, answer, self._below(history), wire_bytes)
-        before_bytes = sum(
-            piece.wire_bytes * (part.stop - part.start) // max(1, len(piece.columns)) for piece, part in parts
-        )
+        before_bytes = sum(piece.wire_bytes * (part.stop - part.start) // piece.width for piece, part in parts)
         return replace(answer, matrix=matrix), before_bytes
 
     def _below(self, history: History) -> int:

@@ -11,9 +11,9 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import Shelf
+from keyviz_grpc.remembered import Shelf, columns
 from keyviz_grpc.remembered.blocks import Block, Narrow, Piece, joined, size_bytes_of
-from keyviz_grpc.remembered.columns import JOINED, NodeColumns, Remembered
+from keyviz_grpc.remembered.columns import JOINED, SMALL_JOINED, NodeColumns, Remembered
 from keyviz_grpc.remembered.recollected import _LATER, Recollected
 from keyviz_grpc.traffic import Leaders
 
@@ -96,9 +96,13 @@ def told_by(chance: np.random.Generator, catalogue: Catalogue, width: int, numbe
     )
 
 
+@pytest.mark.parametrize("few", [0, 3], ids=["large pieces", "small pieces"])
 @pytest.mark.parametrize("width", [1, 5, 60])
-def test_columns_that_come_one_by_one_are_kept_in_few_pieces(width: int) -> None:
+def test_columns_that_come_one_by_one_are_kept_in_few_pieces(
+    width: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those that the node no longer holds are let go, and every answer is whole cell by cell."""
+    monkeypatch.setattr(columns, "SMALL_CELLS", few)
     chance, catalogue, shelf = np.random.default_rng(width), rows(3), Shelf(1 << 24)
     memory = NodeColumns(shelf)
     every: list[np.ndarray] = []
@@ -113,7 +117,7 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(width: int) -> None
         held = shelf.get(memory, Series.WRITES)
         assert isinstance(held, Remembered)
         assert held.columns <= width + width // 3 + 1
-        assert len(held.pieces) <= 10
+        assert len(held.pieces) <= (SMALL_JOINED + 6 if few else 10)
 
 
 def test_a_new_column_is_kept_as_it_came() -> None:
@@ -149,7 +153,7 @@ def test_only_few_new_columns_are_kept_as_they_came(new: int) -> None:
     memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
     held = shelf.get(memory, Series.WRITES)
     assert isinstance(held, Remembered)
-    kinds = [type(piece.block) for piece in held.pieces if piece.columns[0] > 60_000]
+    kinds = [type(piece.block) for piece in held.pieces if piece.first_unix_ms > 60_000]
     assert kinds == [Matrix if new < JOINED else Narrow]
 
 
@@ -162,7 +166,7 @@ def test_a_new_column_over_rows_of_its_own_is_copied() -> None:
     memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
     held = shelf.get(memory, Series.WRITES)
     assert isinstance(held, Remembered)
-    assert held.pieces[-1].columns.tolist() == [61_000]
+    assert (held.pieces[-1].first_unix_ms, held.pieces[-1].width) == (61_000, 1)
     assert isinstance(held.pieces[-1].block, Narrow)
 
 
@@ -196,7 +200,7 @@ def test_how_much_is_copied_is_known_before(seed: int, monkeypatch: pytest.Monke
         expected, copied = held.copied_columns(len(new), oldest), 0
         held = held.extended(matrix_of(new), now, 1000, series=Series.WRITES, oldest=oldest)
         assert copied <= expected
-        assert all(len(piece.columns) for piece in held.pieces)
+        assert all(piece.width == len(piece.block.columns) > 0 for piece in held.pieces)
         assert sum(piece.wire_bytes for piece in held.pieces) <= 60 * 1000
 
 
