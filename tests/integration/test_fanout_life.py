@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import gc
 import os
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -24,9 +24,7 @@ from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.client import ClientShared, PeerClient
 from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.config import FanoutSettings
-from keyviz_grpc.connection import Connection, Status
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.hotkeys import HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.peers import StaticPeers
@@ -35,12 +33,13 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import ServerSettings
-from keyviz_grpc.service import NodeServicer
 from tests.integration.faults import serve_scripted
 from tests.integration.guarded import ANSWERS, Guarded, Prepared, outcomes, picture
-from tests.integration.odd_nodes import Noting, Older, holding, served
+from tests.integration.odd_nodes import Older, holding, served
 
 LONG_S = 30.0
+ASKING = re.compile(r"Aggregator\.|MatrixFanout\.")
+"""What the tasks of a fan-out run."""
 
 
 @pytest_asyncio.fixture
@@ -152,83 +151,6 @@ async def test_a_network_that_drops_without_a_word_is_given_up_in_seconds(house:
     assert waits_ms(int(node.address.rpartition(":")[2])) == [3000]
 
 
-async def test_the_older_name_is_remembered_until_the_connection_is_lost(house: Guarded) -> None:
-    """UNIMPLEMENTED is found out once a connection; after an upgrade on the same port the new name is used."""
-    noting, server = Noting(), None
-    server = grpc.aio.server(interceptors=[noting], options=[("grpc.so_reuseport", 0)])
-    admin_pb2_grpc.add_AdminServicer_to_server(Older(), server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    gateway = await house.gateway(address)
-    for _ in range(3):
-        assert outcomes(await gateway.ask()) == [(True, "")]
-    assert noting.methods.count("/keyviz.v1.KeyViz/GetKeyVizMatrix") == 1
-    assert noting.methods.count("/Admin/GetKeyVizMatrix") == 3
-    await server.stop(0)
-    upgraded = Noting()
-    threads = ThreadPoolExecutor(1)
-    house.stack.callback(threads.shutdown)
-    newer = grpc.aio.server(interceptors=[upgraded], options=[("grpc.so_reuseport", 0)])
-    servicer = NodeServicer(Prepared(ANSWERS[0]), threads)
-    rpc.add_KeyVizServicer_to_server(servicer, newer)
-    admin_pb2_grpc.add_AdminServicer_to_server(servicer, newer)
-    newer.add_insecure_port(address)
-    await newer.start()
-    house.stack.push_async_callback(newer.stop, 0)
-    body = await gateway.whole_within(1)
-    assert set(upgraded.methods) == {"/keyviz.v1.KeyViz/GetKeyVizMatrix"}
-    assert body["step_ms"] == ANSWERS[0].step_ms
-
-
-async def test_an_older_name_is_not_remembered_where_there_was_no_time_to_ask_by_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The peer may as well have neither."""
-    asked: list[str] = []
-
-    async def call(_: object, path: str, request: bytes, left_s: float) -> Status:
-        del request, left_s
-        asked.append(path.split("/")[1])
-        if asked[-1] == "Admin":
-            return Status("", "no answer in time", kind=FailureKind.DEADLINE_EXCEEDED)
-        return Status("UNIMPLEMENTED", "")
-
-    monkeypatch.setattr(Connection, "call", call)
-    client = PeerClient("127.0.0.1:1", ClientShared())
-    for _ in range(2):
-        found = await ask(client)
-        assert isinstance(found, Outcome)
-        assert found.kind is FailureKind.DEADLINE_EXCEEDED
-    assert asked == ["keyviz.v1.KeyViz", "Admin"] * 2
-    await client.close()
-
-
-async def test_two_questions_at_once_find_out_the_older_name_each_for_itself(house: Guarded) -> None:
-    """The one that is told later that there is no such method asks under the older name, as the first one did."""
-    held, go = asyncio.Event(), asyncio.Event()
-
-    class Holding(grpc.aio.ServerInterceptor):
-        async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-            if not held.is_set() and handler_call_details.method.startswith("/keyviz.v1."):
-                held.set()
-                await go.wait()
-            return await continuation(handler_call_details)
-
-    server = grpc.aio.server(interceptors=[Holding()])
-    admin_pb2_grpc.add_AdminServicer_to_server(Older(), server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    house.stack.push_async_callback(server.stop, 0)
-    client = PeerClient(address, house.shared())
-    house.stack.push_async_callback(client.close)
-    first = asyncio.create_task(ask(client))
-    await held.wait()
-    assert isinstance(await ask(client), Answer)
-    go.set()
-    answer = await first
-    assert isinstance(answer, Answer), answer
-
-
 async def test_a_channel_closed_in_mid_call_is_a_failure_and_not_a_cancellation(house: Guarded) -> None:
     """Whoever waits is told `unreachable`; a real cancellation of the waiting task stays one."""
     node, address = await holding(house)
@@ -249,36 +171,6 @@ async def test_a_channel_closed_in_mid_call_is_a_failure_and_not_a_cancellation(
     await another.close()
 
 
-async def test_an_older_node_that_is_slow_to_say_its_name_is_asked_again(house: Guarded) -> None:
-    """Once it has answered that, or has no such method, it is not asked any more."""
-
-    class Slow(Older):
-        asked = 0
-
-        async def GetKeyVizMatrix(self, request: Any, context: Any) -> pb.GetKeyVizMatrixResponse:  # noqa: N802
-            message = encode_answer(ANSWERS[0])
-            for field in ("node_id", "incarnation", "history"):
-                message.ClearField(field)
-            return message
-
-        async def GetClusterOverview(self, request: Any, context: Any) -> pb.GetClusterOverviewResponse:  # noqa: N802
-            Slow.asked += 1
-            if Slow.asked == 1:
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "not now")
-            return await super().GetClusterOverview(request, context)
-
-    address = await served(house, lambda server: admin_pb2_grpc.add_AdminServicer_to_server(Slow(), server))
-    client = PeerClient(address, ClientShared())
-    answers = [await ask(client) for _ in range(3)]
-    await client.close()
-    assert [answer.outcomes[0].node_id for answer in answers if isinstance(answer, Answer)] == [
-        "",
-        ANSWERS[0].node_id,
-        ANSWERS[0].node_id,
-    ]
-    assert Slow.asked == 2
-
-
 async def test_a_caller_who_leaves_is_forgotten_at_once(house: Guarded) -> None:
     """With all that was asked for, of several peers: nothing of it waits for the garbage collector."""
     nodes, addresses = zip(*[await holding(house) for _ in range(3)], strict=True)
@@ -289,7 +181,7 @@ async def test_a_caller_who_leaves_is_forgotten_at_once(house: Guarded) -> None:
     try:
         asking = asyncio.create_task(aggregator.matrix(MatrixQuery(), Deadline.after(LONG_S)))
         await asyncio.gather(*(node.entered.wait() for node in nodes))
-        tasks = [ref(task) for task in asyncio.all_tasks() if "Aggregator" in repr(task.get_coro())]
+        tasks = [ref(task) for task in asyncio.all_tasks() if ASKING.search(repr(task.get_coro()))]
         assert len(tasks) == 1 + len(nodes)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
