@@ -104,7 +104,7 @@ class Api:
         self._gate.admit(request)
         self._unsent.check()
         wanted = _wanted(request.scope["query_string"], request.headers.get("accept-encoding", ""))
-        with self._in_flight.slot():
+        with self._in_flight:
             work = self._bodies.join(wanted, lambda: self._matrix_body(wanted))
             body = await while_connected(request, work)
         return _response(body, self._unsent)
@@ -141,7 +141,7 @@ class Api:
         """GET …/keyviz/cell."""
         self._gate.admit(request)
         asked = read_cell_request(request.query_params)
-        with self._in_flight.slot():
+        with self._in_flight:
             work = self._cluster.cell(
                 bucket_id=asked.bucket_id,
                 column_unix_ms=asked.column_unix_ms,
@@ -157,7 +157,7 @@ class Api:
         query, wants_absence = read_hot_keys_request(request.query_params), read_absent(request.query_params)
         answer: HotKeysAnswer | None = None
         try:
-            with self._in_flight.slot():
+            with self._in_flight:
                 answer = await while_connected(request, self._cluster.hot_keys(query, self._deadline()))
                 _check_known(answer.outcomes, query.node_id)
                 check_asked(answer, query)
@@ -179,7 +179,7 @@ class Api:
     async def cluster(self, request: Request) -> Response:
         """GET …/cluster."""
         self._gate.admit(request)
-        with self._in_flight.slot():
+        with self._in_flight:
             overview = await while_connected(request, self._cluster.overview(self._deadline()))
         now = int(self._wall_clock() * 1000)
         return self._small(request, render_overview(overview, version=VERSION, now_unix_ms=now))

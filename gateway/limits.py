@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from keyviz_grpc.errors import Overloaded
@@ -14,22 +13,19 @@ WINDOW_S: Final = 60.0
 
 
 class InFlight:
-    """At most `limit` requests inside at once."""
+    """At most `limit` requests inside the block at once; one more raises Overloaded, without waiting."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.count = 0
 
-    @contextlib.contextmanager
-    def slot(self) -> Iterator[None]:
-        """Holds one of the slots inside the block; raises Overloaded at once when there is none."""
+    def __enter__(self) -> None:
         if self.count >= self.limit:
             raise Overloaded(f"{self.limit} requests are under way already, try again")
         self.count += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
 
 
 class Unsent:
@@ -41,31 +37,31 @@ class Unsent:
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
-        self._readers: Counter[int] = Counter()
+        self._readers: dict[int, int] = {}
 
     def check(self) -> None:
         """Raises Overloaded where no further body would find room, so that none is made in vain."""
         if self.held_bytes >= self.limit_bytes:
             raise Overloaded(f"{self.held_bytes} bytes wait for readers that do not take them, try again")
 
-    @contextlib.contextmanager
-    def held(self, pieces: Sequence[bytes | memoryview]) -> Iterator[None]:
-        """Counts a body inside the block; raises Overloaded where it has no room beside those that wait."""
-        size_bytes, body = sum(map(len, pieces)), id(pieces)
-        if not self._readers[body]:
+    def hold(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Counts a body until it is let go of; raises Overloaded where it has no room beside those that wait."""
+        readers = self._readers.get(id(pieces), 0)
+        if not readers:
+            size_bytes = sum(map(len, pieces))
             if self.held_bytes and self.held_bytes + size_bytes > self.limit_bytes:
-                del self._readers[body]
                 held = f"{self.held_bytes} bytes wait for readers that do not take them"
                 raise Overloaded(f"{held}, and {size_bytes} more would be over {self.limit_bytes}: try again")
             self.held_bytes += size_bytes
-        self._readers[body] += 1
-        try:
-            yield
-        finally:
-            self._readers[body] -= 1
-            if not self._readers[body]:
-                del self._readers[body]
-                self.held_bytes -= size_bytes
+        self._readers[id(pieces)] = readers + 1
+
+    def let_go(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """One of its readers has taken it, or has gone."""
+        readers = self._readers.pop(id(pieces)) - 1
+        if readers:
+            self._readers[id(pieces)] = readers
+        else:
+            self.held_bytes -= sum(map(len, pieces))
 
 
 class RateLimit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -39,12 +38,17 @@ class InPieces(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         del receive
-        with contextlib.nullcontext() if self._unsent is None else self._unsent.held(self._pieces):
+        if self._unsent is not None:
+            self._unsent.hold(self._pieces)
+        try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for piece in self._pieces if scope["method"] != "HEAD" else ():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             # The server takes a further message once what it has of the body before is small.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if self._unsent is not None:
+                self._unsent.let_go(self._pieces)
 
 
 def json_response(

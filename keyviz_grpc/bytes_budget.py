@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import weakref
-from collections.abc import Iterator
-from typing import Final
+from typing import Final, Self
 
 from keyviz_grpc.errors import FailureKind
 
@@ -21,7 +19,7 @@ HELD_KEY_BYTES: Final = 640
 
 
 class BytesBudget:
-    """What may be held. Thread-safe.
+    """What may be held; as a block it is closed at its end. Thread-safe.
 
     within: a wider budget from which everything here is taken as well; wider: all of those, the narrowest first.
     lock: of this one and all within it. shared: it is for many requests at once. others_hold_it: whether what was
@@ -73,17 +71,26 @@ class BytesBudget:
         """For one peer, or one answer, which may be thrown away before the rest is."""
         return BytesBudget(self.total_bytes, self)
 
-    @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def in_use(self) -> InUse:
         """What was taken stays taken inside the block, even if it is closed meanwhile: by a thread that works on."""
+        return InUse(self)
+
+    def enter(self) -> None:
+        """One user more."""
         with self.lock:
             self._users += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self._users -= 1
-                self._give_back_if_over()
+
+    def leave(self) -> None:
+        """One less."""
+        with self.lock:
+            self._users -= 1
+            self._give_back_if_over()
 
     def close(self) -> None:
         """The request is over: all goes back, when nobody works with it any more, and nothing can be taken again."""
@@ -115,3 +122,18 @@ class BytesBudget:
             for budget in (self, *self.wider):
                 size = min(size, budget.total_bytes - budget.left_bytes)
                 budget.left_bytes += size
+
+
+class InUse:
+    """A block in which somebody works with what was taken from a budget."""
+
+    __slots__ = ("_budget",)
+
+    def __init__(self, budget: BytesBudget) -> None:
+        self._budget = budget
+
+    def __enter__(self) -> None:
+        self._budget.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.leave()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -122,14 +121,9 @@ class Aggregator:
             budget.hand_on(held_bytes(answer), answer)
             return answer
 
-    @contextlib.contextmanager
-    def _budget(self) -> Iterator[BytesBudget]:
-        """What one request may hold, until its end."""
-        budget = BytesBudget(self._settings.max_total_bytes, self._held)
-        try:
-            yield budget
-        finally:
-            budget.close()
+    def _budget(self) -> BytesBudget:
+        """What one request may hold, until the end of its block."""
+        return BytesBudget(self._settings.max_total_bytes, self._held)
 
     async def _merged_answer(self, query: MatrixQuery, deadline: Deadline, holdings: Holdings) -> Answer:
         with span("keyviz.fan_out", series=query.series.value):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES, BytesBudget
+from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, MERGED_CELL_BYTES, BytesBudget, InUse
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge.columns import union_of
 from keyviz_grpc.merge.rows import most_rows
@@ -76,7 +75,7 @@ class Holdings:
             self._budget.put_back((self._cells - cells) * MERGED_CELL_BYTES)
             self._cells = cells
 
-    def in_use(self) -> contextlib.AbstractContextManager[None]:
+    def in_use(self) -> InUse:
         """For the thread that merges: see `BytesBudget`."""
         return self._budget.in_use()
 

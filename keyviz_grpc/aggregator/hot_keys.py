@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -36,7 +35,7 @@ InThread: TypeAlias = Callable[[Callable[[], HotKeysAnswer]], Awaitable[HotKeysA
 class Surroundings:
     """What the fan-out shares with the aggregator that it belongs to.
 
-    wall_clock: unix seconds. budget: what one request may hold, until its end.
+    wall_clock: unix seconds. budget: what one request may hold, until the end of its block.
     """
 
     node_id: str
@@ -51,7 +50,7 @@ class Surroundings:
     share: float
     observer: Observer
     questions: Questions[HotKeysQuery, HotKeysAnswer]
-    budget: Callable[[], AbstractContextManager[BytesBudget]]
+    budget: Callable[[], BytesBudget]
 
 
 class HotKeysFanout:

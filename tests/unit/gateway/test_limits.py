@@ -22,11 +22,11 @@ class Clock:
 def test_one_more_than_the_limit_is_refused_at_once() -> None:
     """And a slot that was given back is free again, whatever happened inside."""
     in_flight = InFlight(1)
-    with in_flight.slot(), pytest.raises(Overloaded, match="1 requests"), in_flight.slot():
+    with in_flight, pytest.raises(Overloaded, match="1 requests"), in_flight:
         pytest.fail("there is no second slot")
-    with contextlib.suppress(KeyError), in_flight.slot():
+    with contextlib.suppress(KeyError), in_flight:
         raise KeyError
-    with in_flight.slot():
+    with in_flight:
         assert in_flight.count == 1
 
 
