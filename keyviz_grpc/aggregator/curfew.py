@@ -1,69 +1,63 @@
-"""One timer for all calls that must be done at the same moment, as those of a fan-out must."""
+"""One timer for all calls of many fan-outs that must be done so many seconds after their deadlines."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from keyviz_grpc.deadline import Deadline
 
 
 class Curfew:
-    """What `asyncio.timeout` is to one block, for the blocks of many tasks; each of them enters once.
+    """What `asyncio.timeout` is to one block, for the blocks of many tasks; for one event loop.
 
-    Who is inside goes by a number: an error that knows a frame that knows its task, which knows the error, would keep
-    all that was asked for until the garbage collector comes across them. over: told when nobody can enter any more.
+    Its timer runs on while nobody is inside, so that whoever is back in time causes none. Who is inside goes by a
+    number: an error that knows a frame that knows its task, which knows the error, would keep all that was asked for
+    until the garbage collector comes across them.
     """
 
-    def __init__(self, left_s: float, over: Callable[[], object]) -> None:
-        self._inside: dict[int, tuple[asyncio.Task[object], int]] = {}
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._inside: dict[int, tuple[asyncio.Task[object], int, float]] = {}
+        self._rung: dict[int, tuple[asyncio.Task[object], int]] = {}
         self._entered = 0
-        self._rang = False
-        self._over = over
-        self._timer = asyncio.get_running_loop().call_later(left_s, self._ring)
+        self._timer: asyncio.TimerHandle | None = None
 
-    def _ring(self) -> None:
-        self._rang = True
-        self._over()
-        for task, _ in self._inside.values():
-            task.cancel()
-
-    def enter(self) -> int:
+    def enter(self, deadline: Deadline) -> int:
         """The number under which the current task is inside: it is cancelled when the time comes."""
-        task = asyncio.current_task()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can be cancelled")
         self._entered += 1
-        self._inside[self._entered] = task, task.cancelling()
+        due_s = loop.time() + deadline.left_s() + self._grace_s
+        self._inside[self._entered] = task, task.cancelling(), due_s
+        if self._timer is None or due_s < self._timer.when():
+            self._set(loop, due_s)
         return self._entered
 
     def is_why(self, number: int) -> bool:
         """Whether nothing else cancelled that task."""
-        task, cancelled_before = self._inside[number]
-        return self._rang and task.cancelling() - 1 <= cancelled_before
+        if number not in self._rung:
+            return False
+        task, cancelled_before = self._rung[number]
+        return task.cancelling() - 1 <= cancelled_before
 
     def leave(self, number: int) -> None:
         """Its cancellation, if there was one, is over."""
-        task, _ = self._inside.pop(number)
-        if self._rang:
+        if self._inside.pop(number, None) is None:
+            task, _ = self._rung.pop(number)
             task.uncancel()
-        elif not self._inside:
+
+    def _set(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
+        if self._timer is not None:
             self._timer.cancel()
-            self._over()
+        self._timer = loop.call_at(due_s, self._ring, loop)
 
-
-class Curfews:
-    """The curfews of one event loop by when they are: so many seconds after a deadline."""
-
-    def __init__(self, grace_s: float) -> None:
-        self._grace_s = grace_s
-        self._by_moment: dict[float, Curfew] = {}
-
-    def of(self, deadline: Deadline) -> Curfew:
-        """The one to enter at once."""
-        moment = deadline.at_s
-        curfew = self._by_moment.get(moment)
-        if curfew is None:
-            curfew = Curfew(deadline.left_s() + self._grace_s, lambda: self._by_moment.pop(moment))
-            self._by_moment[moment] = curfew
-        return curfew
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, now_s = None, loop.time()
+        for number, (task, cancelled_before, due_s) in list(self._inside.items()):
+            if due_s <= now_s:
+                del self._inside[number]
+                self._rung[number] = task, cancelled_before
+                task.cancel()
+        if self._inside:
+            self._set(loop, min(due_s for _, _, due_s in self._inside.values()))

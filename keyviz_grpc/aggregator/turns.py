@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from keyviz_grpc.aggregator.curfew import Curfews
+from keyviz_grpc.aggregator.curfew import Curfew
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.outcome import Outcome
@@ -37,7 +37,7 @@ class Turns:
         self._inside: dict[str, int] = {}
         self._total = 0
         self._waiting: list[_Waiting] = []
-        self._curfews = Curfews(GRACE_S)
+        self._curfew = Curfew(GRACE_S)
 
     async def ask(
         self, address: str, peers: int, call: Callable[[Deadline], Awaitable[_Reply]], deadline: Deadline
@@ -46,8 +46,7 @@ class Turns:
 
         A peer keeps to its deadline by itself; what it takes to read its answer does not count on that.
         """
-        curfew = self._curfews.of(deadline)
-        number = curfew.enter()
+        number = self._curfew.enter(deadline)
         try:
             if not self._enters(address, peers):
                 await self._wait(address, peers)
@@ -56,11 +55,11 @@ class Turns:
             finally:
                 self._leave(address)
         except (asyncio.CancelledError, TimeoutError) as error:
-            if isinstance(error, asyncio.CancelledError) and not curfew.is_why(number):
+            if isinstance(error, asyncio.CancelledError) and not self._curfew.is_why(number):
                 raise
             return Outcome(address, kind=FailureKind.DEADLINE_EXCEEDED, detail=NOT_IN_TIME)
         finally:
-            curfew.leave(number)
+            self._curfew.leave(number)
 
     @contextlib.asynccontextmanager
     async def of(self, address: str, peers: int) -> AsyncIterator[None]:

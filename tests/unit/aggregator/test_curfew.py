@@ -9,7 +9,7 @@ from weakref import ref
 
 import pytest
 
-from keyviz_grpc.aggregator.curfew import Curfews
+from keyviz_grpc.aggregator.curfew import Curfew
 from keyviz_grpc.aggregator.turns import GRACE_S, Turns
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind
@@ -29,7 +29,7 @@ def kind(result: object) -> FailureKind | None:
 
 
 def test_calls_that_hang_end_together_and_the_others_are_not_touched() -> None:
-    """GRACE_S after their deadline; those of another deadline after theirs, and no timer outlasts its calls."""
+    """GRACE_S after their deadline; those of another deadline after theirs, and one timer does for all that follow."""
 
     async def work(clock: Callable[[], float]) -> None:
         turns, ended = Turns(99), dict[str, tuple[float, FailureKind | None]]()
@@ -52,17 +52,22 @@ def test_calls_that_hang_end_together_and_the_others_are_not_touched() -> None:
             "slow": (2, None),
             "c": (3 + GRACE_S, late),
         }
-        assert not turns._curfews._by_moment
+        assert not turns._curfew._inside
         began = clock()
         assert kind(await turns.ask("again", 1, never, deadlines[1.0])) is late
         assert clock() - began == pytest.approx(GRACE_S)
         deadline = Deadline.after(1, clock)
         assert await turns.ask("well", 1, lambda _: asyncio.sleep(0, "told"), deadline) == "told"
-        assert not turns._curfews._by_moment
+        assert not turns._curfew._inside
         began = clock()
         assert kind(await turns.ask("hangs after it", 1, never, deadline)) is late
         assert clock() - began == pytest.approx(1 + GRACE_S)
-        assert all(timer.cancelled() for timer in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
+        assert not turns._curfew._inside
+        waits = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        assert all(timer.cancelled() for timer in waits)
+        for _ in range(9):
+            assert await turns.ask("well", 1, lambda _: asyncio.sleep(0, "told"), Deadline.after(5, clock)) == "told"
+        assert sum(not timer.cancelled() for timer in waits) == 1
 
     on_a_clock_of_its_own(work)
 
@@ -125,14 +130,14 @@ async def test_what_was_asked_for_goes_with_the_caller_that_leaves() -> None:
 
 async def test_only_a_task_can_enter() -> None:
     """Nothing else can be cancelled."""
-    curfew, told = Curfews(1.0).of(Deadline.after(30)), list[str]()
+    curfew, deadline, told = Curfew(1.0), Deadline.after(30), list[str]()
 
     def enter() -> None:
         with pytest.raises(RuntimeError, match="task"):
-            curfew.enter()
+            curfew.enter(deadline)
         told.append("refused")
 
     asyncio.get_running_loop().call_soon(enter)
     await asyncio.sleep(0)
     assert told == ["refused"]
-    curfew.leave(curfew.enter())
+    curfew.leave(curfew.enter(deadline))
