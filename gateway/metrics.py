@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -117,7 +118,8 @@ class Metrics:
         rows, columns = answer.matrix.shape
         self._rows.set(rows)
         self._columns.set(columns)
-        self._conflicts.set(0 if answer.matrix.conflicts is None else int(answer.matrix.conflicts.sum()))
+        marks = answer.matrix.conflicts
+        self._conflicts.set(0 if marks is None else int(np.count_nonzero(marks)))
         self._responded.set(answer.responded)
         self._expected.set(len(answer.outcomes))
 
