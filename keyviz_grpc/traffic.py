@@ -177,8 +177,8 @@ class Leaders(RowCodes):
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[NDArray[np.int64], Leaders]], rows: int) -> Leaders:
-        """Those of all rows of a matrix; each part with the rows of which it is."""
-        of, whole, known = np.empty(rows, np.int64), np.empty(rows, np.bool_), 0
+        """Those of all rows of a matrix; each part with the rows of which it is. The others have no leader."""
+        of, whole, known = np.zeros(rows, np.int64), np.zeros(rows, np.bool_), 0
         for own, part in parts:
             of[own] = np.where(part.of < 0, part.of - known, part.of)
             whole[own] = part.whole

@@ -19,12 +19,10 @@ def agreed_codes(
     busy: NDArray[np.bool_],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],
-    *,
-    chosen: NDArray[np.int64],
 ) -> Codes:
     """The code under which all traffic of a cell stands in rows starts[i] to starts[i] + lengths[i] - 1, or 0.
 
-    busy: which cells have traffic; one without any agrees with all. chosen: the numbers of the runs that are looked at.
+    busy: which cells have traffic; one without any agrees with all.
     """
     width, mixed = busy.shape[1], where(leaders.of < 0)
     of = np.maximum(leaders.of, 0).astype(np.uint32)
@@ -34,8 +32,8 @@ def agreed_codes(
     told = in_lanes(busy, numbers.lane)  # a copy, for truth values are in no lanes yet
     told *= numbers.doubled(of, below)[:, np.newaxis]
     told[mixed, :width] = numbers.doubled(codes, below[mixed, np.newaxis]) * busy.take(mixed, axis=0)
-    met = reduced(np.bitwise_or, told, starts)[:, :width].take(chosen, axis=0)
-    return numbers.agreed(met, numbers.below.take(chosen)[:, np.newaxis])
+    met = reduced(np.bitwise_or, told, starts)[:, :width]
+    return numbers.agreed(met, numbers.below[:, np.newaxis])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

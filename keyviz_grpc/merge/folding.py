@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.agreement import agreed_codes
-from keyviz_grpc.merge.lanes import in_lanes, reduced
+from keyviz_grpc.merge.lanes import Lanes, in_lanes, reduced
 from keyviz_grpc.merge.saturating import LIMIT, narrowed, sum_runs
 from keyviz_grpc.merge.shares import added_up, listed, spread_out
 from keyviz_grpc.model import Catalogue, Matrix, Shares
@@ -37,7 +37,7 @@ def fold_runs(
         matrix.columns,
         catalogue,
         values,
-        None if leaders is None else _fold_leaders(leaders, lanes[:, : values.shape[1]] != 0, runs, values),
+        None if leaders is None else _fold_leaders(leaders, lanes, runs, values),
         identities=matrix.identities,
         shares=_fold_shares(matrix, starts, values) if shares else Shares.none(),
         soft=_fold_marks(matrix.soft, starts),
@@ -59,13 +59,32 @@ class _Runs:
         return int(np.add.reduceat(totals, self.starts)[self.lengths > 1].max(initial=0))
 
 
-def _fold_leaders(leaders: Leaders, busy: NDArray[np.bool_], runs: _Runs, values: NDArray[np.uint64]) -> Leaders | None:
-    """busy: which cells have traffic, of rows that are not alone. values: the folded ones."""
-    single, several = where(runs.lengths == 1), where(runs.lengths > 1)
-    codes = agreed_codes(leaders, busy, runs.starts, runs.lengths, chosen=several)
-    parts = (single, leaders.take(runs.starts[single])), (several, Leaders.found(values.take(several, axis=0), codes))
+def _fold_leaders(leaders: Leaders, lanes: Lanes, runs: _Runs, values: NDArray[np.uint64]) -> Leaders | None:
+    """lanes: the values of rows that are not alone, as `narrowed` has them. values: the folded ones."""
+    single = where(runs.lengths == 1)
+    parts = [(single, leaders.take(runs.starts.take(single)))]
+    unsure = where((runs.lengths > 1) & ~_disagreeing(leaders, runs.starts))
+    if len(unsure):
+        marks = np.zeros(len(values), np.bool_)
+        marks[unsure] = True
+        rows, lengths = where(marks.repeat(runs.lengths)), runs.lengths.take(unsure)
+        busy = lanes.take(rows, axis=0)[:, : values.shape[1]] != 0
+        codes = agreed_codes(leaders.take(rows), busy, lengths.cumsum() - lengths, lengths)
+        parts.append((unsure, Leaders.found(values.take(unsure, axis=0), codes)))
     folded = Leaders.joined(parts, len(values))
     return folded if folded.any else None
+
+
+def _disagreeing(leaders: Leaders, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether two rows of each run have traffic in every column under two leaders: then no cell has one leader.
+
+    That is so of most runs that are long, and which rows these are is known.
+    """
+    of = np.maximum(leaders.of * leaders.whole, 0)
+    # Less 1, a row that does not count wraps to the highest number; where none counts both are 0 again.
+    lowest = np.minimum.reduceat((of - 1).view(np.uint64), starts) + np.uint64(1)
+    disagreeing: NDArray[np.bool_] = np.maximum.reduceat(of.view(np.uint64), starts) != lowest
+    return disagreeing
 
 
 def _fold_marks(marks: NDArray[np.bool_] | None, starts: NDArray[np.int64]) -> NDArray[np.bool_] | None:

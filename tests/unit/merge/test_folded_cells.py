@@ -83,6 +83,27 @@ def test_a_cell_shows_what_all_of_its_rows_with_traffic_show(
     assert whole.leaders.whole.tolist() == [True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("leaders", "shown"),
+    [
+        ([4, 4, 4], [4, 4]),
+        ([4, 4, 5], [4, 0]),
+        ([4, 5, 5], [0, 0]),
+        ([0, 4, 4], [0, 0]),
+        ([4, 0, 0], [0, 0]),
+        ([4, [4, 5], 4], [4, 0]),
+        ([[4, 5], [5, 5], 5], [0, 5]),
+        ([[4, 5], [4, 5], 5], [4, 5]),
+    ],
+)
+def test_rows_with_traffic_in_every_column_agree_or_not(leaders: list[int | list[int]], shown: list[int]) -> None:
+    """Two of three rows; before and after them a run that agrees and one that does not."""
+    values = [[1, 1], [1, 1], [6, 7], [8, 9], [0, 3], [1, 1], [1, 1]]
+    whole = folded(led(values, [7, 7, *leaders, 1, 2]), 0, 2, 5)
+    assert whole.codes is not None
+    assert whole.codes.tolist() == [[7, 7], shown, [0, 0]]
+
+
 def test_a_row_of_one_leader_says_so_again() -> None:
     """Of a run, of a row that stays alone, and of one with several; what only folded rows had is no longer there."""
     rows: list[int | list[int]] = [3, 3, [4, 4], [4, 5], 6, [7, 8]]
