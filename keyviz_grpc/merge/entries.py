@@ -145,11 +145,16 @@ def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) 
 def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, in_order: NDArray[np.int64]) -> RowCodes:
     """Of entries with traffic there, in so many columns. runs: of all cells, entry by entry in that order."""
     ends = runs.ends
-    row_ends = counts.take(in_order).cumsum()
-    row_starts = row_ends - counts.take(in_order)
+    counted = counts.take(in_order)
+    row_ends = counted.cumsum()
+    of = np.empty(len(counts), np.int64)
+    if len(ends) == len(row_ends) and bool((ends == row_ends).all()):
+        # Neighbours under different leaders: a run a row.
+        of[in_order] = runs.codes
+        return RowCodes(of, np.zeros((0, busy.shape[1]), np.uint32))
+    row_starts = row_ends - counted
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
     first = np.minimum(_up_to(ends, row_starts), len(ends) - 1)
-    of = np.empty(len(counts), np.int64)
     of[in_order] = runs.codes.take(first)
     # One leader throughout is the rule.
     several = where(ends.take(first) < row_ends)
