@@ -47,12 +47,12 @@ class Union:
     def of(cls, entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
         union = cls(shape, entries.width, _leading(entries, shape, mixed))
-        thin = _thin(entries)
-        first, *more = _lots(entries.rows, where(~thin))
+        whole, thin = _by_thickness(entries)
+        first, *more = _lots(entries.rows, whole)
         union._place(entries, first)
         for others in more:
             union._add(entries, others)
-        union._add_cells(entries, where(thin))
+        union._add_cells(entries, thin)
         union._look(entries)
         return union
 
@@ -106,29 +106,27 @@ class Union:
         if not len(chosen):
             return
         own, columns, theirs = entries.cells_of(chosen)
-        rows, codes = entries.rows.take(own), entries.codes.at(own, columns)
+        rows = entries.rows.take(own)
         cells, flat = rows * self.values.shape[1] + columns, self.values.ravel()
         # Only what is written here is read again, so that nothing need be cleared.
         last, numbers = np.empty(self.values.size, np.int32), np.arange(len(cells), dtype=np.int32)
         last[cells] = numbers
         repeated = where(last.take(cells) != numbers)
-        self.tangle(cells[repeated])
+        self.tangle(cells.take(repeated))
         mine = flat.take(cells)
-        both = where(mine != 0)
-        self._compare(rows[both], columns[both], theirs[both], codes[both])
+        both = mine != 0
+        self._single_conflicts.append(cells.take(where(both & (mine != theirs))))
         flat[cells] = np.maximum(mine, theirs)
-        np.maximum.at(flat, cells[repeated], theirs[repeated])
-        several, places = self._codes.mixed(rows)
-        at = places, columns[several]
-        self._codes.codes[at] = np.maximum(self._codes.codes[at], codes[several])
-
-    def _compare(self, rows: Numbers, columns: Numbers, theirs: Counts, codes: NDArray[np.uint32]) -> None:
-        """Cells that have traffic already, and what another part says of them."""
-        one = (self._codes.at(rows, columns) == codes) & (codes != 0)
-        cells = rows * self.values.shape[1] + columns
-        self.tangle(cells[~one])
-        differing = self.values.ravel().take(cells) != theirs
-        self._single_conflicts.append(cells[differing])
+        np.maximum.at(flat, cells.take(repeated), theirs.take(repeated))
+        of = self._codes.of.take(rows)
+        self.tangle(cells.take(where(both & (of == 0))))
+        several = where(of < 0)
+        if len(several):
+            at = -1 - of.take(several), columns.take(several)
+            codes, said = entries.codes.at(own.take(several), at[1]), self._codes.codes[at]
+            unlike = both.take(several) & ((said != codes) | (codes == 0))
+            self.tangle(cells.take(several.take(where(unlike))))
+            self._codes.codes[at] = np.maximum(said, codes)
 
     def _look(self, entries: Entries) -> None:
         """Finds the rows that have traffic in every column."""
@@ -213,13 +211,13 @@ def _fewest_last(told: tuple[Block, slice]) -> int:
     return fewer
 
 
-def _thin(entries: Entries) -> NDArray[np.bool_]:
-    """Which entries are added cell by cell."""
+def _by_thickness(entries: Entries) -> tuple[Numbers, Numbers]:
+    """(which entries are added as whole rows, which cell by cell)."""
     width = entries.busy.shape[1]
     if len(entries) * width < MANY:
-        return np.zeros(len(entries), np.bool_)
-    thin: NDArray[np.bool_] = (entries.counts * THIN <= width) & (entries.occurrences > 1).take(entries.rows)
-    return thin
+        return np.arange(len(entries)), np.empty(0, np.int64)
+    thin = (entries.counts * THIN <= width) & (entries.occurrences > 1).take(entries.rows)
+    return where(~thin), where(thin)
 
 
 def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:
@@ -231,5 +229,7 @@ def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:
         last[own] = chosen
         is_last = last.take(own) == chosen
         lots.append(chosen.take(where(is_last)))
+        if len(lots[-1]) == len(chosen):
+            break
         chosen = chosen.take(where(~is_last))
     return lots
