@@ -1,4 +1,4 @@
-"""One peer, one call: deadline, cap, credentials, and the one place where a gRPC status becomes an outcome."""
+"""One peer, one call: deadline, cap, credentials, by which name it is asked, and what its answer becomes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from keyviz_grpc.codec import (
     query_bytes,
 )
 from keyviz_grpc.connection import Connection, Status
-from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
-from keyviz_grpc.errors import FAILURE_OF_STATUS, FailureKind, MalformedAnswer, TooLarge
+from keyviz_grpc.deadline import Deadline
+from keyviz_grpc.errors import FailureKind, MalformedAnswer, TooLarge
+from keyviz_grpc.failed_calls import failed, outcome_of
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -40,9 +41,7 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
-MAX_DETAIL_CHARS: Final = 300
 DECODED_AT_ONCE_BYTES: Final = 256 << 10
-DISABLED_WORDS: Final = ("keyviz sampler not configured", "hotkeys_disabled")
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 
@@ -194,8 +193,8 @@ class PeerClient:
         latency_ms = (time.perf_counter() - began) * 1000
         if isinstance(raw, Status):
             without = raw.code == "UNIMPLEMENTED"
-            failed = replace(raw, details="an older node: it has no GetHotKeys") if without else raw
-            return replace(self._outcome_of(failed), latency_ms=latency_ms)
+            told = replace(raw, details="an older node: it has no GetHotKeys") if without else raw
+            return replace(self._outcome_of(told), latency_ms=latency_ms)
         known, loop = Outcome(self.address, latency_ms=latency_ms), asyncio.get_running_loop()
         try:
             pay(budget, len(raw))
@@ -282,27 +281,10 @@ class PeerClient:
         return self._connection.call(path + method, request, deadline.left_s())
 
     def _outcome_of(self, status: Status) -> Outcome:
-        if status.kind is not None:
-            return self._failed(status.kind, status.details)
-        kind = FAILURE_OF_STATUS[status.code]
-        details = status.details
-        if status.code == "RESOURCE_EXHAUSTED" and "larger than max" in details:
-            kind = FailureKind.MESSAGE_TOO_LARGE
-            if "larger than max_" not in details:  # a node's own bound is told in its own words
-                details = f"its answer is over the cap of {self._shared.max_message_bytes} bytes"
-            log.warning(
-                "answer over the cap", extra={"peer": self.address, "cap_bytes": self._shared.max_message_bytes}
-            )
-        elif status.code == "UNAVAILABLE" and any(words in details for words in DISABLED_WORDS):
-            kind = FailureKind.DISABLED
-        elif status.code == "DEADLINE_EXCEEDED":
-            details = NOT_IN_TIME
-        elif status.code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
-            details = "the peer refused the credentials: compare the key or token files on both sides"
-        return self._failed(kind, details or status.code)
+        return outcome_of(status, self.address, cap_bytes=self._shared.max_message_bytes)
 
     def _failed(self, kind: FailureKind, detail: str, latency_ms: float = 0.0) -> Outcome:
-        return Outcome(self.address, kind=kind, detail=_clean(detail), latency_ms=latency_ms)
+        return failed(self.address, kind, detail, latency_ms)
 
 
 def _adds_little(message: pb.GetKeyVizMatrixResponse, recalled: Recalled) -> bool:
@@ -313,8 +295,3 @@ def _adds_little(message: pb.GetKeyVizMatrixResponse, recalled: Recalled) -> boo
 
 def _decode_hot_keys(raw: bytes, known: Outcome) -> HotKeysAnswer:
     return decode_hot_keys(parse(pb.GetHotKeysResponse, raw), outcome=known)
-
-
-def _clean(text: str) -> str:
-    plain = "".join(character if character.isprintable() else " " for character in text)
-    return plain if len(plain) <= MAX_DETAIL_CHARS else plain[:MAX_DETAIL_CHARS] + "…"

@@ -153,5 +153,5 @@ FAILURE_OF_STATUS: Final[dict[str, FailureKind]] = {
     "DATA_LOSS": FailureKind.INTERNAL,
     "UNAUTHENTICATED": FailureKind.UNAUTHENTICATED,
 }
-"""Every gRPC status but OK, by name. Two need the details text as well, which `client` alone reads:
+"""Every gRPC status but OK, by name. Two need the details text as well, which `failed_calls` alone reads:
 RESOURCE_EXHAUSTED is `message_too_large` for an over-cap reply, UNAVAILABLE is `disabled` for a sampler that is off."""
