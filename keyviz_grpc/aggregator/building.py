@@ -29,9 +29,13 @@ class Building:
     def at_once(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer | None:
         """The answer where little or nothing is new in it: quick enough for an event loop. Else None."""
         look = None if self._merged is None else self._merged.look(told, query)
-        if self._merged is None or look is None or not holdings.has_room(look.cells):
+        if self._merged is None or look is None:
             return None
-        answer = self._merged.at_once(look, is_little, **self._told(query))
+
+        def is_quick(newest: Sequence[Answer], query: MatrixQuery) -> bool:
+            return is_little(newest, query) and holdings.has_room(look.cells)
+
+        answer = self._merged.at_once(look, is_quick, **self._told(query))
         return answer if answer is not None and holdings.has_room(answer.matrix.cells) else None
 
     def built(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer:

@@ -17,6 +17,7 @@ from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.remembered import Shelf
 from keyviz_grpc.remembered.continued import Continued
+from keyviz_grpc.traffic import Leaders
 
 IDENTITIES = np.array([[0, 0], [7, 3], [2**64 - 1, 8]], np.uint64)
 
@@ -111,6 +112,21 @@ def test_what_is_worth_no_start() -> None:
         later = goes_on(whole, slice(first, end), before)
         assert (Start.of(later, before, rows) is not None) == worth
         assert Start.of(later, whole, rows) is None
+    without_the_last = Continued.of(select_columns(whole, slice(0, 4)), before, slice(0, 3))
+    assert Start.of(without_the_last, before, rows) is None
+
+
+def test_rows_of_which_nothing_is_known_say_nothing() -> None:
+    """Cell by cell or at once: a row that was led by several may have traffic left of which nobody knows a leader."""
+    values, whole = np.ones((3, 2), np.uint64), np.ones(3, np.bool_)
+    codes = np.array([[0, 0], [0, 2]], np.uint32)
+    plain = matrix_of(values)
+    leaders = Leaders(np.array([-1, 1, -2]), codes, whole)
+    matrix = Matrix.of_leaders(Series.WRITES, plain.columns, plain.catalogue, values, leaders, identities=IDENTITIES)
+    told = b"".join(carried([b"1[", b"2[", b"3["], matrix, None, identity=True).pieces())
+    assert told.startswith(b'1[1,1],"conflict":false},2[')
+    assert b'2[1,1],"conflict":false,"raft_group_ids":[7,7]' in told
+    assert b'3[1,1],"conflict":false,"raft_group_ids":[0,18446744073709551615],"leader_terms":[0,8]}' in told
 
 
 def test_what_is_kept_is_weighed_in_full() -> None:

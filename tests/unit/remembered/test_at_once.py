@@ -118,6 +118,14 @@ def test_what_differs_is_merged(name: str) -> None:
     assert at_once(memory, nodes(), **told(QUERY)) is not None
 
 
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_differs_is_told_as_merging_tells_it(name: str) -> None:
+    """By what is remembered, as far as that is of the same columns, or by the caller."""
+    memory, parts = remembered(nodes(), SHOWN), OTHERS[name]()
+    answer = memory.merge(parts, **told(SHOWN))
+    assert answer is None or MatrixRenderer().render(answer) == whole(parts, SHOWN)
+
+
 @pytest.mark.parametrize(
     "query",
     [

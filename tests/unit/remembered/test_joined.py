@@ -12,7 +12,7 @@ from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf, columns
-from keyviz_grpc.remembered.blocks import Block, Narrow, Piece, joined, size_bytes_of
+from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between, joined, size_bytes_of
 from keyviz_grpc.remembered.columns import JOINED, SMALL_JOINED, NodeColumns, Remembered
 from keyviz_grpc.remembered.recollected import _LATER, Recollected
 from keyviz_grpc.traffic import Leaders
@@ -248,3 +248,11 @@ def test_what_is_recollected_may_be_read_by_others_while_it_is_put_together() ->
             told = getattr(lazy, name)
             if isinstance(told, np.ndarray):
                 assert told.tolist() == getattr(whole, name).tolist()
+
+
+def test_pieces_say_which_of_their_columns_are_asked_for() -> None:
+    """As looking at all of them does, bounds that are stamps included."""
+    piece = Piece.of(matrix_of([10, 20, 30]), 1)
+    for first in (0, 10, 11, 30, 31):
+        for end in (9, 10, 11, 30, 31, FAR):
+            assert piece.between(first, end) == between(piece.block, first, end)
