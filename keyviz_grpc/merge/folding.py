@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.agreement import agreed_codes
 from keyviz_grpc.merge.lanes import Lanes, in_lanes, reduced
-from keyviz_grpc.merge.saturating import LIMIT, narrowed, sum_runs
+from keyviz_grpc.merge.saturating import LIMIT, narrowed, sum_lanes
 from keyviz_grpc.merge.shares import added_up, listed, spread_out
 from keyviz_grpc.model import Catalogue, Matrix, Shares
-from keyviz_grpc.traffic import Leaders, lengths_of, where
+from keyviz_grpc.traffic import Counts, Leaders, lengths_of, where
 
 
 def fold_runs(
@@ -30,7 +30,7 @@ def fold_runs(
     counts = matrix.narrowest
     runs = _Runs(starts, lengths_of(starts, len(counts)))
     lanes = narrowed(counts, runs.most(totals))
-    values = sum_runs(counts, starts, lanes)
+    values = sum_lanes(counts, lanes, starts, runs.lengths)
     leaders = matrix.row_leaders()
     return Matrix.of_leaders(
         matrix.series,
@@ -59,7 +59,7 @@ class _Runs:
         return int(np.add.reduceat(totals, self.starts)[self.lengths > 1].max(initial=0))
 
 
-def _fold_leaders(leaders: Leaders, lanes: Lanes, runs: _Runs, values: NDArray[np.uint64]) -> Leaders | None:
+def _fold_leaders(leaders: Leaders, lanes: Lanes, runs: _Runs, values: Counts) -> Leaders | None:
     """lanes: the values of rows that are not alone, as `narrowed` has them. values: the folded ones."""
     single = where(runs.lengths == 1)
     parts = [(single, leaders.take(runs.starts.take(single)))]
@@ -93,7 +93,7 @@ def _fold_marks(marks: NDArray[np.bool_] | None, starts: NDArray[np.int64]) -> N
     return reduced(np.bitwise_or, in_lanes(marks, np.bool_), starts)[:, : marks.shape[1]].copy()
 
 
-def _fold_shares(matrix: Matrix, starts: NDArray[np.int64], values: NDArray[np.uint64]) -> Shares:
+def _fold_shares(matrix: Matrix, starts: NDArray[np.int64], values: Counts) -> Shares:
     if matrix.codes is None and len(matrix.shares) == 0:
         return matrix.shares
     every = spread_out(matrix)

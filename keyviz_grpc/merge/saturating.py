@@ -41,24 +41,31 @@ def narrowed(values: Counts, most: int) -> Lanes:
     return values.astype(np.uint64, copy=False)
 
 
-def sum_runs(values: Counts, starts: NDArray[np.int64], lanes: Lanes | None = None) -> NDArray[np.uint64]:
+def sum_runs(values: Counts, starts: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Sums over consecutive runs along axis 0; run i is values[starts[i]:starts[i + 1]], the last one open.
 
-    starts: ascending, none empty. Works on one or two dimensions. lanes: the values `narrowed` to something that no sum
-    of several exceeds, where that is at hand.
+    starts: ascending, none empty. Works on one or two dimensions.
     """
     if len(starts) == 0:
         return np.empty((0, *values.shape[1:]), np.uint64)
-    lengths = lengths_of(starts, len(values))
+    longest = int(lengths_of(starts, len(values)).max())
     if values.ndim == 1:
-        lanes = values.astype(np.uint64, copy=False)  # one column is in no lanes
-    elif lanes is None:
-        lanes = narrowed(values, int(values.max(initial=0)) * int(lengths.max()))
+        return _sum_wide(values.astype(np.uint64, copy=False), starts, longest)
+    lanes = narrowed(values, int(values.max(initial=0)) * longest)
+    return sum_lanes(values, lanes, starts, lengths_of(starts, len(values))).astype(np.uint64, copy=False)
+
+
+def sum_lanes(values: Counts, lanes: Lanes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Counts:
+    """Sums over runs of rows, so wide that they fit; at least one run, each starts[i] and as long as lengths[i].
+
+    lanes: the values `narrowed` to something that no sum of several exceeds.
+    """
     if lanes.dtype == np.uint64:
         return _sum_wide(lanes, starts, int(lengths.max()))
-    total = reduced(np.add, lanes, starts)[:, : values.shape[1]].astype(np.uint64)
+    width = np.result_type(lanes.dtype, values.dtype)
+    total: Counts = reduced(np.add, lanes, starts)[:, : values.shape[1]].astype(width, copy=False)
     single = where(lengths == 1)
-    total[single] = values.take(starts[single], axis=0)
+    total[single] = values.take(starts.take(single), axis=0)
     return total
 
 
