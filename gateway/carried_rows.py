@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from typing import Any, Final, TypeAlias
 
@@ -73,7 +74,7 @@ class CarriedRows:
         return sum(map(len, self.texts)) + SPAN_BYTES * sum(self.counts) * len(self.spans)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Start:
     """What a matrix begins with: rows written before, without their first columns. new: how many columns it adds."""
 
@@ -95,11 +96,16 @@ class Start:
         span = self.rows.spans.get(name)
         return np.zeros(len(rows), np.bool_) if span is None else span.of_rows(rows).ends > 0
 
+    @cached_property
+    def _texts(self) -> list[tuple[bytes, memoryview]]:
+        """In which each row is."""
+        counted = zip(self.rows.texts, self.rows.counts, strict=True)
+        return [each for text, count in counted for each in repeat((text, memoryview(text)), count)]
+
     def left_of(self, name: str, rows: NDArray[np.int64]) -> list[Piece]:
         """What is left of an array of rows that have it."""
         span = self.rows.spans[name].of_rows(rows)
-        counted = zip(self.rows.texts, self.rows.counts, strict=True)
-        texts = [each for text, count in counted for each in repeat((text, memoryview(text)), count)]
+        texts = self._texts
         if len(rows) != len(texts):
             texts = [texts[row] for row in rows.tolist()]
         starts = span.starts.tolist()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
@@ -146,8 +145,9 @@ class Matrix:
     def like(cls, matrix: Matrix) -> Self:
         """The same cells, of this very class; what was not read of the other is not read now."""
         own = object.__new__(cls)
-        for name in (each.name for each in fields(Matrix) if matrix.is_filled(each.name)):
-            object.__setattr__(own, name, getattr(matrix, name))
+        for name in _NAMES:
+            if matrix.is_filled(name):
+                object.__setattr__(own, name, getattr(matrix, name))
         return own
 
     @classmethod
@@ -215,10 +215,12 @@ class Matrix:
 
     def is_filled(self, name: str) -> bool:
         """Whether a field is there without being made now."""
-        with contextlib.suppress(AttributeError):
+        # Asked of every field of what goes on with a remembered picture: `suppress` takes several times as long.
+        try:
             object.__getattribute__(self, name)
-            return True
-        return False
+        except AttributeError:
+            return False
+        return True
 
     @property
     def share_count(self) -> int:
@@ -271,3 +273,6 @@ class Matrix:
     def empty(cls, series: Series) -> Matrix:
         """No rows and no columns: the identity element of merging."""
         return cls(series, np.empty(0, np.int64), Catalogue(()), np.empty((0, 0), np.uint64))
+
+
+_NAMES: Final = tuple(each.name for each in fields(Matrix))
