@@ -204,7 +204,8 @@ def _placed(rows: NDArray[np.int64], places: NDArray[np.int64] | None) -> NDArra
 def _beside(own: Sequence[tuple[Counts, NDArray[np.int64] | None]], columns: int) -> Counts:
     """Rows, one part's after the other's, of so many columns, as wide as the widest. own: (values, where they go)."""
     if all(places is None for _, places in own):
-        return own[0][0] if len(own) == 1 else np.concatenate([values for values, _ in own])
+        # In one piece, for single cells are taken out of it by their numbers.
+        return np.ascontiguousarray(own[0][0]) if len(own) == 1 else np.concatenate([values for values, _ in own])
     # Where rows are made wider, it is once: of many parts with few columns each that is most of what a merge takes.
     width = max((values.dtype for values, _ in own), key=_bytes_of)
     wide = np.zeros((sum(len(values) for values, _ in own), columns), width)

@@ -20,6 +20,9 @@ MANY: Final = 1 << 18
 FEW: Final = 64
 """Where one of so many cells is tangled or more, marking them all takes less than sorting them."""
 
+LONG_ROWS: Final = 512
+"""Rows of fewer columns take a fourth where they are gathered; longer ones are put in place, which moves them once."""
+
 Numbers: TypeAlias = NDArray[np.int64]
 
 Region: TypeAlias = "tuple[Numbers | slice, Numbers | slice]"
@@ -62,10 +65,11 @@ class Union:
         blocks = sorted(entries.by_block(chosen), key=_fewest_last)
         for number, (block, there) in enumerate(blocks):
             own = chosen[there] - block.first
-            if number:
-                self.values[rows[there]] = block.values.take(own, axis=0)
+            if number or self.values.shape[1] >= LONG_ROWS:
+                all_of_it = len(own) == len(block.values)
+                self.values[rows[there]] = block.values if all_of_it else block.values.take(own, axis=0)
                 continue
-            # Rows gathered take a fourth of rows put in place one by one; what stands in the others counts for nothing.
+            # What stands in rows that come from elsewhere counts for nothing.
             sources = np.zeros(len(self.values), np.int64)
             sources[rows[there]] = own
             self.values = block.values.take(sources, axis=0).astype(entries.width, copy=False)
