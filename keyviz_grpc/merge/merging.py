@@ -111,6 +111,8 @@ def _divergences(answers: Sequence[Answer], firsts: Sequence[int], joined: Joine
 
     if any(answer.leaf_ranges or answer.row_leaf_set is not None for answer in answers):
         return find()
+    if not any(joined.diverging):
+        return (), {}
     known = _diverging.get((joined,), dict)
     leaves = tuple((first, *contributing(answer)) for answer, first in zip(answers, firsts, strict=True))
     found = known.get(leaves)
