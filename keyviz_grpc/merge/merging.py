@@ -14,7 +14,7 @@ from keyviz_grpc.merge.cells import merge_reads, merge_writes
 from keyviz_grpc.merge.columns import union_of
 from keyviz_grpc.merge.entries import Placed
 from keyviz_grpc.merge.parts import Part, flatten, prepare
-from keyviz_grpc.merge.rows import NO_BOOKS, Joined, contributing, holders, join, leaf_ranges
+from keyviz_grpc.merge.rows import NO_BOOKS, Holders, Joined, contributing, holders, join, leaf_ranges
 from keyviz_grpc.merge.warnings import divergences, of_leaf, short_history, with_warnings
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning
@@ -58,7 +58,7 @@ def merge(
     answers, firsts = [answer for answer, _ in live], [first for _, first in live]
     joined = join([answer.matrix.catalogue for answer in answers])
     merged = _merged(answers, joined, query) if known is None else known
-    held = NO_BOOKS if query.for_display else holders(answers, firsts, joined)
+    held = NO_BOOKS if query.for_display else _held(answers, firsts, joined)
     ranges, diverging = _divergences(answers, firsts, joined)
     oldest = min((o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes), default=0)
     outcomes = [
@@ -114,12 +114,33 @@ def _divergences(answers: Sequence[Answer], firsts: Sequence[int], joined: Joine
     if not any(joined.diverging):
         return (), {}
     known = _diverging.get((joined,), dict)
-    leaves = tuple((first, *contributing(answer)) for answer, first in zip(answers, firsts, strict=True))
+    leaves = _leaves(answers, firsts)
     found = known.get(leaves)
     if found is None:
         known.clear()
         found = known[leaves] = find()
     return found
+
+
+_held_rows: KeptByIdentity[dict[tuple[tuple[int, ...], ...], Holders]] = KeptByIdentity(16)
+
+
+def _held(answers: Sequence[Answer], firsts: Sequence[int], joined: Joined) -> Holders:
+    """Who holds which row; found once where catalogues are all that tells it."""
+    if all(rows is None for rows in joined.maps) or any(answer.row_leaf_set is not None for answer in answers):
+        return holders(answers, firsts, joined)
+    known = _held_rows.get((joined,), dict)
+    leaves = _leaves(answers, firsts)
+    found = known.get(leaves)
+    if found is None:
+        known.clear()
+        found = known[leaves] = holders(answers, firsts, joined)
+    return found
+
+
+def _leaves(answers: Sequence[Answer], firsts: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Which leaves have their data in each answer, after the number of its first."""
+    return tuple((first, *contributing(answer)) for answer, first in zip(answers, firsts, strict=True))
 
 
 def _unmerged(

@@ -123,6 +123,7 @@ def holders(answers: Sequence[Answer], first_leaves: Sequence[int], joined: Join
             + (options[pair % (len(options) + 1) - 1] if pair % (len(options) + 1) else ())
             for pair in pairs.tolist()
         ]
+    combined.setflags(write=False)
     return Holders(tuple(sets), combined)
 
 

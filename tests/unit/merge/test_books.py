@@ -140,3 +140,16 @@ def test_no_column_is_held_by_more_nodes_than_there_are() -> None:
     message.column_nodes[1] = 3
     with pytest.raises(MalformedAnswer, match="column_nodes: 3 nodes of 2 leaves"):
         decode_answer(message, series=Series.WRITES, outcome=Outcome("p:1"))
+
+
+def test_the_same_rows_of_other_leaves_are_held_by_those() -> None:
+    """The very same catalogues in turn, alone and with a peer that failed before or between them."""
+    first, second = node("a", {"route:1": WHOLE["route:1"]}), node("b", WHOLE)
+    failed = Outcome("z", kind=FailureKind.UNREACHABLE)
+    for _ in range(2):
+        assert told(merged(first, second))[0] == {"route:1": (0, 1), "route:2": (1,)}
+        assert told(merged(failed, first, second))[0] == {"route:1": (1, 2), "route:2": (2,)}
+        assert told(merged(first, failed, second))[0] == {"route:1": (0, 2), "route:2": (2,)}
+    sets = merged(first, second).row_leaf_set
+    assert sets is not None
+    assert not sets.flags.writeable
