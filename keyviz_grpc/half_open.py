@@ -10,6 +10,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError
 
+from keyviz_grpc.curfew import Curfew
 from keyviz_grpc.rpc_types import Context, Handler
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ class Promptness:
     """
 
     def __init__(self, *, message_s: float = MESSAGE_S, stream_s: float = STREAM_S) -> None:
-        self._waits, self._stream_s = _Waits(message_s), stream_s
+        self._message_s, self._stream_s = message_s, stream_s
+        self._waiting = Curfew()
         self._streams = 0
 
     def around(self, handler: Handler, method: str) -> Handler:
@@ -94,15 +96,17 @@ class Promptness:
         self._streams -= 1
 
     async def _message(self, handler: Handler, context: Context) -> Any:
-        number = self._waits.enter()
+        while self._waiting.inside >= MOST_WAITING:
+            self._waiting.end_first()
+        number = self._waiting.enter(self._message_s)
         try:
             raw: Any = await context.read()
         except asyncio.CancelledError:
-            if not self._waits.is_why(number):
+            if not self._waiting.is_why(number):
                 raise
             raw = None
         finally:
-            self._waits.leave(number)
+            self._waiting.leave(number)
         if raw is None:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, NONE_CAME)
         if raw is grpc.aio.EOF:
@@ -114,59 +118,3 @@ class Promptness:
             return parse(raw)
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
-
-
-class _Waits:
-    """Tasks that wait, each for up to `seconds`, and MOST_WAITING of them: one more ends the wait of the first.
-
-    As all wait equally long the first is also the next one due, so one timer does for all of them, and it runs on
-    while nobody waits: a call that finds its message there costs none.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._waiting: dict[int, tuple[asyncio.Task[object], int, float]] = {}
-        self._ended: dict[int, tuple[asyncio.Task[object], int]] = {}
-        self._entered = 0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def enter(self) -> int:
-        """The number under which the current task waits until it leaves."""
-        while len(self._waiting) >= MOST_WAITING:
-            self._end(next(iter(self._waiting)))
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        if task is None:
-            raise RuntimeError("only a task can wait")
-        self._entered += 1
-        self._waiting[self._entered] = task, task.cancelling(), loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = loop.call_later(self._seconds, self._ring, loop)
-        return self._entered
-
-    def is_why(self, number: int) -> bool:
-        """Whether the end of this wait, and nothing else, cancelled its task; that cancellation is over then."""
-        ended = self._ended.pop(number, None)
-        if ended is None:
-            return False
-        task, cancelled_before = ended
-        return task.uncancel() <= cancelled_before
-
-    def leave(self, number: int) -> None:
-        """Whatever became of it."""
-        self._waiting.pop(number, None)
-        self._ended.pop(number, None)
-
-    def _end(self, number: int) -> None:
-        task, cancelled_before, _ = self._waiting.pop(number)
-        self._ended[number] = task, cancelled_before
-        task.cancel()
-
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        while self._waiting:
-            number, (_, _, due) = next(iter(self._waiting.items()))
-            if due > now:
-                self._timer = loop.call_at(due, self._ring, loop)
-                return
-            self._end(number)
-        self._timer = None

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from keyviz_grpc.aggregator.curfew import Curfew
+from keyviz_grpc.curfew import Curfew
 from keyviz_grpc.deadline import NOT_IN_TIME, Deadline
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.outcome import Outcome
@@ -37,7 +37,7 @@ class Turns:
         self._inside: dict[str, int] = {}
         self._total = 0
         self._waiting: list[_Waiting] = []
-        self._curfew = Curfew(GRACE_S)
+        self._curfew = Curfew()
 
     async def ask(
         self, address: str, peers: int, call: Callable[[Deadline], Awaitable[_Reply]], deadline: Deadline
@@ -46,7 +46,7 @@ class Turns:
 
         A peer keeps to its deadline by itself; what it takes to read its answer does not count on that.
         """
-        number = self._curfew.enter(deadline)
+        number = self._curfew.enter(deadline.left_s() + GRACE_S)
         try:
             if not self._enters(address, peers):
                 await self._wait(address, peers)

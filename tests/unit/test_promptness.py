@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import grpc
 import pytest
 
 from keyviz_grpc.half_open import MOST_WAITING, NONE_CAME, Promptness
+from tests.unit.aggregator.leaping import on_a_clock_of_its_own
 
 
 class Aborted(Exception):
@@ -62,47 +64,25 @@ async def outcome(call: Call) -> object:
 NONE: Any = (grpc.StatusCode.DEADLINE_EXCEEDED, NONE_CAME)
 
 
-async def test_each_has_its_time_and_those_before_it_take_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One timer does for all: it rings for the first, then for whoever is next, and starts anew after nobody waited."""
-    loop = asyncio.get_running_loop()
-    rung: list[float] = []
-    now = 100.0
-    monkeypatch.setattr(loop, "time", lambda: now)
-    timers: list[Any] = []
+def test_each_has_its_time_and_those_before_it_take_none_of_it() -> None:
+    """One timer rings for the first, then for whoever is next; a message that comes ends its own wait alone."""
 
-    def at(moment: float, then: Any, *given: Any) -> object:
-        timers.append((moment, lambda: then(*given)))
-        return object()
+    async def work(clock: Callable[[], float]) -> None:
+        ended: dict[str, tuple[float, object]] = {}
 
-    monkeypatch.setattr(loop, "call_later", lambda after, then, *given: at(now + after, then, *given))
-    monkeypatch.setattr(loop, "call_at", at)
+        async def wait(name: str, after_s: float, message_s: float | None = None) -> None:
+            await asyncio.sleep(after_s)
+            call = await server.call()
+            if message_s is not None:
+                asyncio.get_running_loop().call_later(message_s, call.message.set_result, b"came")
+            told = await outcome(call)
+            ended[name] = clock(), told
 
-    async def ring() -> None:
-        nonlocal now
-        now, then = timers.pop()
-        rung.append(now)
-        then()
-        await asyncio.sleep(0)
+        server = Server(5.0)
+        await asyncio.gather(wait("first", 0), wait("prompt", 0, 4), wait("second", 3), wait("late", 20, 4))
+        assert ended == {"first": (5, NONE), "prompt": (4, b"came"), "second": (8, NONE), "late": (24, b"came")}
 
-    server = Server(5.0)
-    first, prompt = await server.call(), await server.call()
-    now = 103.0
-    second = await server.call()
-    prompt.message.set_result(b"came")
-    assert await outcome(prompt) == b"came"
-    await ring()
-    assert await outcome(first) == NONE
-    assert second.task is not None
-    assert not second.task.done()
-    await ring()
-    assert await outcome(second) == NONE
-    assert (rung, timers) == ([105.0, 108.0], [])
-    now = 200.0
-    third = await server.call()
-    third.message.set_result(b"too")
-    assert await outcome(third) == b"too"
-    await ring()
-    assert (rung[2:], timers) == ([205.0], []), "it rings once where nobody waits"
+    on_a_clock_of_its_own(work)
 
 
 async def test_one_more_ends_the_wait_of_the_first() -> None:

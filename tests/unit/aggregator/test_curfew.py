@@ -9,8 +9,8 @@ from weakref import ref
 
 import pytest
 
-from keyviz_grpc.aggregator.curfew import Curfew
 from keyviz_grpc.aggregator.turns import GRACE_S, Turns
+from keyviz_grpc.curfew import Curfew
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.outcome import Outcome
@@ -130,14 +130,14 @@ async def test_what_was_asked_for_goes_with_the_caller_that_leaves() -> None:
 
 async def test_only_a_task_can_enter() -> None:
     """Nothing else can be cancelled."""
-    curfew, deadline, told = Curfew(1.0), Deadline.after(30), list[str]()
+    curfew, told = Curfew(), list[str]()
 
     def enter() -> None:
         with pytest.raises(RuntimeError, match="task"):
-            curfew.enter(deadline)
+            curfew.enter(30)
         told.append("refused")
 
     asyncio.get_running_loop().call_soon(enter)
     await asyncio.sleep(0)
     assert told == ["refused"]
-    curfew.leave(curfew.enter(deadline))
+    curfew.leave(curfew.enter(30))

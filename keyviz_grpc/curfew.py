@@ -1,34 +1,36 @@
-"""One timer for all calls of many fan-outs that must be done so many seconds after their deadlines."""
+"""One timer for the blocks of many tasks, each of which ends when its own time comes."""
 
 from __future__ import annotations
 
 import asyncio
 
-from keyviz_grpc.deadline import Deadline
-
 
 class Curfew:
-    """What `asyncio.timeout` is to one block, for the blocks of many tasks; for one event loop.
+    """What `asyncio.timeout` is to one block, for many; for one event loop.
 
     Its timer runs on while nobody is inside, so that whoever is back in time causes none. Who is inside goes by a
     number: an error that knows a frame that knows its task, which knows the error, would keep all that was asked for
     until the garbage collector comes across them.
     """
 
-    def __init__(self, grace_s: float) -> None:
-        self._grace_s = grace_s
+    def __init__(self) -> None:
         self._inside: dict[int, tuple[asyncio.Task[object], int, float]] = {}
         self._rung: dict[int, tuple[asyncio.Task[object], int]] = {}
         self._entered = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self, deadline: Deadline) -> int:
-        """The number under which the current task is inside: it is cancelled when the time comes."""
+    @property
+    def inside(self) -> int:
+        """How many blocks have time left."""
+        return len(self._inside)
+
+    def enter(self, after_s: float) -> int:
+        """The number under which the current task is inside: it is cancelled so many seconds from now."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can be cancelled")
         self._entered += 1
-        due_s = loop.time() + deadline.left_s() + self._grace_s
+        due_s = loop.time() + after_s
         self._inside[self._entered] = task, task.cancelling(), due_s
         if self._timer is None or due_s < self._timer.when():
             self._set(loop, due_s)
@@ -47,6 +49,15 @@ class Curfew:
             task, _ = self._rung.pop(number)
             task.uncancel()
 
+    def end_first(self) -> None:
+        """The time of the one that has been inside for longest comes now. Somebody must be inside."""
+        self._end(next(iter(self._inside)))
+
+    def _end(self, number: int) -> None:
+        task, cancelled_before, _ = self._inside.pop(number)
+        self._rung[number] = task, cancelled_before
+        task.cancel()
+
     def _set(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -54,10 +65,7 @@ class Curfew:
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer, now_s = None, loop.time()
-        for number, (task, cancelled_before, due_s) in list(self._inside.items()):
-            if due_s <= now_s:
-                del self._inside[number]
-                self._rung[number] = task, cancelled_before
-                task.cancel()
+        for number in [number for number, (_, _, due_s) in self._inside.items() if due_s <= now_s]:
+            self._end(number)
         if self._inside:
             self._set(loop, min(due_s for _, _, due_s in self._inside.values()))
