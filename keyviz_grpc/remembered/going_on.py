@@ -16,18 +16,29 @@ def goes_on(before: Matrix, old: slice, after: Matrix, new: slice) -> Continued:
 
     New cells alone are written, behind those of the matrix before, where there is room; else some is made.
     """
-    dropped, place = old.start, before.place if isinstance(before, Continued) else None
-    plain = new == slice(0, len(after.columns)) and all(_has_leaders(each) for each in (before, after))
-    if place is not None and plain and old.stop == len(before.columns) and (more := place.extended(dropped, after)):
-        identities, (first, second) = united([before.identities, after.identities])
-        columns = np.concatenate([before.columns[old], after.columns])
-        leaders = lead_on(before, dropped, after, (first, second))
-        return Continued.of(more.matrix(before, columns, identities, leaders), before, old, more)
+    if (longer := extended(before, old, after, new)) is not None:
+        return longer
     whole = joined(before.series, before.catalogue, [(before, old), (after, new)])
     if not _has_leaders(whole):
         return Continued.of(whole, before, old)
     place = Place.around(whole)
     return Continued.of(place.matrix(whole, whole.columns, whole.identities, whole.leaders), before, old, place)
+
+
+def extended(before: Matrix, old: slice, after: Matrix, new: slice) -> Continued | None:
+    """The same, where nothing but new cells has to be written; else None."""
+    place = before.place if isinstance(before, Continued) else None
+    if place is None or old.stop != len(before.columns) or new != slice(0, len(after.columns)):
+        return None
+    if not (_has_leaders(before) and _has_leaders(after)):
+        return None
+    more = place.extended(old.start, after)
+    if more is None:
+        return None
+    identities, (first, second) = united([before.identities, after.identities])
+    columns = np.concatenate([before.columns[old], after.columns])
+    leaders = lead_on(before, old.start, after, (first, second))
+    return Continued.of(more.matrix(before, columns, identities, leaders), before, old, more)
 
 
 def has_room(matrix: Matrix, columns: int) -> bool:

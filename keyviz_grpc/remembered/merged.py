@@ -16,11 +16,14 @@ from keyviz_grpc.model import ALL_KEYS, Catalogue, KeyRange, Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered.blocks import FAR, between
-from keyviz_grpc.remembered.going_on import goes_on, has_room
+from keyviz_grpc.remembered.going_on import extended, goes_on, has_room
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
 Stamps = NDArray[np.int64]
+
+_GoingOn = Callable[[Matrix, slice, Matrix, slice], Matrix | None]
+"""As `goes_on`, or as `extended`."""
 
 FEW_ROWS: Final = 1 << 14
 """Rows of all nodes together whose books are written on an event loop."""
@@ -138,6 +141,15 @@ class Look:
         return [_from(part.answer, start) for part in self.parts]
 
     @property
+    def is_uneven(self) -> bool:
+        """Whether a node was late for a column that is known, or is for one that is new, where any is remembered.
+
+        Such a column is merged twice, and what is remembered has to be copied up to there.
+        """
+        late = any(len(part.columns) and int(part.columns[-1]) < self.fresh_from for part in self.parts)
+        return late or (self.known is not None and self.fresh_from <= int(self.known.matrix.columns[-1]))
+
+    @property
     def cells(self) -> int:
         """What is known and what is new make so many, where nothing is folded."""
         return 0 if self.known is None else len(self.known.matrix.catalogue) * len(self.union)
@@ -169,7 +181,8 @@ class MergedColumns:
         known, end = look.known, look.fresh_from
         if known is None or end == 0:
             return self._shown(merge([part.answer for part in look.parts], **told), look)
-        return self._gone_on(look, known, look.newest, **told)
+        whole = _continued(known, merge(look.newest, **told), look, goes_on)
+        return None if whole is None else self._shown(whole, look)
 
     def at_once(
         self, look: Look, is_little: Callable[[Sequence[Answer], MatrixQuery], bool], **told: Unpack[Told]
@@ -190,14 +203,15 @@ class MergedColumns:
         new = len(look.union) - int(look.union.searchsorted(end))
         if not end or not known.shows_all(query) or known.matrix.cells > FEW_CELLS or not has_room(known.matrix, new):
             return None
-        return self._gone_on(look, known, newest, **told) if is_little(newest := look.newest, query) else None
+        if look.is_uneven or not is_little(newest := look.newest, query):
+            return None
+        # What is new may have wider counts, or shares.
+        whole = _continued(known, merge(newest, **told), look, extended)
+        return None if whole is None else self._shown(whole, look)
 
     def _unchanged(self, look: Look, known: _Merged, **told: Unpack[Told]) -> Answer | None:
         newest = [_from(part.answer, int(part.answer.matrix.columns[-1])) for part in look.parts]
         return self._shown(merge(newest, known=MergedCells(known.matrix, known.column_nodes), **told), look)
-
-    def _gone_on(self, look: Look, known: _Merged, newest: Sequence[Answer], **told: Unpack[Told]) -> Answer | None:
-        return self._shown(_continued(known, merge(newest, **told), look.union, look.fresh_from), look)
 
     def _known(self, query: MatrixQuery) -> _Merged | None:
         there = self._shelf.get(self, (query.series, query.for_display))
@@ -261,17 +275,22 @@ def _plain_parts(results: Sequence[Answer | Outcome], query: MatrixQuery) -> lis
     return parts if alone and one_step else None
 
 
-def _continued(known: _Merged, newest: Answer, union: Stamps, end: int) -> Answer:
-    """The remembered columns before `end`, then those merged anew; the rest of the answer is that of the newest."""
+def _continued(known: _Merged, newest: Answer, look: Look, going_on: _GoingOn) -> Answer | None:
+    """The remembered columns, then those merged anew; the rest of the answer is that of the newest.
+
+    None where that is not how they go on.
+    """
     before, after = known.matrix, newest.matrix
-    old = between(before, int(union[0]), end)
-    new = between(after, end, FAR)
+    old = between(before, int(look.union[0]), look.fresh_from)
+    new = between(after, look.fresh_from, FAR)
     nodes = newest.column_nodes
     if nodes is None:
         raise ValueError("a merged answer says how many nodes hold each column")
     if old == slice(0, len(before.columns)) and new.start == new.stop:
         return replace(newest, matrix=before, column_nodes=known.column_nodes)
-    matrix = goes_on(before, old, after, new)
+    matrix = going_on(before, old, after, new)
+    if matrix is None:
+        return None
     return replace(newest, matrix=matrix, column_nodes=np.concatenate([known.column_nodes[old], nodes[new]]))
 
 

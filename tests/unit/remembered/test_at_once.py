@@ -6,20 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.synthetic import STEP_MS, Shape, cluster
 from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import fold, merge, select_range
 from keyviz_grpc.merge.columns import select_columns
-from keyviz_grpc.model import Catalogue, KeyRange, Series, Window
+from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Series, Window
 from keyviz_grpc.outcome import Answer, History, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import MergedColumns, Shelf, merged
 from keyviz_grpc.remembered.recollected import Recollected
+from keyviz_grpc.traffic import Leaders
 
 ROWS, COLUMNS, NUMBER = 30, 8, 7
+FOUR_BYTES = (1 << 32) - 1
 QUERY = MatrixQuery(rows=1024)
 SHOWN = replace(QUERY, for_display=True)
 
@@ -178,6 +182,67 @@ def test_much_that_is_new_is_not_merged_at_once(monkeypatch: pytest.MonkeyPatch)
     for most, there in ((rows * (COLUMNS + 1), True), (rows * (COLUMNS + 1) - 1, False)):
         monkeypatch.setattr(merged, "FEW_CELLS", most)
         assert (goes_on() is not None) == there
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((COLUMNS + 1, COLUMNS), (COLUMNS + 1,) * 2), ((COLUMNS + 1,) * 2, (COLUMNS + 2, COLUMNS + 1))],
+)
+def test_a_node_that_is_late_is_not_waited_for_by_an_event_loop(
+    before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    """To merge a column twice, all others are copied; of that nothing is begun at once. end: of each node."""
+
+    def of(ends: tuple[int, int]) -> list[Answer]:
+        return [nodes(end=end)[number] for number, end in enumerate(ends)]
+
+    memory = remembered(nodes(), SHOWN)
+    assert memory.merge(of(before), **told(SHOWN)) is not None
+    look = memory.look(of(after), SHOWN)
+    assert look is not None
+    assert memory.at_once(look, lambda *_: pytest.fail("looked at"), **told(SHOWN)) is None
+    answer = memory.merge(of(after), **told(SHOWN))
+    assert answer is not None
+    assert MatrixRenderer().render(answer) == whole(of(after), SHOWN)
+
+
+@pytest.mark.parametrize("top", [1 << 16, 1 << 40])
+def test_wider_counts_are_not_written_at_once(top: int) -> None:
+    """They do not fit behind the others, so that all would be copied. top: of the newest column."""
+    memory = remembered(narrow(nodes()), SHOWN)
+    assert memory.merge(narrow(nodes(end=COLUMNS + 1)), **told(SHOWN)) is not None
+    there = narrow(nodes(end=COLUMNS + 2), top)
+    assert (at_once(memory, there, little=True, **told(SHOWN)) is not None) == (top < FOUR_BYTES)
+    answer = memory.merge(there, **told(SHOWN))
+    assert answer is not None
+    assert MatrixRenderer().render(answer) == whole(there, SHOWN)
+
+
+def narrow(parts: Sequence[Answer], top: int = 0) -> list[Answer]:
+    """In counts of four bytes, with so much more in a cell of the newest column, which may be wider."""
+    several = []
+    for part in parts:
+        values = part.matrix.values % np.uint64(1 << 16)
+        values[0, -1] += np.uint64(top)
+        newest = slice(values.shape[1] - 1, values.shape[1])
+        blocks = [(counted(part.matrix, slice(0, newest.start), values, FOUR_BYTES), slice(0, newest.start))]
+        blocks.append((counted(part.matrix, newest, values, max(top, FOUR_BYTES)), slice(0, 1)))
+        several.append(replace(part, matrix=Recollected(Series.WRITES, part.matrix.catalogue, blocks)))
+    return several
+
+
+def counted(matrix: Matrix, columns: slice, values: NDArray[np.uint64], top: int) -> Matrix:
+    """Some columns of a matrix, with other values, which have leaders."""
+    own = values[:, columns].astype(np.min_scalar_type(top))
+    codes = np.zeros(own.shape, np.uint32) if matrix.codes is None else np.where(own, matrix.codes[:, columns], 0)
+    return Matrix.of_leaders(
+        Series.WRITES,
+        matrix.columns[columns],
+        matrix.catalogue,
+        own,
+        Leaders.found(own, codes.astype(np.uint32)),
+        identities=matrix.identities,
+    )
 
 
 def whole_rows() -> Catalogue:
