@@ -87,12 +87,10 @@ class BoundedConnection(HttpToolsProtocol):
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """See uvicorn. Of a connection that is closed with this answer nothing else watches the rest of it."""
+        """See uvicorn."""
         super().on_response_complete()
-        if self.transport.is_closing() and (left := self.transport.get_write_buffer_size()):
-            if self._stalled is not None:
-                self._stalled.cancel()
-            self._watch_reader(left)
+        if self.transport.is_closing():
+            self._watch_the_rest()
 
     def send_400_response(self, msg: str) -> None:
         """The answer to what is not HTTP, in the envelope and with the headers that every answer carries."""
@@ -105,6 +103,7 @@ class BoundedConnection(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+        self._watch_the_rest()
 
     def _nobody_watches(self) -> bool:
         # uvicorn's own timer ends with any byte, be it of no request at all or of a body that nobody waits for.
@@ -131,6 +130,13 @@ class BoundedConnection(HttpToolsProtocol):
             self._cut()
         else:
             self.transport.close()
+
+    def _watch_the_rest(self) -> None:
+        # Of a connection that is closed with this answer nothing else does.
+        if left := self.transport.get_write_buffer_size():
+            if self._stalled is not None:
+                self._stalled.cancel()
+            self._watch_reader(left)
 
     def _watch_reader(self, left: int) -> None:
         self._stalled = self.loop.call_later(STALLED_S, self._let_go_if_stalled, left)

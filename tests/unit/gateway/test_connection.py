@@ -54,6 +54,27 @@ class Closing(Told):
         return True
 
 
+class Ended(Told):
+    """Closes when it is told to, and takes nothing of what it is given. answered: it was given something."""
+
+    def __init__(self, *held: int) -> None:
+        super().__init__(*held)
+        self.answered, self._closing = asyncio.Event(), False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keeps none of it."""
+        del data
+        self.answered.set()
+
+    def is_closing(self) -> bool:
+        """From then on."""
+        return self._closing
+
+    def close(self) -> None:
+        """When the rest is taken."""
+        self._closing = True
+
+
 @pytest.mark.parametrize(
     ("held", "looks"),
     [
@@ -86,5 +107,23 @@ async def test_the_rest_of_a_last_answer_is_watched_too(monkeypatch: pytest.Monk
     made.connection_made(transport)
     made.on_response_complete()
     made.resume_writing()
+    await asyncio.wait_for(transport.cut.wait(), 30)
+    made.connection_lost(None)
+
+
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"], ids=["at once", "after an answer"])
+async def test_the_answer_to_what_is_not_http_is_watched_too(monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+    """With all that waits before it: who sends nonsense and reads nothing keeps no connection."""
+    monkeypatch.setattr(connection, "STALLED_S", 0.01)
+    transport = Ended(1000)
+    config = uvicorn.Config(Starlette(), log_config=None)
+    config.load()
+    made = BoundedConnection(config, ServerState(), {})
+    made.connection_made(transport)
+    if before:
+        made.data_received(before)
+        await asyncio.wait_for(transport.answered.wait(), 30)
+    made.data_received(b"nonsense\r\n\r\n")
+    assert transport.is_closing()
     await asyncio.wait_for(transport.cut.wait(), 30)
     made.connection_lost(None)
