@@ -32,11 +32,12 @@ class _Waiting(Generic[Value]):
             if not future.done():
                 future.set_result(value)
 
-    def fail(self, error: Exception) -> None:
-        """It has failed."""
-        for future in self.futures:
-            if not future.done():
-                future.set_exception(error)
+    def fail(self, error: Exception) -> bool:
+        """It has failed. Whether anybody is told."""
+        told = [future for future in self.futures if not future.done()]
+        for future in told:
+            future.set_exception(error)
+        return bool(told)
 
     def leave(self) -> None:
         """It was cancelled."""
@@ -115,9 +116,10 @@ class Flights(Generic[Key, Value]):
         # Whoever waits is told here: by a callback of this task it would take a turn of the loop more.
         try:
             value = await work()
-        except Exception as error:  # noqa: BLE001 - handed on
+        except Exception as error:
             self._end(key, waiting)
-            waiting.fail(error)
+            if not waiting.fail(error):
+                raise  # for the log: asyncio tells what nobody has asked a task for
         else:
             self._end(key, waiting)
             waiting.tell(value)

@@ -89,5 +89,35 @@ async def test_nothing_is_kept_of_questions_that_were_answered_or_given_up() -> 
     assert [trace() for trace in traces] == [None] * 3
 
 
+@pytest.mark.parametrize("lasting", [True, False])
+async def test_what_fails_when_nobody_waits_any_more_is_logged(
+    caplog: pytest.LogCaptureFixture, *, lasting: bool
+) -> None:
+    """Work that goes on by itself, and work that fails at being ended: else nobody would ever hear of it."""
+    go, ended = asyncio.Event(), asyncio.Event()
+    flights: Flights[str, int] = Flights(Room(8), lasting=lasting)
+
+    async def work() -> int:
+        try:
+            await go.wait()
+        finally:
+            ended.set()
+            await _failing()
+        return 1
+
+    caller = asyncio.create_task(flights.join("q", work))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    del caller
+    go.set()
+    await ended.wait()
+    await asyncio.sleep(0)
+    gc.collect()
+    [told] = caplog.records
+    assert told.exc_info is not None
+    assert str(told.exc_info[1]) == "of its own"
+
+
 async def _failing() -> int:
     raise ValueError("of its own")
