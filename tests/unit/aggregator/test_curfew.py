@@ -72,6 +72,22 @@ def test_calls_that_hang_end_together_and_the_others_are_not_touched() -> None:
     on_a_clock_of_its_own(work)
 
 
+def test_each_call_ends_in_its_own_time_whoever_came_first() -> None:
+    """The timer is set anew for whoever is due before it rings, and for the next one due when it has rung."""
+
+    async def work(clock: Callable[[], float]) -> None:
+        turns, ended = Turns(99), list[tuple[int, float]]()
+
+        async def ask(left_s: int) -> None:
+            assert kind(await turns.ask("a", 1, never, Deadline.after(left_s, clock))) is FailureKind.DEADLINE_EXCEEDED
+            ended.append((left_s, clock()))
+
+        await asyncio.gather(*map(ask, (3, 1, 4, 2)))
+        assert ended == [(left_s, left_s + GRACE_S) for left_s in (1, 2, 3, 4)]
+
+    on_a_clock_of_its_own(work)
+
+
 def test_who_is_cancelled_by_somebody_else_stays_cancelled() -> None:
     """Before the time comes, in the same moment, and where it was cancelled once already before it asked."""
 
