@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from gateway.limits import InFlight, RateLimit
+from gateway.limits import InFlight, RateLimit, Unsent
 from keyviz_grpc.errors import Overloaded
 
 
@@ -17,6 +17,22 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_a_body_counts_once_until_the_last_of_its_readers_has_taken_it() -> None:
+    """However many they are; another one that has no room beside it is refused, and changes nothing."""
+    unsent, shared, other = Unsent(10), [b"123", b"4567"], [b"89ab"]
+    for _ in range(3):
+        unsent.hold(shared)
+    with pytest.raises(Overloaded, match=r"7 bytes wait .* 4 more would be over 10"):
+        unsent.hold(other)
+    unsent.let_go(shared)
+    unsent.let_go(shared)
+    assert unsent.held_bytes == 7
+    unsent.let_go(shared)
+    assert unsent.held_bytes == 0
+    unsent.hold(other)
+    assert unsent.held_bytes == 4
 
 
 def test_one_more_than_the_limit_is_refused_at_once() -> None:
