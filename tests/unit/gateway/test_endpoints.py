@@ -8,6 +8,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from gateway import endpoints
 from gateway.endpoints import while_connected
 
 
@@ -101,6 +102,39 @@ async def test_who_is_cancelled_by_others_is_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await using
     assert ended == [True]
+
+
+async def test_who_is_cancelled_by_others_too_is_cancelled() -> None:
+    """Though the client left first: whoever ends the server waits for just that."""
+    caller, left = Caller(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+            await asyncio.Event().wait()
+
+    using = asyncio.create_task(while_connected(caller.request, work()))
+    caller.leaves.set()
+    await left.wait()
+    using.cancel()
+    await asyncio.wait({using}, timeout=30)
+    assert using.cancelled()
+
+
+async def test_nobody_watches_a_client_whose_work_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its connection hears next is for its next request."""
+    monkeypatch.setattr(endpoints, "UNWATCHED_S", 0.0)
+    caller = Caller()
+
+    async def work() -> int:
+        return 1
+
+    assert await while_connected(caller.request, work()) == 1
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not caller.watched.is_set()
 
 
 async def test_a_client_that_cannot_be_watched_counts_as_gone(caplog: pytest.LogCaptureFixture) -> None:
