@@ -19,7 +19,7 @@ from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import Overloaded
 from keyviz_grpc.hotkeys import HotKey, HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.merge import contributions
-from keyviz_grpc.model import Series
+from keyviz_grpc.model import Series, Window
 from keyviz_grpc.outcome import Answer, Cell, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from tests.unit.aggregator.leaping import (
@@ -128,6 +128,29 @@ class Stepping(Scripted):
         outcome = replace(self.answer.outcomes[0], step_ms=self.step_ms)
         await super().matrix(query, deadline, budget)
         return replace(self.answer, step_ms=self.step_ms, outcomes=(outcome,))
+
+
+def test_the_same_question_is_asked_as_wide_as_the_steps_of_now() -> None:
+    """Half a step on both sides, of a minute until somebody told one; whoever polls asks with one object.
+
+    A node that tells no step changes nothing, and another question is another one.
+    """
+
+    async def work(clock: Callable[[], float]) -> None:
+        peer = Stepping("n", 0.1)
+        aggregator = Aggregator(Fixed([peer]), settings=FanoutSettings(), node_id="agg")
+        query, wide = MatrixQuery(window=Window(10**12, 10**12 + 1000)), list[tuple[int, int]]()
+        for peer.step_ms in (1000, 1000, 0, 600_000, 1000):
+            await aggregator.matrix(query, Deadline.after(100.0, clock))
+            asked = peer.asked.window
+            wide.append((10**12 - asked.from_unix_ms, asked.to_unix_ms - 10**12 - 1000))
+        assert wide == [(half, half) for half in (30_000, 500, 500, 500, 300_000)]
+        for series in (Series.READS, Series.WRITE_BYTES):
+            await aggregator.matrix(replace(query, series=series), Deadline.after(100.0, clock))
+            assert peer.asked.series is series
+        await aggregator.close()
+
+    on_a_clock_of_its_own(work)
 
 
 def test_a_step_that_no_node_has_any_more_does_not_widen_questions() -> None:

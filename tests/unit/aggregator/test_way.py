@@ -119,5 +119,79 @@ async def test_what_fails_when_nobody_waits_any_more_is_logged(
     assert str(told.exc_info[1]) == "of its own"
 
 
+async def test_work_that_was_left_takes_nothing_from_what_was_begun_after_it() -> None:
+    """However long it takes to end: whoever asks next joins the new work."""
+    flights: Flights[str, int] = Flights(Room(8))
+    go, ends = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end() -> int:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await ends.wait()
+        return 1
+
+    async def work() -> int:
+        await go.wait()
+        return 2
+
+    async def never() -> int:
+        raise AssertionError
+
+    left = asyncio.create_task(flights.join("q", slow_to_end))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    first = asyncio.create_task(flights.join("q", work))
+    await asyncio.sleep(0)
+    ends.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    second = asyncio.create_task(flights.join("q", never))
+    await asyncio.sleep(0)
+    go.set()
+    assert set(await asyncio.gather(first, second)) == {2}
+
+
+async def test_whoever_waits_for_work_that_is_cancelled_is_cancelled() -> None:
+    """As by a server that ends: nobody waits for ever."""
+    room = Room(8)
+    flights: Flights[str, int] = Flights(room)
+
+    async def work() -> int:
+        raise asyncio.CancelledError
+
+    caller = asyncio.create_task(flights.join("q", work))
+    await asyncio.wait({caller}, timeout=30)
+    assert caller.cancelled()
+    assert room.taken == 0
+
+
+async def test_an_error_goes_with_whoever_was_told_it() -> None:
+    """And not when the garbage collector comes across it: it knows the frames in which answers were."""
+
+    class Own(Exception):
+        """Which can be watched."""
+
+    async def work() -> int:
+        raise Own
+
+    async def trace() -> weakref.ref[Own]:
+        try:
+            await Flights[str, int](Room(8)).join("q", work)
+        except Own as error:
+            return weakref.ref(error)
+        raise AssertionError
+
+    gc.collect()
+    gc.disable()
+    try:
+        left = await trace()
+        await asyncio.sleep(0)
+        assert left() is None
+    finally:
+        gc.enable()
+
+
 async def _failing() -> int:
     raise ValueError("of its own")
