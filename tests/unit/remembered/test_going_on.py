@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyviz_grpc.model import Catalogue, Matrix, Row, Series
+from keyviz_grpc.model import Catalogue, Details, Matrix, Row, Series, Shares
 from keyviz_grpc.remembered import continues, room
 from keyviz_grpc.remembered.blocks import joined, size_bytes_of, united
 from keyviz_grpc.remembered.continued import Continued
-from keyviz_grpc.remembered.going_on import goes_on
+from keyviz_grpc.remembered.going_on import extended, goes_on
 from keyviz_grpc.remembered.room import Room
 from keyviz_grpc.traffic import Leaders
 
@@ -107,10 +107,21 @@ def one_more(before: Matrix, number: int) -> Continued:
     return goes_on(before, slice(1, len(before.columns)), after, slice(0, 1))
 
 
+def wide(matrix: Matrix) -> Matrix:
+    """In counts of eight bytes, so that whatever comes fits behind."""
+    more: Details = {
+        "identities": matrix.identities,
+        "shares": matrix.shares,
+        "soft": matrix.soft,
+        "conflicts": matrix.conflicts,
+    }
+    leaders = matrix.leaders
+    return Matrix.of_leaders(matrix.series, matrix.columns, CATALOGUE, np.array(matrix.values), leaders, **more)
+
+
 def test_new_columns_alone_are_written() -> None:
     """While there is room; then a room for more is made. Who goes on with the same picture later gets another one."""
-    first = drawn(np.random.default_rng(1), 1, 40)
-    assert first.values.itemsize == 8  # whatever comes fits
+    first = wide(drawn(np.random.default_rng(1), 1, 40))
     matrix, rooms = one_more(first, 0), list[Room]()
     for number in range(room.LEAST_SPARE + 1):
         assert matrix.place is not None
@@ -124,6 +135,25 @@ def test_new_columns_alone_are_written() -> None:
     assert len({id(each) for each in rooms}) == 1
     assert matrix.place is not None
     assert matrix.place.room is not rooms[0]
+
+
+def test_shares_are_not_lost() -> None:
+    """A room has no place for them: who comes with some is put together with all the others."""
+    before = one_more(drawn(np.random.default_rng(1), 1, 40), 0)
+    number = int(before.columns[-1]) // 1000 + 1
+    values, columns = np.full((ROWS, 1), 5, np.uint8), np.array([number * 1000])
+    shares = Shares(np.array([2, 2]), np.array([0, 0]), np.array([1, 2], np.uint32), np.array([2, 3], np.uint64))
+    codes = np.full((ROWS, 1), 2, np.uint32)
+    leaders = Leaders.found(values, codes)
+    after = Matrix.of_leaders(Series.WRITES, columns, CATALOGUE, values, leaders, identities=TABLES[0], shares=shares)
+    old, new = slice(0, len(before.columns)), slice(0, 1)
+    assert extended(before, old, after, new) is None
+    matrix = goes_on(before, old, after, new)
+    assert matrix.shares.values.tolist() == [2, 3]
+    assert matrix.shares.columns.tolist() == [old.stop] * 2
+    assert cells_of(matrix) == cells_of(joined(Series.WRITES, CATALOGUE, [(before, old), (after, new)]))
+    plain = Matrix.of_leaders(Series.WRITES, columns, CATALOGUE, values, leaders, identities=TABLES[0])
+    assert extended(before, old, plain, new) is not None
 
 
 def test_a_room_is_weighed() -> None:

@@ -120,6 +120,19 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(
         assert len(held.pieces) <= (SMALL_JOINED + 6 if few else 10)
 
 
+@pytest.mark.parametrize(("few", "widths"), [(0, [4, 4, 4, 1, 1, 1]), (3, [1] * 15)])
+def test_small_pieces_wait_for_more(few: int, widths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not copied before there are many of them. widths: of what came after the first answer."""
+    monkeypatch.setattr(columns, "SMALL_CELLS", few)
+    chance, catalogue, shelf = np.random.default_rng(1), rows(3), Shelf(1 << 24)
+    memory = NodeColumns(shelf)
+    for number in range(200, 216):
+        memory.recall(MatrixQuery(Series.WRITES)).whole(told_by(chance, catalogue, 200, number), 100)
+    held = shelf.get(memory, Series.WRITES)
+    assert isinstance(held, Remembered)
+    assert [piece.width for piece in held.pieces] == [200, *widths]
+
+
 def test_a_new_column_is_kept_as_it_came() -> None:
     """Whoever merges the newest columns gets the very matrix; it is weighed with all that its readers may spread."""
     chance, catalogue, shelf = np.random.default_rng(2), rows(300), Shelf(1 << 24)
