@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from keyviz_grpc.codec import columnar, decode_answer, known
+from keyviz_grpc.codec import columnar, decode_answer, encode_answer, known
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.kept import Kept
-from keyviz_grpc.model import Matrix, Series
-from keyviz_grpc.outcome import Outcome
+from keyviz_grpc.model import Catalogue, Matrix, Row, Series
+from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
 
@@ -40,6 +40,19 @@ def test_counts_stand_in_their_rows_whether_or_not_their_widths_are_known(widths
     for one, other in zip(first.busy.strips, again.busy.strips, strict=True):
         assert one.rows is other.rows
         assert not one.rows.flags.writeable
+
+
+@pytest.mark.parametrize("width", [8, 4])
+def test_a_row_is_as_wide_as_its_largest_count(width: int) -> None:
+    """Just as wide, whatever the width of the counts that it is written from, and all of them are read again."""
+    tops = [0, 1, 2**8 - 1, 2**8, 2**16 - 1, 2**16, 2**32 - 1, *([2**32, 2**64 - 1] if width == 8 else [])]
+    rows = Catalogue(tuple(Row(f"route:{n}", b"%02d" % n, b"%02d" % (n + 1)) for n in range(len(tops))))
+    values = np.array([[0, top, 0] for top in tops], f"<u{width}")
+    matrix = Matrix.of_counts(Series.READS, np.array([1000, 2000, 3000]), rows, values, None)
+    packed = encode_answer(Answer(matrix, (Outcome("p"),), step_ms=1000), accept=(pb.MATRIX_ENCODING_COLUMNAR,))
+    assert list(packed.columnar.widths) == [0, 1, 1, 2, 2, 4, 4, 8, 8][: len(tops)]
+    again = decode_answer(packed, series=Series.READS, outcome=Outcome("p")).matrix
+    assert again.values.tolist() == values.tolist()
 
 
 @pytest.mark.parametrize("widths", [b"\1\3\1", b"\377", b"\0\11"])
