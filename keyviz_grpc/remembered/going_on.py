@@ -14,12 +14,15 @@ from keyviz_grpc.remembered.room import Place
 def goes_on(before: Matrix, old: slice, after: Matrix, new: slice) -> Continued:
     """The columns `old` of one matrix, then the columns `new` of a later one over the same rows, cell by cell.
 
-    New cells alone are written, behind those of the matrix before, where there is room; else some is made.
+    New cells alone are written, behind those of the matrix before, where there is room; else some is made, but not
+    while a node is late.
     """
     if (longer := extended(before, old, after, new)) is not None:
         return longer
     whole = joined(before.series, before.catalogue, [(before, old), (after, new)])
-    if not _has_leaders(whole):
+    # Where a node is late the last columns are replaced again soon: room behind them would be made in vain.
+    even = old.stop == len(before.columns) and new.start == 0
+    if not even or not _has_leaders(whole):
         return Continued.of(whole, before, old)
     place = Place.around(whole)
     return Continued.of(place.matrix(whole, whole.columns, whole.identities, whole.leaders), before, old, place)

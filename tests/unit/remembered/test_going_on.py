@@ -175,3 +175,15 @@ def test_a_table_that_holds_the_other_stays(first: int, second: int) -> None:
         assert (table if new is None else table[new]).tolist()[: len(own)] == own.tolist()
     pairs = [{tuple(pair) for pair in each.tolist()} for each in tables]
     assert (table is tables[0]) == (pairs[1] <= pairs[0])
+
+
+def test_while_a_node_is_late_no_room_is_made() -> None:
+    """For a column that is known, which is then merged again, or for a new one; the next even picture has room."""
+    before = one_more(drawn(np.random.default_rng(1), 1, 40), 0)
+    assert before.place is not None
+    last = int(before.columns[-1]) // 1000
+    again = drawn(np.random.default_rng(2), last, 2)
+    late = goes_on(before, slice(1, len(before.columns) - 1), again, slice(0, 2))
+    later = goes_on(before, slice(1, len(before.columns)), again, slice(1, 2))
+    assert (late.place, later.place) == (None, None)
+    assert one_more(late, 3).place is not None
