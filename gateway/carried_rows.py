@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.joined_rows import AGREED, END, IDENTITIES, cut
+from gateway.joined_rows import AGREED, CONFLICTS, END, IDENTITIES, cut
 from gateway.row_texts import Piece, json_of, piece_bytes, repeated_of, told_apart
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.remembered import continues
@@ -28,7 +28,6 @@ SPAN_BYTES: Final = 2 * 8
 """What an array of a row takes in memory besides its text."""
 
 VALUES_END: Final = b"],"
-CONFLICTS: Final = b'"conflict":true,"conflicts":['
 SOFT: Final = b',"soft":['
 MARKS_END: Final = b"]"
 GROUPS: Final = b',"raft_group_ids":['

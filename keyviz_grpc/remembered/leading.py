@@ -62,12 +62,12 @@ def _single(
 def _whole(
     whole: NDArray[np.bool_], of: NDArray[np.int64], before: Matrix, dropped: int, more: Matrix
 ) -> NDArray[np.bool_]:
-    """Which rows have traffic throughout, of those that have a leader. whole: which had and have."""
+    """Which rows have traffic throughout, of those that have one leader. whole: which had and have."""
     if not dropped:
         return whole
-    # What a row lacked may have been in columns that are gone.
-    maybe = np.flatnonzero(~whole & (of != 0) & ~before.narrowest[:, :dropped].all(axis=1))
+    # What a row lacked may have been in columns that are gone. Those that are kept are many, and looked at last.
+    gone, came = before.narrowest[:, :dropped].all(axis=1), more.narrowest.all(axis=1)
+    maybe = np.flatnonzero(~whole & (of > 0) & ~gone & came)
     if len(maybe):
-        kept = before.narrowest.take(maybe, axis=0)[:, dropped:].all(axis=1)
-        whole[maybe] = kept & more.narrowest.take(maybe, axis=0).all(axis=1)
+        whole[maybe] = before.narrowest.take(maybe, axis=0)[:, dropped:].all(axis=1)
     return whole
