@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from keyviz_grpc.codec.columnar import encode_columnar, encoded_columnar
+from keyviz_grpc.codec.columnar import Packed, encode_columnar, encoded_columnar
 from keyviz_grpc.codec.fields import as_number_field
 from keyviz_grpc.codec.outcomes import encode_outcome
 from keyviz_grpc.codec.rows import encode_rows
@@ -21,7 +21,8 @@ _GENERATED: Final = pb.GetKeyVizMatrixResponse.GENERATED_AT_UNIX_MS_FIELD_NUMBER
 
 def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyVizMatrixResponse:
     """The message for an answer: columnar when `accept` has it, else in rows."""
-    message, matrix = _without_matrix(answer, accept), answer.matrix
+    message, matrix = _books(answer, accept), answer.matrix
+    message.MergeFromString(b"".join(_own(answer)))
     if pb.MATRIX_ENCODING_COLUMNAR in accept:
         message.MergeFromString(b"".join(_packed(answer)))
     else:
@@ -43,19 +44,21 @@ def bytes_at_once(answer: Answer, *, accept: Collection[int]) -> bytes | None:
     """The same where next to nothing is left to do for them, as all is left out or packed already; else None."""
     if pb.MATRIX_ENCODING_COLUMNAR not in accept:
         return None
-    if _is_left_out(answer) and not answer.matrix.shape[1]:
-        pieces: Sequence[bytes] = ()
-    elif (packed := encoded_columnar(answer.matrix)) is None:
+    packed = encoded_columnar(answer.matrix)
+    if packed is None and not _is_bare(answer):
         return None
-    else:
-        pieces = packed.without_rows if _is_left_out(answer) else packed.whole
-    return b"".join((*_head(answer, accept), *pieces))
+    return b"".join((*_head(answer, accept), *_fields_of(answer, packed)))
 
 
 def _head(answer: Answer, accept: Collection[int]) -> tuple[bytes, ...]:
     """The serialized fields of all but its matrix."""
-    if answer.merged or answer.leaf_answers:
-        return (_without_matrix(answer, accept).SerializeToString(),)
+    if not (answer.merged or answer.leaf_answers):
+        return _own(answer)
+    return *_own(answer), _books(answer, accept).SerializeToString()
+
+
+def _own(answer: Answer) -> tuple[bytes, ...]:
+    """Those that every answer has."""
     lasting = _lasting(
         node_id=answer.node_id,
         incarnation=answer.incarnation,
@@ -85,10 +88,19 @@ def _lasting(
 
 
 def _packed(answer: Answer) -> Sequence[bytes]:
+    return _fields_of(answer, None if _is_bare(answer) else encode_columnar(answer.matrix))
+
+
+def _fields_of(answer: Answer, packed: Packed | None) -> Sequence[bytes]:
     """The serialized fields of its matrix in pieces, none where all columns are left out."""
-    if not _is_left_out(answer):
-        return encode_columnar(answer.matrix).whole
-    return encode_columnar(answer.matrix).without_rows if len(answer.matrix.columns) else ()
+    if packed is None or _is_bare(answer):
+        return ()
+    return packed.without_rows if _is_left_out(answer) else packed.whole
+
+
+def _is_bare(answer: Answer) -> bool:
+    """Whether all columns are left out."""
+    return _is_left_out(answer) and not answer.matrix.shape[1]
 
 
 def _is_left_out(answer: Answer) -> bool:
@@ -96,17 +108,9 @@ def _is_left_out(answer: Answer) -> bool:
     return answer.history is not None and answer.history.left_out_below_unix_ms > 0
 
 
-def _without_matrix(answer: Answer, accept: Collection[int]) -> pb.GetKeyVizMatrixResponse:
-    message = pb.GetKeyVizMatrixResponse(
-        node_id=answer.node_id,
-        incarnation=answer.incarnation,
-        step_ms=answer.step_ms,
-        generated_at_unix_ms=answer.generated_at_unix_ms,
-        oldest_unix_ms=answer.oldest_unix_ms,
-        revision=answer.revision,
-    )
-    if answer.history is not None:
-        _encode_history(answer.history, message)
+def _books(answer: Answer, accept: Collection[int]) -> pb.GetKeyVizMatrixResponse:
+    """What only an answer for many leaves has."""
+    message = pb.GetKeyVizMatrixResponse()
     if answer.merged:
         _encode_books(answer, message)
     for number, own in answer.leaf_answers:
