@@ -24,7 +24,7 @@ from gateway.row_texts import (
     told_apart,
 )
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Leaders
+from keyviz_grpc.traffic import Leaders, begins, rows_and_columns
 
 NARROW: Final = 128
 """Columns up to which a row is short."""
@@ -84,17 +84,14 @@ def _marked(marks: NDArray[np.bool_] | None, there: slice, before: bytes) -> Ite
     """Of some rows those in which anything is marked, counted from the first, and their marks behind `before`."""
     if marks is None or not len(cells := np.flatnonzero(marks[there])):
         return
-    columns = marks.shape[1]
-    rows = cells // columns
-    # Ahead of and behind the cells of each row.
-    bounds = np.ones(len(rows) + 1, np.bool_)
-    np.not_equal(rows[1:], rows[:-1], out=bounds[1:-1])
-    single = bounds[1:] & bounds[:-1]
-    alone = rows[single]
-    texts = _marked_once(columns, before)
-    for row, column in zip(alone.tolist(), (cells[single] - alone * columns).tolist(), strict=True):
+    rows, columns = rows_and_columns(cells, marks.shape[1])
+    first = begins(rows)
+    last = np.append(first[1:], True)
+    single = first & last
+    texts = _marked_once(marks.shape[1], before)
+    for row, column in zip(rows[single].tolist(), columns[single].tolist(), strict=True):
         yield row, texts[column]
-    others = rows[bounds[:-1] & ~bounds[1:]]
+    others = rows[first & ~last]
     if len(others):
         for row, text in zip(others.tolist(), cut(marks[there].take(others, axis=0)), strict=True):
             yield row, before + text[:-1]
