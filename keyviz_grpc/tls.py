@@ -34,12 +34,7 @@ class TlsFiles:
     def read(self) -> grpc.ChannelCredentials:
         """Raises SettingError naming a file that cannot be read, or a pair that does not go together."""
         self._check()
-        try:
-            ca, key, certificate = (
-                None if path is None else path.read_bytes() for path in (self.ca, self.key, self.certificate)
-            )
-        except OSError as error:
-            raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
+        ca, key, certificate = _contents(self.ca, self.key, self.certificate)
         return grpc.ssl_channel_credentials(ca, key, certificate)
 
     def _check(self) -> None:
@@ -67,10 +62,7 @@ def server_credentials(certificate: Path | None, key: Path | None, client_ca: Pa
     paths = (key, certificate, client_ca)
 
     def load() -> grpc.ServerCertificateConfiguration:
-        try:
-            shown_key, shown, trusted = (None if path is None else path.read_bytes() for path in paths)
-        except OSError as error:
-            raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
+        shown_key, shown, trusted = _contents(*paths)
         return grpc.ssl_server_certificate_configuration([(shown_key or b"", shown or b"")], root_certificates=trusted)
 
     def marks() -> tuple[FileMark | None, ...]:
@@ -95,3 +87,10 @@ def server_credentials(certificate: Path | None, key: Path | None, client_ca: Pa
         fetch,  # type: ignore[arg-type]
         require_client_authentication=client_ca is not None,
     )
+
+
+def _contents(*paths: Path | None) -> list[bytes | None]:
+    try:
+        return [None if path is None else path.read_bytes() for path in paths]
+    except OSError as error:
+        raise SettingError(f"file {error.filename!r} cannot be read: {error.strerror}") from error
