@@ -32,6 +32,7 @@ from gateway.problems import Refused
 from gateway.render import render_cell, render_overview
 from gateway.responses import InPieces, json_response
 from gateway.settings import GatewaySettings
+from gateway.shared import SharedWork
 from keyviz_grpc.aggregator.flights import Flights, Room
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.deadline import Deadline
@@ -93,7 +94,7 @@ class Api:
         self._metrics, self._threads, self._wall_clock = metrics, threads, wall_clock
         self._in_flight = InFlight(settings.max_requests)
         self._unsent = Unsent(settings.max_unsent_bytes)
-        self._bodies: Flights[_Wanted, _Body] = Flights(Room(settings.max_requests), joined=metrics.joined_body)
+        self._bodies: SharedWork[_Wanted, _Body] = SharedWork(metrics.joined_body)
         # A probe that leaves in the middle ends no question: the next one would be refused while that comes to its end.
         self._readiness: Flights[str, bool] = Flights(Room(1), lasting=True)
         self._renderer = MatrixRenderer(shelf=remembered)
@@ -105,8 +106,7 @@ class Api:
         self._unsent.check()
         wanted = _wanted(request.scope["query_string"], request.headers.get("accept-encoding", ""))
         with self._in_flight:
-            work = self._bodies.join(wanted, lambda: self._matrix_body(wanted))
-            body = await while_connected(request, work)
+            body = await self._bodies.of(request, wanted, lambda: self._matrix_body(wanted))
         return _response(body, self._unsent)
 
     async def _matrix_body(self, wanted: _Wanted) -> _Body:

@@ -16,6 +16,7 @@ from gateway.problems import Refused
 log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+Ending: TypeAlias = Callable[[Callable[[], None]], None]
 _Result = TypeVar("_Result")
 
 UNWATCHED_S: Final = 0.02
@@ -50,28 +51,39 @@ class Endpoint:
         await response(scope, receive, send)
 
 
-async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result:
-    """The result of the work, which is cancelled when the client goes away; then raises ClientDisconnect."""
-    client = _Client(request)
+def _at_once(cancel: Callable[[], None]) -> None:
+    cancel()
+
+
+async def while_connected(request: Request, work: Awaitable[_Result], end: Ending = _at_once) -> _Result:
+    """The result of the work, which is ended when the client goes away; then raises ClientDisconnect.
+
+    end: called with what cancels the work, when that is not to be done at once. It may come to its end before.
+    """
+    client = _Client(request, end)
     try:
         # In this very task: one of its own takes turns of the loop to begin and to tell that it is done.
-        return await work
+        result = await work
     except asyncio.CancelledError:
         if not client.is_why():
             raise
         raise ClientDisconnect from None
+    else:
+        if client.is_gone:
+            raise ClientDisconnect
+        return result
     finally:
         client.let_go()
 
 
 class _Client:
-    """Cancels the task that made this once the client of a request is gone; see `asyncio.timeout`."""
+    """Ends the work of the task that made this once the client of a request is gone; see `asyncio.timeout`."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, end: Ending) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can be cancelled")
-        self._request, self._is_gone = request, False
+        self._request, self._end, self.is_gone, self._has_cancelled = request, end, False, False
         self._task: asyncio.Task[object] | None = task
         self._cancelled_before = task.cancelling()
         self._loop = asyncio.get_running_loop()
@@ -88,22 +100,26 @@ class _Client:
         except Exception:
             log.exception("a client could not be watched any more, and counts as gone")
         # Work that is done in this turn of the loop is done.
-        self._next = self._loop.call_soon(self._cancel)
+        self._next = self._loop.call_soon(self._leave)
+
+    def _leave(self) -> None:
+        self.is_gone = True
+        self._end(self._cancel)
 
     def _cancel(self) -> None:
         if self._task is not None:
-            self._is_gone = True
+            self._has_cancelled = True
             self._task.cancel()
 
     def is_why(self) -> bool:
         """Whether the task is cancelled for nothing but this."""
-        return self._is_gone and self._task is not None and self._task.cancelling() - 1 <= self._cancelled_before
+        return self._has_cancelled and self._task is not None and self._task.cancelling() - 1 <= self._cancelled_before
 
     def let_go(self) -> None:
         """The work is over. An error that knows a frame that knows its task would be kept by it."""
         self._next.cancel()
         if self._watching is not None:
             self._watching.cancel()
-        if self._is_gone and self._task is not None:
+        if self._has_cancelled and self._task is not None:
             self._task.uncancel()
         self._task = None

@@ -1,0 +1,105 @@
+"""Requests that want the same at the same moment share one piece of work, which the first of them does itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from starlette.requests import Request
+
+from gateway.endpoints import while_connected
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class _Others(Generic[Value]):
+    """Those who wait for work that another request does.
+
+    They are told None where it was cancelled: whoever of them comes first then does it.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Future[Value | None]] = set()
+        self._alone: Callable[[], None] | None = None
+
+    async def wait(self) -> Value | None:
+        """What the work comes to."""
+        told: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(told)
+        try:
+            return await told
+        finally:
+            self._waiting.discard(told)
+            del told  # it knows the error that knows this frame
+            if self._alone is not None:
+                self.when_alone(self._alone)
+
+    def when_alone(self, call: Callable[[], None]) -> None:
+        """Calls it once nobody waits: now, or when the last one leaves before the work is done."""
+        self._alone = call if self._waiting else None
+        if not self._waiting:
+            call()
+
+    def tell(self, value: Value | None) -> None:
+        """The work has come to this."""
+        self._alone = None
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        """It has failed."""
+        self._alone = None
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(error)
+
+
+class SharedWork(Generic[Key, Value]):
+    """Work by key. Whoever does it goes on for the others when its own client has left.
+
+    A task for the work alone would take turns of the loop to begin and to tell that it is done. joined: called whenever
+    a request waits for what another one does.
+    """
+
+    def __init__(self, joined: Callable[[], None]) -> None:
+        self._joined = joined
+        self._under_way: dict[Key, _Others[Value]] = {}
+
+    async def of(self, request: Request, key: Key, work: Callable[[], Awaitable[Value]]) -> Value:
+        """The result of the work under this key; see `while_connected`."""
+        while (others := self._under_way.get(key)) is not None:
+            self._joined()
+            value = await while_connected(request, others.wait())
+            if value is not None:
+                return value
+        others = self._under_way[key] = _Others()
+
+        def end(cancel: Callable[[], None]) -> None:
+            others.when_alone(lambda: self._end(key, others, cancel))
+
+        return await while_connected(request, self._done(key, others, work), end)
+
+    async def _done(self, key: Key, others: _Others[Value], work: Callable[[], Awaitable[Value]]) -> Value:
+        try:
+            value = await work()
+        except Exception as error:
+            others.fail(error)
+            raise
+        else:
+            others.tell(value)
+            return value
+        finally:
+            self._forget(key, others)
+            others.tell(None)  # cancelled, where they do not know better yet
+
+    def _end(self, key: Key, others: _Others[Value], cancel: Callable[[], None]) -> None:
+        # Who comes while it ends does not wait for it.
+        self._forget(key, others)
+        cancel()
+
+    def _forget(self, key: Key, others: _Others[Value]) -> None:
+        if self._under_way.get(key) is others:
+            del self._under_way[key]
