@@ -10,7 +10,7 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.types import ASGIApp
 
 from gateway.api import Api
 from gateway.edge import Edge
@@ -18,6 +18,7 @@ from gateway.endpoints import Endpoint
 from gateway.gate import Gate
 from gateway.metrics import Metrics
 from gateway.page import Page
+from gateway.paths import Paths
 from gateway.problems import Refused
 from gateway.responses import json_response
 from gateway.session import Sessions
@@ -50,34 +51,31 @@ def create_app(
     threads = ThreadPoolExecutor(2, thread_name_prefix="keyviz-render")
     gate = Gate(sessions or Sessions.not_required(), users, settings)
     api = Api(cluster, gate, settings=settings, metrics=metrics, threads=threads, remembered=remembered)
-    routes = [*_api_routes(api, gate), *_page_routes(Page(settings.page))]
-    nothing = _Refusing("not_found", "there is nothing here")
-    return Edge(Router(routes, redirect_slashes=False, default=nothing), metrics=metrics)
+    page = Page(settings.page)
+    above: dict[str, ASGIApp] = {
+        f"{API}/": _Refusing("unknown_endpoint", "the API has no such endpoint"),
+        "/admin/assets/": Endpoint("asset", get=_in_thread(page.asset)),
+        "/admin/": Endpoint("page", get=_in_thread(page.other)),
+    }
+    paths = Paths(_endpoints(api, gate, page), above, _Refusing("not_found", "there is nothing here"))
+    return Edge(paths, metrics=metrics)
 
 
-def _api_routes(api: Api, gate: Gate) -> list[Route]:
-    """The paths of the API; the one that is polled comes first."""
-    return [
-        Route(f"{API}/keyviz/matrix", Endpoint("matrix", get=api.matrix)),
-        Route("/admin/healthz", Endpoint("healthz", get=api.healthz)),
-        Route("/admin/readyz", Endpoint("readyz", get=api.readyz)),
-        Route(f"{API}/keyviz/cell", Endpoint("cell", get=api.cell)),
-        Route(f"{API}/keyviz/hotkeys", Endpoint("hotkeys", get=api.hot_keys)),
-        Route(f"{API}/cluster", Endpoint("cluster", get=api.cluster)),
-        Route(f"{API}/auth/login", Endpoint("login", post=gate.login)),
-        Route(f"{API}/auth/logout", Endpoint("logout", post=gate.logout)),
-        Route(f"{API}/openapi.json", Endpoint("openapi", get=_openapi)),
-        Route(f"{API}/{{path:path}}", _Refusing("unknown_endpoint", "the API has no such endpoint")),
-    ]
-
-
-def _page_routes(page: Page) -> list[Route]:
-    return [
-        Route("/", Endpoint("redirect", get=page.redirect)),
-        Route("/admin", Endpoint("redirect", get=page.redirect)),
-        Route("/admin/assets/{path:path}", Endpoint("asset", get=_in_thread(page.asset))),
-        Route("/admin/{path:path}", Endpoint("page", get=_in_thread(page.other))),
-    ]
+def _endpoints(api: Api, gate: Gate, page: Page) -> dict[str, ASGIApp]:
+    """Those that have one path each."""
+    return {
+        "/": Endpoint("redirect", get=page.redirect),
+        "/admin": Endpoint("redirect", get=page.redirect),
+        "/admin/healthz": Endpoint("healthz", get=api.healthz),
+        "/admin/readyz": Endpoint("readyz", get=api.readyz),
+        f"{API}/keyviz/matrix": Endpoint("matrix", get=api.matrix),
+        f"{API}/keyviz/cell": Endpoint("cell", get=api.cell),
+        f"{API}/keyviz/hotkeys": Endpoint("hotkeys", get=api.hot_keys),
+        f"{API}/cluster": Endpoint("cluster", get=api.cluster),
+        f"{API}/auth/login": Endpoint("login", post=gate.login),
+        f"{API}/auth/logout": Endpoint("logout", post=gate.logout),
+        f"{API}/openapi.json": Endpoint("openapi", get=_openapi),
+    }
 
 
 class _Refusing:

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import encodings
 from gateway.edge import CSP_KEY
+from gateway.paths import BELOW
 from gateway.problems import Refused
 
 KINDS: Final = {
@@ -72,14 +73,14 @@ class Page:
 
     def asset(self, request: Request) -> Response:
         """A file below assets/. Raises Refused (404) for any other."""
-        path = _inside(self._folder / "assets", str(request.path_params["path"]))
+        path = _inside(self._folder / "assets", str(request.path_params[BELOW]))
         if path is None:
             raise Refused("not_found", "the page has no such asset")
         return self._respond(request, path, caching=FOR_EVER)
 
     def other(self, request: Request) -> Response:
         """Another file of the page, or the index for every other path. Raises Refused (503) without a page."""
-        path = _inside(self._folder, str(request.path_params.get("path", "")))
+        path = _inside(self._folder, str(request.path_params[BELOW]))
         if path is not None and path.name != "index.html":
             return self._respond(request, path, caching="no-cache")
         index = _inside(self._folder, "index.html")

@@ -35,7 +35,9 @@ WARNING_CELLS: Final = 512
 
 def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
     """By what the answers hold and what they make together; nothing is put together for that."""
-    cells, merged, parts, seen = 0, 0, list[Matrix](), set[int]()
+    cells = merged = 0
+    parts: list[Matrix] = []
+    seen: set[int] = set()
     for result in results:
         if isinstance(result, Outcome):
             cells += _leaf_cells(result)

@@ -106,7 +106,7 @@ class Flights(Generic[Key, Value]):
             raise Overloaded(f"{self._room.limit} requests are under way already, try again")
         self._room.taken += 1
         self._room.begun += 1
-        waiting = _Waiting[Value]()
+        waiting: _Waiting[Value] = _Waiting()
         task = asyncio.ensure_future(self._run(key, waiting, work))
         task.add_done_callback(lambda _: self._landed(key, waiting))
         flight = self._flying[key] = _Flight(task, waiting, due_s)
