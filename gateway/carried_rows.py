@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.joined_rows import AGREED, CONFLICTS, END, IDENTITIES, cut
-from gateway.row_texts import Piece, json_of, piece_bytes, repeated_of, told_apart
+from gateway.leader_texts import told_apart
+from gateway.row_texts import Piece, json_of, piece_bytes
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.remembered import continues
 from keyviz_grpc.traffic import Leaders
@@ -193,7 +194,7 @@ class _Rows:
         matrix = self._matrix
         shown, others = told_apart(leaders)
         stated = others[_is_stated(matrix, leaders, others)]
-        texts = repeated_of(matrix.identities, shown, matrix.shape[1], IDENTITIES).of_rows(shown, END)
+        texts = IDENTITIES.of_rows(matrix.identities, shown, matrix.shape[1])
         leads = list(texts)
         self._lists.append(leads)
         for row in stated.tolist():

@@ -14,15 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.row_texts import (
-    Around,
-    Piece,
-    json_of,
-    of_several,
-    piece_bytes,
-    repeated_of,
-    told_apart,
-)
+from gateway.leader_texts import LeaderTexts, of_several, told_apart
+from gateway.row_texts import Piece, json_of, piece_bytes
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import Leaders, begins, rows_and_columns
 
@@ -36,7 +29,7 @@ AGREED: Final = b'"conflict":false'
 CONFLICTS: Final = b'"conflict":true,"conflicts":['
 SOFT: Final = b'"soft":['
 END: Final = b"},"
-IDENTITIES: Final = Around(b',"raft_group_ids":', END)
+IDENTITIES: Final = LeaderTexts(lambda text: b',"raft_group_ids":%b%b' % (text, END), END)
 
 NO_ROWS: Final = np.empty(0, np.int64)
 
@@ -119,7 +112,7 @@ class _Ends:
         if matrix is None or leaders is None or not matrix.columns.size:
             return cls(None, None, [END] * rows, NO_ROWS)
         shown, others = told_apart(leaders)
-        texts = repeated_of(matrix.identities, shown, matrix.shape[1], IDENTITIES).of_rows(shown, END)
+        texts = IDENTITIES.of_rows(matrix.identities, shown, matrix.shape[1])
         return cls(matrix, leaders, texts, others)
 
     def of_rows(self, there: slice) -> list[bytes]:

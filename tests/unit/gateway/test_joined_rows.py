@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
-from gateway import joined_rows, matrix_body, row_texts
+from gateway import joined_rows, matrix_body
 from gateway.joined_rows import NARROW, cut
 from gateway.matrix_body import MatrixRenderer
-from gateway.row_texts import MOST_PIECE_BYTES, Around
+from gateway.row_texts import MOST_PIECE_BYTES
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Outcome
@@ -150,19 +150,3 @@ def test_texts_are_made_slab_by_slab(monkeypatch: pytest.MonkeyPatch) -> None:
     MatrixRenderer().render(answer)
     assert max(sizes) == 1000
     assert sum(sizes) > matrix.cells
-
-
-def test_texts_of_leaders_are_kept_in_one_form_and_not_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another width takes the place of the one before; too many leaders are written anew each time."""
-    identities, codes = np.array([[0, 0], [7, 3], [8, 4]], np.uint64), np.array([1, 2, 0])
-
-    def texts(times: int) -> list[bytes]:
-        return row_texts.repeated_of(identities, codes, times, Around()).of_rows(codes, b"nobody")
-
-    assert texts(2) == [b'[7,7],"leader_terms":[3,3]', b'[8,8],"leader_terms":[4,4]', b"nobody"]
-    assert texts(2) is texts(2)
-    first = texts(2)
-    texts(3)
-    assert texts(2) is not first
-    monkeypatch.setattr(row_texts, "KEPT_NUMBERS", 7)
-    assert texts(4) is not texts(4)

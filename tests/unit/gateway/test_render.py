@@ -257,6 +257,20 @@ async def test_an_overview() -> None:
     assert [group["members"] for group in body["groups"]] == [[], [], []]
 
 
+@pytest.mark.parametrize(
+    ("moment", "written"),
+    [
+        (1, "1970-01-01T00:00:00.001Z"),
+        (1_777_290_300_000, "2026-04-27T11:45:00.000Z"),
+        (1_777_290_300_120, "2026-04-27T11:45:00.120Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+    ],
+)
+def test_moments_are_written_to_the_millisecond(moment: int, written: str) -> None:
+    """Up to the last one that four digits of a year can tell."""
+    assert rfc3339(moment) == written
+
+
 @pytest.mark.parametrize("moment", [0, -1, 2**63 - 1])
 def test_moments_that_cannot_be_written_are_empty(moment: int) -> None:
     """Whatever a node states, rendering goes on."""

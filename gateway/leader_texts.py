@@ -1,0 +1,101 @@
+"""Who led rows, as JSON: of most rows one leader, whose numbers are repeated over all columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeAlias, TypeVar
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from keyviz_grpc.kept import Kept
+from keyviz_grpc.model import Matrix
+from keyviz_grpc.traffic import Leaders, RowCodes, where
+
+KEPT_NUMBERS: Final = 1 << 22
+"""Of so many rows times columns texts are kept, twice four to ten bytes each as a rule."""
+
+NOBODY: Final[NDArray[np.uint64]] = np.empty((0, 0), np.uint64)
+
+Told = TypeVar("Told")
+
+_Rows: TypeAlias = tuple[NDArray[np.uint64], list[Told]]
+"""(uint64[R, 2]: the group and term of each row, what each says)."""
+
+
+def told_apart(leaders: Leaders) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(int64[R]: the code of the leader under which all cells of a row have traffic, or 0; all other rows with any).
+
+    A row under one leader throughout is the rule: its arrays are one number repeated.
+    """
+    shown = np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
+    return shown, where((leaders.of != 0) & (shown == 0))
+
+
+def of_several(
+    matrix: Matrix, leaders: Leaders, others: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """(rows, groups[N, C], terms[N, C]): those of the other rows in which any leader is known. No rows, no C."""
+    if not len(others):
+        return others, NOBODY, NOBODY
+    codes = RowCodes(leaders.of.take(others), leaders.codes).spread(matrix.narrowest.take(others, axis=0))
+    stated = np.flatnonzero(codes.any(axis=1))
+    codes = codes.take(stated, axis=0)
+    return others.take(stated), matrix.identities[:, 0].take(codes), matrix.identities[:, 1].take(codes)
+
+
+class LeaderTexts(Generic[Told]):
+    """What rows of one leader say, kept for the next matrix of as many rows and columns; thread-safe.
+
+    Only rows whose leader is another then are written. Leaders are told by group and term, for a table of identities is
+    another one as soon as one leader changes anywhere.
+
+    form: of the groups as a member without its name and the terms as a whole one. nobody: of a row without one.
+    """
+
+    def __init__(self, form: Callable[[bytes], Told], nobody: Told) -> None:
+        self._form, self._nobody = form, nobody
+        self._kept: Kept[tuple[int, int], _Rows[Told]] = Kept(KEPT_NUMBERS)
+
+    def of_rows(self, identities: NDArray[np.uint64], codes: NDArray[np.int64], times: int) -> list[Told]:
+        """Of every row, by the code of its leader and the number of columns (at least 1); not to be altered."""
+        told = identities.take(codes, axis=0)
+        before = self._kept.get((len(codes), times))
+        if before is None:
+            texts = [self._nobody] * len(codes)
+            changed = told[:, 0].nonzero()[0]
+        else:
+            known, texts = before
+            changed = np.flatnonzero(told.ravel() != known.ravel()) >> 1
+            if not len(changed):
+                return texts
+            texts = texts.copy()
+        self._write(texts, changed, identities, codes, times)
+        self._kept.put((len(codes), times), (told, texts), weight=len(codes) * times)
+        return texts
+
+    def _write(
+        self,
+        texts: list[Told],
+        rows: NDArray[np.int64],
+        identities: NDArray[np.uint64],
+        codes: NDArray[np.int64],
+        times: int,
+    ) -> None:
+        own = codes.take(rows).tolist()
+        distinct = sorted(set(own).difference((0,)))
+        forms = map(self._form, _repeated(identities[distinct], times))
+        by_code = dict(zip(distinct, forms, strict=True)) | {0: self._nobody}
+        for row, code in zip(rows.tolist(), own, strict=True):
+            texts[row] = by_code[code]
+
+
+def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
+    """For each (group, term) both arrays, `times` numbers long."""
+    # One encoding for all decimals: formatting them one by one took half of the time here.
+    digits = orjson.dumps(np.ascontiguousarray(identities), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+    for pair in digits if len(identities) else ():
+        group, term = pair.split(b",")
+        more = times - 1
+        yield b'[%b%b],"leader_terms":[%b%b]' % ((group + b",") * more, group, (term + b",") * more, term)
