@@ -22,6 +22,7 @@ from keyviz_grpc.codec import (
     parse,
     parse_response,
     query_bytes,
+    set_apart,
 )
 from keyviz_grpc.connection import Connection, Status
 from keyviz_grpc.deadline import Deadline
@@ -146,15 +147,16 @@ class PeerClient:
         return self._failed(kind, f"{detail}: {advice}", latency_ms)
 
     async def _decoded(self, raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
-        loop = asyncio.get_running_loop()
-        if len(raw) > DECODED_AT_ONCE_BYTES:
+        loop, threads, apart = asyncio.get_running_loop(), self._shared.threads, set_apart(raw)
+        if apart.parsed_bytes > DECODED_AT_ONCE_BYTES:
             # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
-            return await loop.run_in_executor(self._shared.threads, read, raw, recalled, known, budget)
-        message = parse_response(raw)
-        if is_little(message) and (recalled.held is None or _adds_little(message, recalled)):
+            return await loop.run_in_executor(threads, read, apart, recalled, known, budget)
+        message = parse_response(apart.rest)
+        little = is_little(message, rows_known=apart.rows_are_known)
+        if little and (recalled.held is None or _adds_little(message, recalled)):
             # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
-            return decode(message, recalled, known, len(raw), budget)
-        return await loop.run_in_executor(self._shared.threads, decode, message, recalled, known, len(raw), budget)
+            return decode(message, apart, recalled, known, budget)
+        return await loop.run_in_executor(threads, decode, message, apart, recalled, known, budget)
 
     async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
         # An older node does not say who it is with every answer; it is asked once a connection.

@@ -6,6 +6,7 @@ from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
 from keyviz_grpc.codec import (
     HARMLESS_BYTES,
     MESSAGE_BYTES,
+    Apart,
     decode_answer,
     decoded_bytes,
     messages_in_response,
@@ -30,7 +31,7 @@ def pay(budget: BytesBudget, size_bytes: int) -> None:
         raise Unpaid(size_bytes)
 
 
-def read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
+def read(apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
     """(the answer, how many bytes what it leaves out once took), of bytes that are paid already.
 
     Raises Unpaid, MalformedAnswer, TooLarge.
@@ -38,20 +39,20 @@ def read(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) ->
     # While it is read an answer is a message as well, and one of many small messages takes a hundred times its bytes.
     parsing = budget.part()
     try:
-        if len(raw) > HARMLESS_BYTES:
-            pay(parsing, MESSAGE_BYTES * messages_in_response(raw, budget.total_bytes // MESSAGE_BYTES))
-        return decode(parse_response(raw), recalled, known, len(raw), budget)
+        if len(apart.rest) > HARMLESS_BYTES:
+            pay(parsing, MESSAGE_BYTES * messages_in_response(apart.rest, budget.total_bytes // MESSAGE_BYTES))
+        return decode(parse_response(apart.rest), apart, recalled, known, budget)
     finally:
         parsing.give_back()
 
 
 def decode(
-    message: pb.GetKeyVizMatrixResponse, recalled: Recalled, known: Outcome, wire_bytes: int, budget: BytesBudget
+    message: pb.GetKeyVizMatrixResponse, apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget
 ) -> tuple[Answer, int]:
-    """As `read`, of a message that is parsed; wire_bytes: what it took."""
+    """As `read`; message: what is parsed already."""
     pay(budget, size := decoded_bytes(message))
-    told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows)
-    answer, left_out_bytes = recalled.whole(told, wire_bytes)
+    told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows, large=apart.large)
+    answer, left_out_bytes = recalled.whole(told, apart.size_bytes)
     if answer is not told:
         # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
         pay(budget, HELD_CELL_BYTES * answer.cells - size)

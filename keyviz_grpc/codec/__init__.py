@@ -1,6 +1,7 @@
 """Messages to model and back; distrusts every length that came over the wire."""
 
 from keyviz_grpc.codec.answers import decode_answer
+from keyviz_grpc.codec.apart import Apart, set_apart
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, MESSAGE_BYTES, messages_in_response
 from keyviz_grpc.codec.hot_keys import (
     decode_hot_keys,
@@ -23,6 +24,7 @@ from keyviz_grpc.codec.weight import decoded_bytes, is_little
 __all__ = [
     "HARMLESS_BYTES",
     "MESSAGE_BYTES",
+    "Apart",
     "Question",
     "answer_bytes",
     "bytes_at_once",
@@ -46,4 +48,5 @@ __all__ = [
     "parse_response",
     "query_bytes",
     "question_of",
+    "set_apart",
 ]

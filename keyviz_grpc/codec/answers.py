@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
+from keyviz_grpc.codec.apart import Large
 from keyviz_grpc.codec.columnar import decode_columnar, decode_packed_catalogue
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes
 from keyviz_grpc.codec.rows import (
@@ -20,6 +21,7 @@ from keyviz_grpc.codec.rows import (
     decode_values,
 )
 from keyviz_grpc.codec.rows_as_bytes import Traffic, catalogue_of, plain
+from keyviz_grpc.codec.spans import all_of
 from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.model import Catalogue, Matrix, Series, check_columns
@@ -36,10 +38,12 @@ def decode_answer(
     outcome: Outcome,
     max_cells: int = MAX_CELLS,
     rows: Catalogue | None = None,
+    large: Large | None = None,
 ) -> Answer:
     """The model of an answer; `outcome` says whom it came from and how long it took, the answer fills up the rest.
 
     rows: those of an answer that may leave out what its caller knows, None where nothing was said to be known.
+    large: what the message lacks because it is read where it came (`set_apart`).
     The message is used up: its rows may lose their traffic. Raises MalformedAnswer that names the broken law and its
     place, TooLarge for more than `max_cells` cells. A merged answer (one that has outcomes) keeps its leaves' own
     outcomes.
@@ -53,7 +57,7 @@ def decode_answer(
         rows = None
     elif rows is None:
         raise MalformedAnswer("history: columns are left out, of which nobody said that they are known")
-    matrix = _decode_matrix(response, series, columns, max_cells, rows)
+    matrix = _decode_matrix(response, series, columns, max_cells=max_cells, rows=rows, large=large)
     _check_aggregates(matrix.catalogue, response.node_id)
     merged = bool(response.outcomes)  # only an answer of many leaves has books of them
     outcomes = decode_outcomes(response.outcomes) if merged else (_stated(outcome, response, step, generated, oldest),)
@@ -117,8 +121,10 @@ def _decode_matrix(
     response: pb.GetKeyVizMatrixResponse,
     series: Series,
     columns: NDArray[np.int64],
+    *,
     max_cells: int,
     rows: Catalogue | None,
+    large: Large | None,
 ) -> Matrix:
     if rows is not None and not response.HasField("columnar"):
         if response.rows or len(columns):
@@ -134,6 +140,7 @@ def _decode_matrix(
             max_cells=max_cells,
             rows=rows,
             node_id=response.node_id,
+            large=large,
         )
     shape = (len(response.rows), len(columns))
     if shape[0] * shape[1] > max_cells:
@@ -178,7 +185,7 @@ def _catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:
         row.ClearField("leader_terms")
     packed = pb.KeyVizCatalogue()
     packed.rows.MergeFrom(response.rows)
-    return decode_packed_catalogue(packed.SerializeToString(deterministic=True))
+    return decode_packed_catalogue(all_of(packed.SerializeToString(deterministic=True)))
 
 
 def _check_aggregates(catalogue: Catalogue, node_id: str) -> None:

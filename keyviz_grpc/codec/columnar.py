@@ -11,9 +11,12 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
+from keyviz_grpc.codec.apart import Large
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, rows_in_catalogue
 from keyviz_grpc.codec.fields import as_field
+from keyviz_grpc.codec.parsing import parse
 from keyviz_grpc.codec.rows import encode_row
+from keyviz_grpc.codec.spans import Span
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
@@ -21,7 +24,6 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, Runs, Strip, where
 
 VERSION: Final = 1
-CATALOGUE: Final = "KeyVizCatalogue"
 WIDTHS: Final = (1, 2, 4, 8)
 KEPT_CELLS: Final = 1 << 21
 FEW: Final = 32
@@ -131,24 +133,29 @@ def decode_columnar(
     max_cells: int,
     rows: Catalogue | None = None,
     node_id: str = "",
+    large: Large | None = None,
 ) -> Matrix:
     """rows: in place of a catalogue, which the message must then lack. node_id: who sent it, "" = nobody says.
 
+    large: what the message lacks because it is read where it came.
     Raises MalformedAnswer for lengths that do not fit together, TooLarge for more than `max_cells` cells.
     """
     if message.version != VERSION:
         raise MalformedAnswer(f"columnar: version {message.version} is not known, only {VERSION}")
-    if rows is not None and message.catalogue:
+    large = large or Large.of(message)
+    if rows is not None and large.catalogue.size:
         raise MalformedAnswer("columnar: a catalogue where rows are left out")
-    catalogue = decode_packed_catalogue(message.catalogue, len(message.widths), node_id) if rows is None else rows
+    catalogue = large.rows if rows is None else rows
+    if catalogue is None:
+        catalogue = decode_packed_catalogue(large.catalogue, len(message.widths), node_id)
     shape = (len(catalogue), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
-    strips = _decode_values(message, shape)
+    strips = _decode_values(message.widths, large.values, shape)
     soft, conflicts = _marks("soft", message.soft, shape), _marks("conflicts", message.conflicts, shape)
     if not series.is_write:
         return Matrix.of_busy(series, columns, catalogue, Busy(strips, None), soft=soft, conflicts=conflicts)
-    identities = _decode_table(message)
+    identities = _decode_table(message) if large.table is None else _table_of(large.table, node_id)
     busy = Busy(strips, _decode_runs(message, strips, len(identities)))
     return Matrix.of_busy(
         series,
@@ -162,12 +169,12 @@ def decode_columnar(
     )
 
 
-def decode_packed_catalogue(packed: bytes, expected: int | None = None, node_id: str = "") -> Catalogue:
+def decode_packed_catalogue(packed: Span, expected: int | None = None, node_id: str = "") -> Catalogue:
     """Of a serialized KeyVizCatalogue; the same object for the same bytes, while it is remembered.
 
     expected: how many rows it must have, or MalformedAnswer before anything is made of them. node_id: who sent it.
     """
-    return known.catalogue_of(CATALOGUE, packed, lambda: _rows_of(packed, expected), node_id)
+    return known.catalogue_of(known.CATALOGUE, packed, lambda: _rows_of(packed.copy(), expected), node_id)
 
 
 def _rows_of(packed: bytes, expected: int | None) -> Sequence[pb.KeyVizRow]:
@@ -183,21 +190,23 @@ def _rows_of(packed: bytes, expected: int | None) -> Sequence[pb.KeyVizRow]:
     return message.rows
 
 
-def _decode_values(message: pb.KeyVizColumnar, shape: tuple[int, int]) -> list[Strip]:
-    """The rows that have a width, a strip for each width; their values stay as they were sent."""
-    widths, packed = message.widths, message.values
+def _decode_values(widths: bytes, packed: Span, shape: tuple[int, int]) -> list[Strip]:
+    """The rows that have a width, a strip for each width; their values stay where they came."""
     if len(widths) != shape[0]:
         raise MalformedAnswer(_wrong_widths(len(widths), shape[0]))
     layout = known.layout_of(widths, _rows_by_width)
     expected = sum([width * len(rows) for width, rows in layout]) * shape[1]
-    if len(packed) != expected:
-        raise MalformedAnswer(f"columnar: {len(packed)} bytes of values, {expected} expected")
+    if packed.size != expected:
+        raise MalformedAnswer(f"columnar: {packed.size} bytes of values, {expected} expected")
     strips = []
-    at = 0
+    raw, at = packed.raw, packed.start
     for width, rows in layout:
-        values = np.frombuffer(packed, f"<u{width}", len(rows) * shape[1], at)
-        at += width * values.size
+        size = width * len(rows) * shape[1]
+        # Wide ones are copied where they do not stand as they are read fastest.
+        own, first = (raw[at : at + size], 0) if at % width else (raw, at)
+        values = np.frombuffer(own, f"<u{width}", len(rows) * shape[1], first)
         strips.append(Strip(rows, values.reshape(len(rows), shape[1])))
+        at += size
     return strips
 
 
@@ -229,6 +238,11 @@ def _decode_table(message: pb.KeyVizColumnar) -> NDArray[np.uint64]:
     if len(groups) != len(terms):
         raise MalformedAnswer(f"columnar: {len(groups)} identity_groups, {len(terms)} identity_terms")
     return known.table_of(groups, terms, _check_table) if len(groups) else NO_IDENTITIES
+
+
+def _table_of(told: Span, node_id: str) -> NDArray[np.uint64]:
+    """Of those fields alone, which are read where that node has not told the same before."""
+    return known.table_told(told, node_id, lambda packed: _decode_table(parse(pb.KeyVizColumnar, packed)))
 
 
 def _check_table(table: NDArray[np.uint64]) -> None:

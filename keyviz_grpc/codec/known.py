@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec.rows import decode_catalogue
+from keyviz_grpc.codec.spans import Span
 from keyviz_grpc.codec.weight import ROUTE_ID_BYTES, ROW_BYTES
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue
@@ -23,6 +24,9 @@ _Array = TypeVar("_Array", bound="NDArray[Any]")
 Layout: TypeAlias = "Sequence[tuple[int, NDArray[np.int64]]]"
 """Bytes a count, and the rows whose counts take so many; narrow ones first."""
 
+CATALOGUE: Final = "KeyVizCatalogue"
+"""What the bytes of a packed answer's rows are."""
+
 CATALOGUE_BYTES: Final = 192 << 20
 """Room for 300 catalogues of 1024 rows that all differ: where fewer fit than there are nodes, none is found again."""
 
@@ -31,6 +35,8 @@ ENTRY_BYTES: Final = 512
 
 TABLE_BYTES: Final = 64 << 20
 MAX_IDENTITIES: Final = 1 << 16
+
+TOLD_TABLE_BYTES: Final = 16 << 20
 
 COLUMNS_BYTES: Final = 8 << 20
 MAX_COLUMNS: Final = 1 << 14
@@ -53,26 +59,42 @@ _catalogues: Kept[tuple[str, bytes], _Known] = Kept(CATALOGUE_BYTES)
 _recent: Kept[tuple[str, int, str], _Known] = Kept(RECENT_BYTES)
 """By kind, length, and the node that sent it last, "" = whichever."""
 _tables: Kept[bytes, NDArray[np.uint64]] = Kept(TABLE_BYTES)
+_told_tables: Kept[tuple[int, str], tuple[bytes, NDArray[np.uint64]]] = Kept(TOLD_TABLE_BYTES)
+"""What was told in so many bytes last, by each node."""
 _columns: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
 _layouts: Kept[bytes, Layout] = Kept(LAYOUT_BYTES)
 
 
-def catalogue_of(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]], node_id: str = "") -> Catalogue:
+def catalogue_of(kind: str, packed: Span, rows: Callable[[], Sequence[pb.KeyVizRow]], node_id: str = "") -> Catalogue:
     """The catalogue that the bytes stand for. rows: reads them, called where they are not known.
 
     kind: of which message they are, for the same bytes mean other rows in another one, and any peer may send them.
     node_id: who sent them, "" = nobody says; only where to look first.
     """
-    size = len(packed)
-    places = ((kind, size, ""), (kind, size, node_id)) if node_id else ((kind, size, ""),)
+    places = _places(kind, packed.size, node_id)
     for place in places:
         known = _recent.get(place)
-        if known is not None and known.packed == packed:
+        if known is not None and packed.is_equal(known.packed):
             return known.catalogue
-    known = _catalogues.get((kind, packed)) or _read(kind, packed, rows)
+    own = packed.copy()
+    known = _catalogues.get((kind, own)) or _read(kind, own, rows)
     for place in places:
         _recent.put(place, known, known.size_bytes + len(node_id) + ENTRY_BYTES)
     return known.catalogue
+
+
+def catalogue_met(packed: Span, node_id: str) -> Catalogue | None:
+    """That of a packed answer, where bytes of that length, or of that node, were the same ones when they last came."""
+    for place in _places(CATALOGUE, packed.size, node_id):
+        known = _recent.get(place)
+        if known is not None and packed.is_equal(known.packed):
+            return known.catalogue
+    return None
+
+
+def _places(kind: str, size: int, node_id: str) -> Sequence[tuple[str, int, str]]:
+    """Where to look first."""
+    return ((kind, size, ""), (kind, size, node_id)) if node_id else ((kind, size, ""),)
 
 
 def _read(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) -> _Known:
@@ -98,6 +120,18 @@ def table_of(
     table[1:, 0], table[1:, 1] = groups, terms
     check(table)
     return _put(_tables, packed, table)
+
+
+def table_told(told: Span, node_id: str, read: Callable[[bytes], NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """The table that a large answer tells in those bytes, whoever sent them. read: called where they are not known."""
+    place = told.size, node_id
+    known = _told_tables.get(place)
+    if known is not None and told.is_equal(known[0]):
+        return known[1]
+    packed = told.copy()
+    table = read(packed)
+    _told_tables.put(place, (packed, table), len(packed) + table.nbytes + len(node_id) + ENTRY_BYTES)
+    return table
 
 
 def columns_like(columns: NDArray[np.int64], check: Callable[[NDArray[np.int64]], None]) -> NDArray[np.int64]:

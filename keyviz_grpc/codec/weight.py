@@ -31,13 +31,15 @@ def decoded_bytes(response: pb.GetKeyVizMatrixResponse) -> int:
     return own + sum(decoded_bytes(leaf.answer) for leaf in leaves) if leaves else own
 
 
-def is_little(response: pb.GetKeyVizMatrixResponse) -> bool:
+def is_little(response: pb.GetKeyVizMatrixResponse, *, rows_known: bool = False) -> bool:
     """Whether it is decoded and remembered in a few milliseconds: no aggregator's, few cells, little one by one.
 
+    rows_known: nothing is read of those that it has in packed form.
     In few bytes there may be many of anything: an empty message takes two, and a column of rows without traffic as few.
     """
-    columnar = response.columnar
-    rows = len(columnar.widths) + len(response.rows)
+    packed, rows = len(response.columnar.widths), len(response.rows)
     entries = rows + len(response.shares) + len(response.conflicts) + len(response.leaf_answers)
-    cells = rows * len(response.column_unix_ms)
+    if not rows_known:
+        entries += packed
+    cells = (packed + rows) * len(response.column_unix_ms)
     return not response.outcomes and entries <= FEW_ENTRIES and cells <= FEW_CELLS

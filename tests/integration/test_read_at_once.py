@@ -11,6 +11,7 @@ import pytest
 
 from keyviz_grpc.bytes_budget import BytesBudget
 from keyviz_grpc.client import ClientShared, PeerClient
+from keyviz_grpc.codec import apart
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -110,6 +111,25 @@ async def test_much_in_few_bytes_is_read_in_a_thread(name: str) -> None:
     message = MUCH[name]()
     assert message.ByteSize() < 1 << 18
     assert await ask(message) == [1]
+
+
+async def test_many_rows_are_read_at_once_where_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a thread the first time; other rows of as many bytes are read in one again."""
+    monkeypatch.setattr(apart, "LARGE", 0)
+    first, other = answer(MANY + 1), answer(MANY + 1)
+    for message in (first, other):
+        message.columnar.widths, message.columnar.values = bytes([1]) + bytes(MANY), b"1"
+    other.columnar.catalogue = other.columnar.catalogue.replace(b"r0", b"q0")
+    assert await ask(first, first, other, other) == [1, 1, 2, 2]
+
+
+async def test_a_large_table_of_identities_is_read_in_a_thread() -> None:
+    """It may have millions, and stands apart as well."""
+    message = answer(MANY + 2)
+    message.columnar.widths, message.columnar.values = bytes([1]) + bytes(MANY + 1), b"1"
+    message.columnar.identity_groups.extend(range(1, 1 << 17))
+    message.columnar.identity_terms.extend(range(1, 1 << 17))
+    assert await ask(message, message) == [1, 2]
 
 
 async def test_pieces_are_joined_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:

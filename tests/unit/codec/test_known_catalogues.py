@@ -6,14 +6,15 @@ import pytest
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.columnar import decode_packed_catalogue
+from keyviz_grpc.codec.spans import Span, all_of
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
 
-def packed(*names: str) -> bytes:
+def packed(*names: str) -> Span:
     """Of rows with those names."""
-    return pb.KeyVizCatalogue(rows=[pb.KeyVizRow(bucket_id=name) for name in names]).SerializeToString()
+    return all_of(pb.KeyVizCatalogue(rows=[pb.KeyVizRow(bucket_id=name) for name in names]).SerializeToString())
 
 
 def names_of(catalogue: Catalogue) -> list[str]:

@@ -1,0 +1,184 @@
+"""Large answers of which the large fields are read where they came: they mean what the parser makes of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.codec import answer_bytes, apart, decode_answer, parse_response, set_apart
+from keyviz_grpc.codec.fields import as_field
+from keyviz_grpc.codec.spans import MOST_FIELDS, fields_in
+from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.model import Series
+from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.proto import keyviz_pb2 as pb
+
+COLUMNAR = (pb.MATRIX_ENCODING_COLUMNAR,)
+LARGE = {"catalogue", "values", "identity_groups", "identity_terms"}
+
+
+@pytest.fixture(autouse=True)
+def _every_answer_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "LARGE", 0)
+
+
+def sent(rows: int = 40) -> bytes:
+    """What one node of two answers."""
+    return answer_bytes(cluster(Shape(2, rows, 6))[0], accept=COLUMNAR)
+
+
+def read(raw: bytes) -> Answer:
+    """With what stands apart."""
+    own = set_apart(raw)
+    return decode_answer(parse_response(own.rest), series=Series.WRITES, outcome=Outcome("p"), large=own.large)
+
+
+def read_whole(raw: bytes) -> Answer:
+    """As one message."""
+    return decode_answer(parse_response(raw), series=Series.WRITES, outcome=Outcome("p"))
+
+
+def told(answer: Answer) -> tuple[object, ...]:
+    """Everything that an answer says."""
+    matrix = answer.matrix
+    codes = None if matrix.codes is None else matrix.codes.tolist()
+    cells = matrix.columns.tolist(), matrix.values.tolist(), matrix.identities.tolist(), codes
+    return matrix.catalogue, cells, answer.node_id, answer.outcomes, answer.history, answer.step_ms
+
+
+def with_columnar(change: Callable[[bytes], bytes]) -> bytes:
+    """An answer whose columnar form was changed byte by byte."""
+    message = pb.GetKeyVizMatrixResponse.FromString(sent())
+    own = message.columnar.SerializeToString()
+    message.ClearField("columnar")
+    number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
+    return b"".join([message.SerializeToString(), *as_field(number, [change(own)])])
+
+
+def test_what_is_large_is_read_where_it_came() -> None:
+    """The message lacks it, the values are views of the very bytes, and nothing else is different."""
+    raw = sent()
+    own = set_apart(raw)
+    message = pb.GetKeyVizMatrixResponse.FromString(own.rest)
+    whole: Any = pb.GetKeyVizMatrixResponse.FromString(raw)
+    assert {field.name for field, _ in whole.columnar.ListFields()} - LARGE == {
+        field.name for field, _ in message.columnar.ListFields()
+    }
+    assert own.size_bytes == len(raw)
+    for name in LARGE:
+        whole.columnar.ClearField(name)
+    assert message == whole
+    answer = read(raw)
+    assert told(answer) == told(read_whole(raw))
+    assert answer.matrix.busy is not None
+    for strip in answer.matrix.busy.strips:
+        assert strip.values.itemsize > 1 or np.shares_memory(strip.values, np.frombuffer(raw, np.uint8))
+
+
+def test_rows_and_identities_are_found_again() -> None:
+    """As of answers that were parsed as a whole; only then nothing of the rows is read."""
+    raw = sent(rows=41)
+    assert not set_apart(raw).rows_are_known
+    first = read(raw).matrix
+    assert set_apart(raw).rows_are_known
+    again = read(raw).matrix
+    assert again.catalogue is first.catalogue
+    assert again.identities is first.identities
+    assert read_whole(raw).matrix.catalogue is first.catalogue
+
+
+@pytest.mark.parametrize("shift", range(8))
+def test_wide_values_may_stand_anywhere(shift: int) -> None:
+    """Bytes before them move them from where numbers of their width are read fastest."""
+    raw = answer_bytes(cluster(Shape(1, 8, 3, traffic="dense", flips=False, divergent=False))[0], accept=COLUMNAR)
+    unknown = b"".join(as_field(1000, [bytes(shift)]))
+    assert told(read(unknown + raw)) == told(read_whole(raw))
+
+
+def test_fields_in_any_order_are_the_same_answer() -> None:
+    """Only where groups and terms are not neighbours they stay in the message."""
+    raw = with_columnar(lambda own: own)
+    places = fields_in(raw, 0, len(raw), [28])
+    assert places is not None
+    tag, _, end = places[28]
+
+    def reverse(own: bytes) -> bytes:
+        at, pieces = 0, list[bytes]()
+        found = fields_in(own, 0, len(own), range(2, 9))
+        assert found is not None
+        for start, _, stop in found.values():
+            pieces += [own[at:start], own[start:stop]]
+            at = stop
+        return b"".join([*reversed(pieces), own[at:]])
+
+    for other, together in ((raw[tag:end] + raw[:tag] + raw[end:], True), (with_columnar(reverse), False)):
+        large = set_apart(other).large
+        assert large is not None
+        assert (large.table is not None) is together
+        assert told(read(other)) == told(read_whole(raw))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        sent() + as_field(28, [pb.KeyVizColumnar(version=1).SerializeToString()])[0],
+        sent() + b"".join(as_field(28, [pb.KeyVizColumnar(version=1, values=b"1").SerializeToString()])),
+        with_columnar(lambda own: own + pb.KeyVizColumnar(catalogue=b"").SerializeToString() + b"\x12\x00"),
+        with_columnar(lambda own: own + b"\x28\x05"),  # one more group, not packed
+        with_columnar(lambda own: own + b"\x10\x01"),  # a catalogue that is a number
+        with_columnar(lambda own: own + b"\x7a\x00" * MOST_FIELDS),
+        with_columnar(lambda own: own + b"\x7d\x00\x00\x00\x00"),
+        sent()[:-1],
+        sent() + b"\x0a",
+        sent() + b"\x0a" + b"\x80" * 5 + b"\x00",
+    ],
+)
+def test_what_is_unusual_is_left_to_the_parser(raw: bytes) -> None:
+    """Fields that occur twice or are of another kind, too many of them, and what is no message."""
+    own = set_apart(raw)
+    assert own.large is None
+    assert own.rest is raw
+
+
+def test_an_answer_in_rows_stays_together() -> None:
+    """And one that leaves out its rows as known."""
+    for accept in ((), COLUMNAR):
+        answer = cluster(Shape(2, 4, 3))[0]
+        message = pb.GetKeyVizMatrixResponse.FromString(answer_bytes(answer, accept=accept))
+        message.columnar.ClearField("catalogue") if accept else None
+        assert set_apart(message.SerializeToString()).large is None
+
+
+def test_changed_bytes_mean_what_they_mean_to_the_parser() -> None:
+    """The same answer, or refused."""
+    chance = random.Random(7)
+    raw, alike, refused = sent(), 0, 0
+    for _ in range(1500):
+        changed = bytearray(raw)
+        at = chance.randrange(len(raw))
+        change = chance.randrange(4)
+        if change == 0:
+            changed[at] = chance.randrange(256)
+        elif change == 1:
+            del changed[at : at + chance.randrange(1, 4)]
+        elif change == 2:
+            changed[at:at] = bytes(chance.choices(range(256), k=chance.randrange(1, 4)))
+        else:
+            other = chance.randrange(len(raw))
+            changed[at:at] = raw[other : other + chance.randrange(1, 60)]
+        outcomes: list[object] = []
+        for reader in (read, read_whole):
+            try:
+                outcomes.append(told(reader(bytes(changed))))
+            except (MalformedAnswer, TooLarge):
+                outcomes.append(None)
+        assert outcomes[0] == outcomes[1], bytes(changed)
+        refused += outcomes[0] is None
+        alike += outcomes[0] is not None
+    assert min(alike, refused) > 100
