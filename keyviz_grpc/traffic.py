@@ -141,8 +141,18 @@ class RowCodes:
 
     def over(self, busy: NDArray[np.bool_]) -> NDArray[np.uint32]:
         """Of every cell of rows that have traffic there."""
-        spread: NDArray[np.uint32] = busy * np.maximum(self.of, 0).astype(np.uint32)[:, np.newaxis]
-        mixed, places = _mixed(self.of)
+        return self._over(self.of, busy)
+
+    def of_any(self, rows: NDArray[np.int64], busy: NDArray[np.bool_]) -> NDArray[np.uint32]:
+        """Of every cell of some rows, which have traffic there; a number beyond all rows is one without any."""
+        of = self.of.take(rows, mode="clip")
+        of[rows >= len(self.of)] = 0
+        return self._over(of, busy)
+
+    def _over(self, of: NDArray[np.int64], busy: NDArray[np.bool_]) -> NDArray[np.uint32]:
+        # What a mixed row has for a moment, it loses at once.
+        spread: NDArray[np.uint32] = busy * of.astype(np.uint32)[:, np.newaxis]
+        mixed, places = _mixed(of)
         if len(mixed):
             spread[mixed] = self.codes.take(places, axis=0)
         return spread

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Placed, entries_of
 from keyviz_grpc.merge.identities import unite
+from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.merge.saturating import add
 from keyviz_grpc.merge.sparse import sparse_pass
 from keyviz_grpc.merge.union import Region, Union
@@ -61,21 +62,24 @@ def merge_reads(parts: Sequence[Placed], shape: tuple[int, int]) -> Cells:
     return Cells(values, NO_IDENTITIES, None, NO_SHARES, _soft(parts, shape), None)
 
 
-def merge_writes(parts: Sequence[Placed], shape: tuple[int, int], *, list_shares: bool = True) -> Cells:
+def merge_writes(
+    parts: Sequence[Placed], shape: tuple[int, int], *, places: Places | None = None, list_shares: bool = True
+) -> Cells:
     """The write rule: whole rows where cells are simple, sparse lists of shares where they are not.
 
     A cell is simple when no part lists its shares and the parts with traffic in it all show one known identity, or
     when only one part has traffic. Only the rows in which a part has any traffic are looked at: a leader counts
     alone, so with n nodes that is little more than one of n. `values` of a part stand for F as well: F only matters
-    where it exceeds the known and the unknown shares, and there it is the part's value. list_shares False: the result
-    lists no shares.
+    where it exceeds the known and the unknown shares, and there it is the part's value. places: where the rows of all
+    parts go, where that is known in one. list_shares False: the result lists no shares.
     """
     identities, remaps = unite([part.matrix.identities for part in parts])
     lists = [_place_shares(part, remap) for part, remap in zip(parts, remaps, strict=True)]
-    entries = entries_of(parts, remaps, shape)
+    entries = entries_of(parts, remaps, shape, places)
     union = Union.of(entries, shape, [shares.rows for shares in lists if len(shares)])
     for shares in lists:
-        union.tangle(shares.rows * shape[1] + shares.columns)
+        if len(shares):
+            union.tangle(shares.rows * shape[1] + shares.columns)
     listed_shares = sparse_pass(union, entries, lists, identities=identities, list_shares=list_shares)
     marked = [(_region(part), part.matrix.conflicts) for part in parts]
     return Cells(

@@ -10,8 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, rows_and_columns, true_cells, where
+
+_NONE: Final = np.empty(0, np.int64)
 
 FEW_CELLS: Final = 1 << 18
 """Fewer are made as wide as the widest at once: that takes less than to look for them in several blocks ever after."""
@@ -31,7 +34,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Entries whose counts need equally many bytes: values[B, C], of the entries from number `first` on."""
+    """Entries whose counts need equally many bytes: values[B, C], of the entries from number `first` on.
+
+    A block of few cells, which is the only one, has one more row, of zeros: what a row has that is no entry's.
+    """
 
     first: int
     values: Counts
@@ -41,14 +47,15 @@ class Block:
 class Entries:
     """Rows of parts that have traffic, E of them, in no order that means anything.
 
-    rows: int64[E], of the union; several entries of one row come from as many parts. parts: int64[E].
+    rows: int64[E], of the union; several entries of one row come from as many parts, of which `sources` has the number
+    and how many there are one after the other.
     busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells.
     occurrences: int64[R], how many entries each row of the union has.
     blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
     """
 
     rows: NDArray[np.int64]
-    parts: NDArray[np.int64]
+    sources: Sequence[tuple[int, int]]
     busy: NDArray[np.bool_]
     counts: NDArray[np.int64]
     codes: RowCodes
@@ -58,6 +65,17 @@ class Entries:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def parts(self) -> NDArray[np.int64]:
+        """int64[E], of which part each entry is."""
+        numbers, lengths = zip(*self.sources, strict=True)
+        return np.array(numbers, np.int64).repeat(lengths)
+
+    @property
+    def has_blank(self) -> bool:
+        """Whether the only block has zeros in the place of entry E."""
+        return len(self.blocks) == 1 and len(self.blocks[0].values) > len(self)
 
     @property
     def width(self) -> np.dtype[np.unsignedinteger[Any]]:
@@ -74,6 +92,8 @@ class Entries:
 
     def values_of(self, entries: NDArray[np.int64]) -> Counts:
         """Counts[K, C], of entries in ascending order."""
+        if len(self.blocks) == 1:
+            return self.blocks[0].values.take(entries, axis=0)
         values = np.empty((len(entries), self.busy.shape[1]), self.width)
         for block, there in self.by_block(entries):
             values[there] = block.values.take(entries[there] - block.first, axis=0)
@@ -81,13 +101,17 @@ class Entries:
 
     def codes_of(self, entries: NDArray[np.int64]) -> NDArray[np.uint32]:
         """uint32[K, C]."""
-        return RowCodes(self.codes.of.take(entries), self.codes.codes).over(self.busy.take(entries, axis=0))
+        return self.codes.of_any(entries, self.busy.take(entries, axis=0))
 
     def values_at(self, entries: NDArray[np.int64], columns: NDArray[np.int64]) -> Counts:
         """Of single cells, of entries in ascending order, several times too."""
+        width = self.busy.shape[1]
+        values: Counts
+        if len(self.blocks) == 1:
+            values = self.blocks[0].values.ravel().take(entries * width + columns)
+            return values
         values = np.empty(len(entries), self.width)
         for block, there in self.by_block(entries):
-            width = block.values.shape[1]
             values[there] = block.values.ravel().take((entries[there] - block.first) * width + columns[there])
         return values
 
@@ -98,34 +122,45 @@ class Entries:
         return own, columns, self.values_at(own, columns)
 
 
-def entries_of(parts: Sequence[Placed], remaps: Sequence[NDArray[np.uint32] | None], shape: tuple[int, int]) -> Entries:
-    """Of a union of so many rows and columns. remaps: the union's codes of each part's own, None: the same."""
+def entries_of(
+    parts: Sequence[Placed],
+    remaps: Sequence[NDArray[np.uint32] | None],
+    shape: tuple[int, int],
+    places: Places | None = None,
+) -> Entries:
+    """Of a union of so many rows and columns.
+
+    remaps: the union's codes of each part's own, None: the same. places: where the parts' rows go, all in one, if that
+    is known already.
+    """
     own = [part.matrix.busy or Busy.found(part.matrix.narrowest, part.matrix.codes) for part in parts]
     strips = [(number, strip) for number, each in enumerate(own) for strip in each.strips if len(strip.rows)]
     columns = shape[1]
-    if sum(len(strip.rows) for _, strip in strips) * columns < FEW_CELLS:
-        lots = [strips] if strips else []
-    else:
+    if places is None:
+        places = Places.of([part.rows for part in parts], shape[0])
+    is_few = sum(len(strip.rows) for _, strip in strips) * columns < FEW_CELLS
+    if not is_few:
         strips.sort(key=_width)
-        lots = [list(same) for _, same in groupby(strips, key=_width)]
-    lengths = [len(strip.rows) for _, strip in strips]
+    lots = [strips] if is_few else [list(same) for _, same in groupby(strips, key=_width)]
+    sources = [(number, len(strip.rows)) for number, strip in strips]
+    lengths = [length for _, length in sources]
     busy = np.empty((sum(lengths), columns), np.bool_)
     blocks: list[Block] = []
     ends = [0]
     for same in lots:
-        values = _beside([(strip.values, parts[number].columns) for number, strip in same], columns)
+        values = _beside([(strip.values, parts[number].columns) for number, strip in same], columns, blanks=int(is_few))
         blocks.append(Block(ends[-1], values))
-        ends.append(ends[-1] + len(values))
-        np.not_equal(values, 0, out=busy[ends[-2] : ends[-1]])
+        ends.append(ends[-1] + len(values) - is_few)
+        np.not_equal(values[: len(values) - is_few], 0, out=busy[ends[-2] : ends[-1]])
     counts = true_cells(busy)
-    numbers = np.array([number for number, _ in strips], np.int64).repeat(lengths)
-    own_rows = _joined([strip.rows for _, strip in strips])
-    rows = _joined([_placed(strip.rows, parts[number].rows) for number, strip in strips])
+    firsts = [number * shape[0] if places is None else places.firsts[number] for number, _ in sources]
+    own_rows = np.concatenate([_NONE, *(strip.rows for _, strip in strips)])
+    keys = own_rows + np.array(firsts, np.int64).repeat(lengths)
     # Runs are told in the order of the cells of each part. These are few ascending stretches, as this sort likes them.
-    in_order = (numbers * (int(own_rows.max(initial=0)) + 1) + own_rows).argsort(kind="stable")
-    codes = _codes_of(busy, counts, _runs_of(own, remaps), in_order)
+    codes = _codes_of(busy, counts, _runs_of(own, remaps), keys.argsort(kind="stable"))
+    rows = own_rows if places is None else places.rows.take(keys)
     occurrences = np.bincount(rows, minlength=shape[0])
-    return Entries(rows, numbers, busy, counts, codes, occurrences, blocks, np.array(ends[1:], np.int64))
+    return Entries(rows, sources, busy, counts, codes, occurrences, blocks, np.array(ends[1:], np.int64))
 
 
 def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:
@@ -197,24 +232,21 @@ def _width(told: tuple[int, Strip]) -> int:
     return told[1].values.itemsize
 
 
-def _placed(rows: NDArray[np.int64], places: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    return rows if places is None else places.take(rows)
+def _beside(own: Sequence[tuple[Counts, NDArray[np.int64] | None]], columns: int, *, blanks: int) -> Counts:
+    """Rows, one part's after the other's, of so many columns, as wide as the widest, and then so many rows of zeros.
 
-
-def _beside(own: Sequence[tuple[Counts, NDArray[np.int64] | None]], columns: int) -> Counts:
-    """Rows, one part's after the other's, of so many columns, as wide as the widest. own: (values, where they go)."""
+    own: (values, where they go).
+    """
     if all(places is None for _, places in own):
         # In one piece, for single cells are taken out of it by their numbers.
-        return np.ascontiguousarray(own[0][0]) if len(own) == 1 else np.concatenate([values for values, _ in own])
+        if len(own) == 1 and not blanks:
+            return np.ascontiguousarray(own[0][0])
+        return np.concatenate([*(values for values, _ in own), np.zeros((blanks, columns), np.uint8)])
     # Where rows are made wider, it is once: of many parts with few columns each that is most of what a merge takes.
     width = max((values.dtype for values, _ in own), key=_bytes_of)
-    wide = np.zeros((sum(len(values) for values, _ in own), columns), width)
+    wide = np.zeros((sum(len(values) for values, _ in own) + blanks, columns), width)
     at = 0
     for values, places in own:
         wide[at : at + len(values), slice(None) if places is None else places] = values
         at += len(values)
     return wide
-
-
-def _joined(arrays: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate(arrays) if arrays else np.empty(0, np.int64)

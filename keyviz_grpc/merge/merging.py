@@ -90,7 +90,7 @@ def _merged(answers: Sequence[Answer], joined: Joined, query: MatrixQuery) -> Me
     ]
     shape = (len(joined.catalogue), len(columns))
     if query.series.is_write:
-        cells = merge_writes(placed, shape, list_shares=not query.for_display)
+        cells = merge_writes(placed, shape, places=joined.places, list_shares=not query.for_display)
     else:
         cells = merge_reads(placed, shape)
     nodes = _column_nodes(answers, placed, len(columns))

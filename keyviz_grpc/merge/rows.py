@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -16,16 +17,34 @@ from keyviz_grpc.outcome import Answer, LeafRange
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where the rows of all parts go: row i of part p is the union's row rows[firsts[p] + i]."""
+
+    rows: NDArray[np.int64]
+    firsts: Sequence[int]
+
+    @classmethod
+    def of(cls, maps: Sequence[NDArray[np.int64] | None], union_rows: int) -> Places | None:
+        """Of maps as `Joined` has them; None where each is None."""
+        if all(rows is None for rows in maps):
+            return None
+        every = np.arange(union_rows)
+        whole = [every if rows is None else rows for rows in maps]
+        return cls(np.concatenate(whole), (0, *accumulate(map(len, whole[:-1]))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Joined:
     """The union of several catalogues in key order; maps[p][i] is the union's number of row i of part p.
 
     maps[p] None: part p has exactly the union's rows, in order. diverging[p]: numbers of the rows of part p, ascending,
-    whose range is not the one that the union shows.
+    whose range is not the one that the union shows. places: the maps in one, None: every part has the union's rows.
     """
 
     catalogue: Catalogue
     maps: tuple[NDArray[np.int64] | None, ...]
     diverging: tuple[tuple[int, ...], ...]
+    places: Places | None = None
 
 
 KEPT_ROWS: Final = 1 << 19
@@ -70,7 +89,7 @@ def _join(catalogues: Sequence[Catalogue]) -> Joined:
         same = len(numbers) == len(union) and bool((numbers == np.arange(len(union))).all())
         maps.append(None if same else numbers)
     diverging = tuple(_diverging(catalogue, union, rows) for catalogue, rows in zip(catalogues, maps, strict=True))
-    return Joined(union, tuple(maps), diverging)
+    return Joined(union, tuple(maps), diverging, Places.of(maps, len(union)))
 
 
 def _diverging(own: Catalogue, union: Catalogue, rows: NDArray[np.int64] | None) -> tuple[int, ...]:

@@ -48,11 +48,11 @@ def sum_runs(values: Counts, starts: NDArray[np.int64]) -> NDArray[np.uint64]:
     """
     if len(starts) == 0:
         return np.empty((0, *values.shape[1:]), np.uint64)
-    longest = int(lengths_of(starts, len(values)).max())
     if values.ndim == 1:
-        return _sum_wide(values.astype(np.uint64, copy=False), starts, longest)
-    lanes = narrowed(values, int(values.max(initial=0)) * longest)
-    return sum_lanes(values, lanes, starts, lengths_of(starts, len(values))).astype(np.uint64, copy=False)
+        return _sum_wide(values.astype(np.uint64, copy=False), starts, len(values))
+    lengths = lengths_of(starts, len(values))
+    lanes = narrowed(values, int(values.max(initial=0)) * int(lengths.max()))
+    return sum_lanes(values, lanes, starts, lengths).astype(np.uint64, copy=False)
 
 
 def sum_lanes(values: Counts, lanes: Lanes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Counts:
@@ -70,6 +70,7 @@ def sum_lanes(values: Counts, lanes: Lanes, starts: NDArray[np.int64], lengths: 
 
 
 def _sum_wide(values: NDArray[np.uint64], starts: NDArray[np.int64], longest: int) -> NDArray[np.uint64]:
+    """longest: no run is longer."""
     total: NDArray[np.uint64] = np.add.reduceat(values, starts, axis=0)
     if int(values.max(initial=0)) > int(LIMIT) // longest:
         # Rare: some sum may have wrapped. Floats tell which, with a margin far above their error.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.model import Matrix, Shares
-from keyviz_grpc.traffic import Counts, begins, lengths_of, where
+from keyviz_grpc.traffic import Counts, begins, where
 
 
 def spread_out(matrix: Matrix) -> Shares:
@@ -48,17 +48,20 @@ def dominant(
     """
     if len(cells) == 0:
         return np.empty(0, np.int64), np.empty(0, np.uint32)
-    starts = where(begins(cells))
-    lengths = lengths_of(starts, len(cells))
-    best = codes > 0
-    # Three rounds over each cell's shares take a twentieth of what sorting all of them takes, where they are many.
+    marks = begins(cells)
+    number = marks.cumsum() - 1
+    best = where(codes != 0)
+    # Of each cell those that are left stand side by side, and in most cells one is left after the first round.
     for field in (None, 1, 0):
-        told = values if field is None else identities[codes, field]
-        largest = np.maximum.reduceat(told * best, starts)
-        best &= told == largest.repeat(lengths)
-        winners = np.maximum.reduceat(codes * best, starts)
-        if np.count_nonzero(best) == np.count_nonzero(winners):
-            break  # No ties: the rule after the first round.
+        fresh = begins(number.take(best))
+        if fresh.all():
+            break
+        told = values.take(best) if field is None else identities[codes.take(best), field]
+        largest = np.maximum.reduceat(told, where(fresh)).take(fresh.cumsum() - 1)
+        best = best.take(where(told == largest))
+    starts = where(marks)
+    winners = np.zeros(len(starts), np.uint32)
+    winners[number.take(best)] = codes.take(best)
     return starts, winners
 
 

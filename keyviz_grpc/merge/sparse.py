@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
+from keyviz_grpc.merge.mixed import Told
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
 from keyviz_grpc.merge.union import Union
 from keyviz_grpc.model import NO_SHARES, Shares
 from keyviz_grpc.traffic import begins, rows_and_columns, where
+
+_All: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64]]"
+"""(cells, codes, values) of all shares in some cells, each cell with each code once, sorted."""
 
 MOST_PAIRS: Final = 1 << 18
 """Of a tangled cell and an entry of its row, looked at together: what is made of them takes a hundred bytes each."""
@@ -35,17 +38,24 @@ def sparse_pass(
     tangled = union.tangled()
     if not len(tangled):
         return NO_SHARES
+    if union.told is not None:
+        shares = _decided(union, union.told, tangled, identities=identities)
+        return _listed(union, shares) if list_shares else NO_SHARES
     found = []
     most = max(1, MOST_PAIRS // int(entries.occurrences.max()))
     for at in range(0, len(tangled), most):
         cells = tangled[at : at + most]
         own = lists if most >= len(tangled) else [_of_cells(shares, cells, union.values.shape[1]) for shares in lists]
-        shares = _decided(union, entries, own, cells, identities=identities)
+        shares = _decided(union, _gather(cells, entries, own, union.values.shape), cells, identities=identities)
         if list_shares:
-            found.append(listed(*shares, values=union.values, width=union.values.shape[1]))
+            found.append(_listed(union, shares))
     if not found:
         return NO_SHARES
     return found[0] if len(found) == 1 else _joined(found)
+
+
+def _listed(union: Union, shares: _All) -> Shares:
+    return listed(*shares, values=union.values, width=union.values.shape[1])
 
 
 def _of_cells(shares: Shares, cells: NDArray[np.int64], width: int) -> Shares:
@@ -64,16 +74,7 @@ def _joined(found: Sequence[Shares]) -> Shares:
     )
 
 
-def _decided(
-    union: Union,
-    entries: Entries,
-    lists: Sequence[Shares],
-    tangled: NDArray[np.int64],
-    *,
-    identities: NDArray[np.uint64],
-) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint64]]:
-    """(cells, codes, values) of all shares in them, each cell with each code once, sorted."""
-    told = _gather(tangled, entries, lists, union.values.shape)
+def _decided(union: Union, told: Told, tangled: NDArray[np.int64], *, identities: NDArray[np.uint64]) -> _All:
     keys = told.cells * len(identities) + told.codes
     order = keys.argsort(kind="stable")
     values = told.values.take(order)
@@ -96,17 +97,7 @@ def _decided(
     return cells, codes, largest
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Told:
-    """Every share of every part in the tangled cells. parts: of each such cell, how many parts have traffic in it."""
-
-    cells: NDArray[np.int64]
-    codes: NDArray[np.uint32]
-    values: NDArray[np.uint64]
-    parts: NDArray[np.int64]
-
-
-def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares], shape: tuple[int, int]) -> _Told:
+def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares], shape: tuple[int, int]) -> Told:
     size, width = shape[0] * shape[1], shape[1]
     rows, columns = rows_and_columns(tangled, width)
     # Each entry with every tangled cell of its row; those stand one after the other, as cells ascend.
@@ -125,11 +116,11 @@ def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares
     parts = np.bincount(at, minlength=len(tangled))
     listing = [(number, shares) for number, shares in enumerate(lists) if len(shares)]
     if not listing:
-        return _Told(cells, codes, values, parts)
+        return Told(cells, codes, values, parts)
     places = [shares.rows * width + shares.columns for _, shares in listing]
     said = np.concatenate([number * size + cell for (number, _), cell in zip(listing, places, strict=True)])
     plain = where(~np.isin(entries.parts.take(own) * size + cells, said))
-    return _Told(
+    return Told(
         np.concatenate([cells.take(plain), *places]),
         np.concatenate([codes.take(plain), *(shares.codes for _, shares in listing)]),
         np.concatenate([values.take(plain), *(shares.values for _, shares in listing)]),

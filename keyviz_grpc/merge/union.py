@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Block, Entries
+from keyviz_grpc.merge.mixed import Mixed, Told, fits, look_at
 from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, rows_and_columns, true_cells, where
 
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
-
-MANY: Final = 1 << 18
-"""With fewer cells in all, whole rows are added sooner than the thin ones among them are picked out."""
 
 FEW: Final = 64
 """Where one of so many cells is tangled or more, marking them all takes less than sorting them."""
@@ -39,6 +37,7 @@ class Union:
     def __init__(self, shape: tuple[int, int], width: np.dtype[np.unsignedinteger[Any]], codes: RowCodes) -> None:
         self.values: Counts = np.empty(shape, width)
         self._codes = codes
+        self.told: Told | None = None
         self._whole = np.zeros(shape[0], np.bool_)
         self._tangled: list[Numbers] = []
         # Of whole rows, and of single cells; what they say of tangled cells counts for nothing, for these are decided.
@@ -51,11 +50,22 @@ class Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
         union = cls(shape, entries.width, _leading(entries, shape, mixed))
         whole, thin = _by_thickness(entries)
-        first, *more = _lots(entries.rows, whole)
-        union._place(entries, first)
+        sources = np.empty(shape[0], np.int64)
+        sources.fill(len(entries))  # `full` is a function of Python
+        first, *more = _lots(entries.rows, whole, sources)
+        if entries.has_blank:
+            union.values = entries.blocks[0].values.take(sources, axis=0)
+        else:
+            union._place(entries, first)
+        rows = where(union._codes.of < 0)
+        together = fits(rows, (first, *more), entries)
+        if not together:
+            union._lead(entries, first)
         for others in more:
-            union._add(entries, others)
+            union._add(entries, others, with_codes=not together)
         union._add_cells(entries, thin)
+        if together and len(rows):
+            union._take(look_at(rows, (first, *more), entries), is_all=not (mixed or union._tangled))
         union._look(entries)
         return union
 
@@ -77,11 +87,20 @@ class Union:
             empty = np.ones(len(self.values), np.bool_)
             empty[rows] = False
             self.values[where(empty)] = 0
-        several, places = self._codes.mixed(rows)
+
+    def _lead(self, entries: Entries, chosen: Numbers) -> None:
+        """The codes of those of the entries whose rows are mixed."""
+        several, places = self._codes.mixed(entries.rows.take(chosen))
         if len(several):
             self._codes.codes[places] = entries.codes_of(chosen.take(several))
 
-    def _add(self, entries: Entries, chosen: Numbers) -> None:
+    def _take(self, mixed: Mixed, *, is_all: bool) -> None:
+        """What was found of the mixed rows. is_all: no other cells are tangled."""
+        self._codes = RowCodes(self._codes.of, mixed.codes)
+        self.tangle(mixed.tangled)
+        self.told = mixed.told if is_all else None
+
+    def _add(self, entries: Entries, chosen: Numbers, *, with_codes: bool) -> None:
         """Entries of as many rows, of which other parts have traffic already."""
         rows = entries.rows.take(chosen)
         values, theirs = self.values.take(rows, axis=0), entries.values_of(chosen)
@@ -92,7 +111,7 @@ class Union:
         unknown, several = where(of == 0), where(of < 0)
         if len(unknown):
             self._tangle_rows(rows.take(unknown), both.take(unknown, axis=0))
-        if len(several):
+        if len(several) and with_codes:
             places = -1 - of.take(several)
             mine = self._codes.codes.take(places, axis=0)
             codes = entries.codes_of(chosen.take(several))
@@ -136,7 +155,8 @@ class Union:
         """Finds the rows that have traffic in every column."""
         self._whole[entries.rows.take(where(entries.counts == self.values.shape[1]))] = True
         reported = np.bincount(entries.rows, entries.counts, minlength=len(self._whole))
-        unsure = where((reported >= self.values.shape[1]) & ~self._whole)
+        # Of mixed rows nobody asks.
+        unsure = where((reported >= self.values.shape[1]) & ~self._whole & (self._codes.of >= 0))
         if len(unsure):
             self._whole[unsure] = true_cells(self.values.take(unsure, axis=0) != 0) == self.values.shape[1]
 
@@ -146,12 +166,15 @@ class Union:
 
     def tangled(self) -> Numbers:
         """The numbers of those cells, ascending."""
+        if len(self._tangled) == 1 and self.told is not None:
+            return self._tangled[0]
         found = sum(map(len, self._tangled))
         if not found:
             return np.empty(0, np.int64)
         if found * FEW < self.values.size:
             # `unique` looks for equal ones before it sorts, which takes four times as long.
-            cells = np.sort(np.concatenate(self._tangled))
+            cells = np.concatenate(self._tangled)
+            cells.sort()
             return cells[begins(cells)]
         marks = np.zeros(self.values.size, np.bool_)
         for cells in self._tangled:
@@ -162,7 +185,7 @@ class Union:
         self, cells: Numbers, values: NDArray[np.uint64], codes: NDArray[np.uint32], conflicts: NDArray[np.bool_]
     ) -> None:
         """What the sparse pass found of tangled cells."""
-        if int(values.max(initial=0)) >> 8 * self.values.itemsize:
+        if int(values.max()) >> 8 * self.values.itemsize:
             self.values = self.values.astype(np.uint64)
         self.values.ravel()[cells] = values
         self._decided.append((cells, conflicts))
@@ -218,15 +241,18 @@ def _fewest_last(told: tuple[Block, slice]) -> int:
 def _by_thickness(entries: Entries) -> tuple[Numbers, Numbers]:
     """(which entries are added as whole rows, which cell by cell)."""
     width = entries.busy.shape[1]
-    if len(entries) * width < MANY:
+    if entries.has_blank:
+        # Of few cells whole rows are added sooner than the thin ones among them are picked out.
         return np.arange(len(entries)), np.empty(0, np.int64)
     thin = (entries.counts * THIN <= width) & (entries.occurrences > 1).take(entries.rows)
     return where(~thin), where(thin)
 
 
-def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:
-    """The chosen entries in lots, each row once a lot at most, and in the first one as soon as it occurs at all."""
-    last = np.empty(int(rows.max(initial=0)) + 1, np.int64)
+def _lots(rows: Numbers, chosen: Numbers, last: Numbers) -> list[Numbers]:
+    """The chosen entries in lots, each row once a lot at most, and in the first one as soon as it occurs at all.
+
+    last: of every row, where the number of its entry in the first lot is put.
+    """
     lots: list[Numbers] = []
     while len(chosen) or not lots:
         own = rows.take(chosen)
@@ -236,4 +262,5 @@ def _lots(rows: Numbers, chosen: Numbers) -> list[Numbers]:
         if len(lots[-1]) == len(chosen):
             break
         chosen = chosen.take(where(~is_last))
+        last = np.empty_like(last)
     return lots

@@ -30,7 +30,12 @@ class Details(TypedDict, total=False):
     conflicts: NDArray[np.bool_] | None
 
 
-_NO_DETAILS: Final[Details] = {"identities": NO_IDENTITIES, "shares": NO_SHARES, "soft": None, "conflicts": None}
+_UNSAID: Final = (
+    ("identities", NO_IDENTITIES),
+    ("shares", NO_SHARES),
+    *((name, None) for name in ("soft", "conflicts", "busy", "leaders", "counts")),
+)
+_CELLS: Final = ("values", "counts", "codes", "soft", "conflicts")
 
 
 def _wide(counts: Counts) -> dict[str, Counts]:
@@ -153,12 +158,13 @@ class Matrix:
     @classmethod
     def _of(cls, **given: Any) -> Matrix:
         """With all fields but those that are filled when they are read."""
-        matrix = object.__new__(cls)
-        for name, value in {**_NO_DETAILS, "busy": None, "leaders": None, "counts": None, **given}.items():
-            object.__setattr__(matrix, name, value)
-        matrix._check(
-            **{name: given[name] for name in ("values", "counts", "codes", "soft", "conflicts") if name in given}
-        )
+        matrix, put = object.__new__(cls), object.__setattr__
+        for name, value in _UNSAID:
+            if name not in given:
+                put(matrix, name, value)
+        for name, value in given.items():
+            put(matrix, name, value)
+        matrix._check(**{name: given[name] for name in _CELLS if name in given})
         return matrix
 
     if not TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.synthetic import Shape, cluster
 from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.codec import decode_answer, encode_answer
-from keyviz_grpc.merge import entries, fold, merge, sparse, union
+from keyviz_grpc.merge import entries, fold, merge, mixed, sparse, union
 from keyviz_grpc.merge.align import guess_step_ms, into_coarser
 from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, Outcome
@@ -68,16 +68,22 @@ def sent(answer: Answer) -> Answer:
     return decode_answer(message, series=answer.matrix.series, outcome=answer.outcomes[0])
 
 
-@pytest.mark.parametrize("thin", [8, 1, 2])
+@pytest.mark.parametrize(
+    ("thin", "few", "mixed_cells"),
+    [(8, 0, 0), (1, 0, 0), (2, 0, 0), (1, 1 << 18, 1 << 17), (8, 1 << 18, 0)],
+    ids=["whole rows", "cell by cell", "both", "mixed rows at once", "mixed rows part by part"],
+)
 @pytest.mark.parametrize("series", SERIES)
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cluster=clusters())
-def test_what_came_packed_is_merged_as_the_oracle_says(series: Series, thin: int, cluster: list[Node]) -> None:
+def test_what_came_packed_is_merged_as_the_oracle_says(
+    series: Series, thin: int, few: int, mixed_cells: int, cluster: list[Node]
+) -> None:
     """Rows added whole, all cell by cell, and some of either; counts in one block, or in one for each width."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(union, "MANY", 0)
         patched.setattr(union, "LONG_ROWS", 0 if thin == 8 else 512)  # put in place, or gathered
-        patched.setattr(entries, "FEW_CELLS", thin % 2 << 18)
+        patched.setattr(entries, "FEW_CELLS", few)
+        patched.setattr(mixed, "MOST_CELLS", mixed_cells)
         patched.setattr(union, "THIN", thin)
         patched.setattr(union, "FEW", thin)  # cells that are left to the sparse pass are sorted, or marked
         patched.setattr(sparse, "MOST_PAIRS", 1 << 4 * thin)  # all at once, or some at a time

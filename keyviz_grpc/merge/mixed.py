@@ -1,0 +1,82 @@
+"""Rows in which not all parts say the same leader, all at once: where few cells meet in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.merge.entries import Entries
+from keyviz_grpc.traffic import rows_and_columns, where
+
+MOST_CELLS: Final = 1 << 17
+"""Of mixed rows, times the most entries that a row has, looked at together: each takes some ten bytes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """Shares of parts in tangled cells; of each such cell at least one. parts: in how many parts each has traffic."""
+
+    cells: NDArray[np.int64]
+    codes: NDArray[np.uint32]
+    values: NDArray[np.uint64]
+    parts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixed:
+    """What there is to know of M rows of the union.
+
+    codes: uint32[M, C], the largest of each cell. tangled: the numbers, ascending, of the cells in which several parts
+    have traffic and do not all say one known identity; told: what they say there.
+    """
+
+    codes: NDArray[np.uint32]
+    tangled: NDArray[np.int64]
+    told: Told
+
+
+def fits(rows: NDArray[np.int64], lots: Sequence[NDArray[np.int64]], entries: Entries) -> bool:
+    """Whether `look_at` may be asked."""
+    return entries.has_blank and len(rows) * len(lots) * entries.busy.shape[1] <= MOST_CELLS
+
+
+def look_at(rows: NDArray[np.int64], lots: Sequence[NDArray[np.int64]], entries: Entries) -> Mixed:
+    """Of these rows, ascending. lots: all entries, each row once a lot at most. Entries must have a blank."""
+    columns = entries.busy.shape[1]
+    own = np.empty((len(lots), len(rows)), np.int64)
+    last = np.empty(len(entries.occurrences), np.int64)
+    for number, lot in enumerate(lots):
+        last.fill(len(entries))
+        last[entries.rows.take(lot)] = lot
+        last.take(rows, out=own[number], mode="clip")
+    flat = own.ravel()
+    values = entries.blocks[0].values.take(flat, axis=0)
+    busy = values != 0
+    codes = entries.codes.of_any(flat, busy)
+    values, busy, codes = (cells.reshape(len(lots), -1) for cells in (values, busy, codes))
+    largest = np.maximum.reduce(codes)
+    unlike = np.logical_or.reduce((codes != largest) & busy)
+    if np.count_nonzero(codes) < np.count_nonzero(busy):
+        unlike |= (largest == 0) & (np.add.reduce(busy, dtype=np.int64) > 1)
+    found = where(unlike)
+    at, across = rows_and_columns(found, columns)
+    cells = rows.take(at) * columns + across
+    return Mixed(
+        largest.reshape(len(rows), columns), cells, _told(cells, codes.take(found, axis=1), values.take(found, axis=1))
+    )
+
+
+def _told(cells: NDArray[np.int64], codes: NDArray[np.uint32], values: NDArray[np.unsignedinteger]) -> Told:
+    """codes, values: [parts, cells]."""
+    hot = where(values.ravel() != 0)
+    at = hot % len(cells) if len(cells) else hot
+    return Told(
+        cells.take(at),
+        codes.ravel().take(hot),
+        values.ravel().take(hot).astype(np.uint64),
+        np.bincount(at, minlength=len(cells)),
+    )
