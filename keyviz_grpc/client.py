@@ -31,7 +31,7 @@ from keyviz_grpc.failed_calls import failed, outcome_of
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.query import Known, MatrixQuery
 from keyviz_grpc.reading import Unpaid, decode, pay, read
 from keyviz_grpc.remembered import NodeColumns, Recalled, Shelf
 from keyviz_grpc.slicing import Reply, Slicer
@@ -66,13 +66,11 @@ class ClientShared:
     )
     _asked: tuple[MatrixQuery, bytes] | None = None
 
-    def request(self, recalled: Recalled) -> bytes:
+    def request(self, query: MatrixQuery) -> bytes:
         """The bytes of a question: the same for all peers of a fan-out as a rule, but for what is known of each."""
-        query, known = recalled.query, recalled.known
         if self._asked is None or self._asked[0] is not query:
             self._asked = query, query_bytes(query, accept=ACCEPT)
-        every = self._asked[1]
-        return every if known is None else every + known_bytes(known)
+        return self._asked[1]
 
 
 class PeerClient:
@@ -97,6 +95,7 @@ class PeerClient:
         self.told_id = ""
         self._slicer = Slicer(shared.max_message_bytes, lambda: int(time.time() * 1000))
         self._columns = NodeColumns(shared.remembered)
+        self._known: tuple[Known, bytes] | None = None
 
     def matrix(
         self, query: MatrixQuery, deadline: Deadline, budget: BytesBudget
@@ -112,7 +111,7 @@ class PeerClient:
         return self._guarded(self._slicer.ask(query, once, budget.give_back, whole.known_below_unix_ms))
 
     async def _ask_once(self, recalled: Recalled, deadline: Deadline, budget: BytesBudget, began: float) -> Reply:
-        raw = await self._call("GetKeyVizMatrix", self._shared.request(recalled), deadline)
+        raw = await self._call("GetKeyVizMatrix", self._request(recalled), deadline)
         latency_ms = (time.perf_counter() - began) * 1000
         if isinstance(raw, Outcome):
             over_cap = raw.kind is FailureKind.MESSAGE_TOO_LARGE
@@ -130,6 +129,14 @@ class PeerClient:
         if not answer.node_id and self._told is None:
             answer = await self._ask_who(answer, deadline)
         return Reply(answer, 0 if left_out_bytes else len(raw))
+
+    def _request(self, recalled: Recalled) -> bytes:
+        every, known = self._shared.request(recalled.query), recalled.known
+        if known is None:
+            return every
+        if self._known is None or self._known[0] is not known:
+            self._known = known, known_bytes(known)
+        return every + self._known[1]
 
     def _unread(self, error: Unpaid | MalformedAnswer | TooLarge, budget: BytesBudget, latency_ms: float) -> Reply:
         if isinstance(error, Unpaid):

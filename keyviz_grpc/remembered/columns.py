@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from keyviz_grpc.errors import MalformedAnswer
@@ -39,6 +39,12 @@ class Remembered:
     below_unix_ms: int
     catalogue: Catalogue
     pieces: tuple[Piece, ...]
+    known: Known = field(init=False)
+    """What an answer may leave out: the same object for the same columns."""
+
+    def __post_init__(self) -> None:
+        known = Known(self.node_id, self.incarnation, self.number, self.below_unix_ms)
+        object.__setattr__(self, "known", known)
 
     @property
     def life(self) -> tuple[str, int, int]:
@@ -155,8 +161,7 @@ class Recalled:
     @property
     def known(self) -> Known | None:
         """What an answer may leave out, None = nothing."""
-        held = self.held
-        return None if held is None else Known(held.node_id, held.incarnation, held.number, held.below_unix_ms)
+        return None if self.held is None else self.held.known
 
     @property
     def rows(self) -> Catalogue | None:
@@ -213,7 +218,7 @@ class Recalled:
         matrix = Recollected(tail.series, held.catalogue, [*known, (tail, slice(0, len(tail.columns)))])
         self._extend(held, answer, self._below(history), wire_bytes)
         before_bytes = sum(piece.wire_bytes * (part.stop - part.start) // piece.width for piece, part in parts)
-        return replace(answer, matrix=matrix), before_bytes
+        return answer.of(matrix), before_bytes
 
     def _below(self, history: History) -> int:
         # Whatever closes later is stamped after the newest, or changes the number.

@@ -86,7 +86,7 @@ class _Merged:
             return 0
         first, end = int(union[0]), min(int(known[-1]) for known in self.columns) + 1
         for known, part in zip(self.columns, parts, strict=True):
-            if not np.array_equal(_cut(known, first, end), _cut(part.columns, first, end)):
+            if not _are_equal(_cut(known, first, end), _cut(part.columns, first, end)):
                 return 0
         return end
 
@@ -99,7 +99,7 @@ class _Merged:
     def is_all_of(self, parts: Sequence[_Part]) -> bool:
         """Whether it was made of exactly the columns of these lives, and each node has one at least."""
         return all(
-            len(known) and np.array_equal(known, part.columns) for known, part in zip(self.columns, parts, strict=True)
+            len(known) and _are_equal(known, part.columns) for known, part in zip(self.columns, parts, strict=True)
         )
 
     def shows_all(self, query: MatrixQuery) -> bool:
@@ -297,8 +297,13 @@ def _continued(known: _Merged, newest: Answer, look: Look, going_on: _GoingOn) -
 def _from(answer: Answer, start: int) -> Answer:
     matrix = answer.matrix
     if isinstance(matrix, Recollected):
-        return replace(answer, matrix=matrix.since(start))
-    return replace(answer, matrix=select_columns(matrix, between(matrix, start, FAR)))
+        return answer.of(matrix.since(start))
+    return answer.of(select_columns(matrix, between(matrix, start, FAR)))
+
+
+def _are_equal(some: Stamps, others: Stamps) -> bool:
+    # There are few, and to compare them as numbers takes more code than bytes do.
+    return some.tobytes() == others.tobytes()
 
 
 def _cut(columns: Stamps, first: int, end: int) -> Stamps:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc.model import Series
 from keyviz_grpc.outcome import Answer, History, LeafRange
 
 
@@ -32,3 +33,7 @@ def test_an_answer_with_its_moments_is_otherwise_the_same() -> None:
     timed, expected = answer.between(11, 12), replace(answer, asked_unix_ms=11, received_unix_ms=12)
     assert [f.name for f in fields(Answer) if getattr(timed, f.name) is not getattr(expected, f.name)] == []
     assert not any(getattr(timed, f.name) is f.default for f in fields(Answer)), "else a lost field is not seen"
+    other = replace(one.matrix, series=Series.READS)
+    changed = timed.of(other)
+    assert [f.name for f in fields(Answer) if getattr(changed, f.name) is not getattr(timed, f.name)] == ["matrix"]
+    assert changed.matrix is other
