@@ -6,7 +6,7 @@ hold other things, as they do between two polls. Copying the texts of long rows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gateway.leader_texts import LeaderTexts, of_several, told_apart
 from gateway.row_texts import Piece, json_of, piece_bytes
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Leaders, begins, rows_and_columns
+from keyviz_grpc.traffic import Leaders, true_cells, where
 
 NARROW: Final = 128
 """Columns up to which a row is short."""
@@ -43,9 +43,12 @@ def joined(openings: Sequence[bytes], matrix: Matrix, *, identity: bool) -> list
     for at in range(0, rows, step):
         there = slice(at, min(at + step, rows))
         values = cut(matrix.narrowest[there])
-        parts = [b""] * (4 * len(values))
-        parts[0::4], parts[1::4] = openings[there], values
-        parts[2::4], parts[3::4] = _flags_of(matrix, there), ends.of_rows(there)
+        parts = [b"", b"", AGREED, b""] * len(values)
+        parts[0::4], parts[1::4], parts[3::4] = openings[there], values, ends.texts[there]
+        for row, flags in _flags_of(matrix, there):
+            parts[4 * row + 2] = flags
+        for row, end in ends.of_several(there):
+            parts[4 * row + 3] = end
         text = memoryview(b"".join(parts))
         if there.stop == rows:
             text = text[:-1]  # no comma after the last row
@@ -63,31 +66,33 @@ def cut(array: NDArray[Any]) -> list[bytes]:
     return texts
 
 
-def _flags_of(matrix: Matrix, there: slice) -> list[bytes]:
-    """Of some rows what stands after their values, marks included."""
-    flags = [AGREED] * (there.stop - there.start)
-    for row, text in _marked(matrix.conflicts, there, CONFLICTS):
-        flags[row] = text
-    for row, text in _marked(matrix.soft, there, SOFT):
-        flags[row] = b"%b,%b" % (flags[row], text)
-    return flags
+def _flags_of(matrix: Matrix, there: slice) -> Iterable[tuple[int, bytes]]:
+    """Those of some rows in which anything is marked, counted from the first, and what stands after their values."""
+    conflicts = () if matrix.conflicts is None else _marked(matrix.conflicts[there], CONFLICTS)
+    if matrix.soft is None:
+        return conflicts
+    flags = dict(conflicts)
+    for row, text in _marked(matrix.soft[there], SOFT):
+        flags[row] = b"%b,%b" % (flags.get(row, AGREED), text)
+    return flags.items()
 
 
-def _marked(marks: NDArray[np.bool_] | None, there: slice, before: bytes) -> Iterator[tuple[int, bytes]]:
-    """Of some rows those in which anything is marked, counted from the first, and their marks behind `before`."""
-    if marks is None or not len(cells := np.flatnonzero(marks[there])):
-        return
-    rows, columns = rows_and_columns(cells, marks.shape[1])
-    first = begins(rows)
-    last = np.append(first[1:], True)
-    single = first & last
-    texts = _marked_once(marks.shape[1], before)
-    for row, column in zip(rows[single].tolist(), columns[single].tolist(), strict=True):
-        yield row, texts[column]
-    others = rows[first & ~last]
-    if len(others):
-        for row, text in zip(others.tolist(), cut(marks[there].take(others, axis=0)), strict=True):
-            yield row, before + text[:-1]
+def _marked(marks: NDArray[np.bool_], before: bytes) -> Iterable[tuple[int, bytes]]:
+    """The rows in which anything is marked, and their marks behind `before`."""
+    counts, columns = true_cells(marks), marks.shape[1]
+    single, several = where(counts == 1), where(counts > 1)
+    rows, texts = single.tolist(), []
+    if rows:
+        kept = _marked_once(columns, before)
+        texts = [kept[column] for column in marks.take(single, axis=0).argmax(axis=1).tolist()]
+    if len(several):
+        rows += several.tolist()
+        text = json_of(marks.take(several, axis=0)).replace(b"[", before)
+        # How long each is need not be looked for: `false` and a comma, one letter less where a cell is marked.
+        lengths = (len(before) + 6 * columns + 1) - counts.take(several)
+        ends = (len(before) + lengths.cumsum()).tolist()
+        texts += [text[start : end - 1] for start, end in zip([len(before), *ends[:-1]], ends, strict=True)]
+    return zip(rows, texts, strict=True)
 
 
 @lru_cache(4)
@@ -98,7 +103,7 @@ def _marked_once(columns: int, before: bytes) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ends:
-    """Of every row who led it, and its end. texts: of rows under one leader. others: the rows that have more to say."""
+    """Of every row who led it, and its end. texts: as if others, which have more to say, said nothing."""
 
     matrix: Matrix | None
     leaders: Leaders | None
@@ -115,14 +120,16 @@ class _Ends:
         texts = IDENTITIES.of_rows(matrix.identities, shown, matrix.shape[1])
         return cls(matrix, leaders, texts, others)
 
-    def of_rows(self, there: slice) -> list[bytes]:
-        """A list of the caller's own."""
-        ends = self.texts[there]
+    def of_several(self, there: slice) -> Iterable[tuple[int, bytes]]:
+        """Of some rows those of several leaders, counted from the first."""
         if self.matrix is None or self.leaders is None or not len(self.others):
-            return ends
+            return ()
         own = self.others[slice(*self.others.searchsorted((there.start, there.stop)).tolist())]
         rows, groups, terms = of_several(self.matrix, self.leaders, own)
-        if len(rows):
-            for row, group, term in zip((rows - there.start).tolist(), cut(groups), cut(terms), strict=True):
-                ends[row] = b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
-        return ends
+        if not len(rows):
+            return ()
+        ends = (
+            b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
+            for group, term in zip(cut(groups), cut(terms), strict=True)
+        )
+        return zip((rows - there.start).tolist(), ends, strict=True)

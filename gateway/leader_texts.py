@@ -29,7 +29,7 @@ def told_apart(leaders: Leaders) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
     A row under one leader throughout is the rule: its arrays are one number repeated.
     """
-    shown = np.where(leaders.whole & (leaders.of > 0), leaders.of, 0)
+    shown = leaders.of * (leaders.whole & (leaders.of > 0))
     return shown, where((leaders.of != 0) & (shown == 0))
 
 
@@ -64,13 +64,13 @@ class LeaderTexts(Generic[Told]):
         before = self._kept.get((len(codes), times))
         if before is None:
             texts = [self._nobody] * len(codes)
-            changed = told[:, 0].nonzero()[0]
+            changed = where(told[:, 0] != 0)
         else:
             known, texts = before
-            changed = np.flatnonzero(told.ravel() != known.ravel()) >> 1
-            if not len(changed):
+            differing = told != known
+            if not differing.any():
                 return texts
-            texts = texts.copy()
+            changed, texts = where(differing.any(axis=1)), texts.copy()
         self._write(texts, changed, identities, codes, times)
         self._kept.put((len(codes), times), (told, texts), weight=len(codes) * times)
         return texts
