@@ -1,12 +1,11 @@
 """Large answers in packed form, whose large fields stay in the bytes that came: a message would hold copies of them.
 
-Most of such an answer is a catalogue that is known, values of which views are enough, and a table of identities that it
-had before.
+Most of such an answer is a catalogue that is known, values of which views are enough, and leaders that it had before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -25,22 +24,24 @@ _CATALOGUE: Final = pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER
 _VALUES: Final = pb.KeyVizColumnar.VALUES_FIELD_NUMBER
 _GROUPS: Final = pb.KeyVizColumnar.IDENTITY_GROUPS_FIELD_NUMBER
 _TERMS: Final = pb.KeyVizColumnar.IDENTITY_TERMS_FIELD_NUMBER
+_CODES: Final = pb.KeyVizColumnar.RUN_CODES_FIELD_NUMBER
 _IN_RESPONSE: Final = (_NODE_ID, _COLUMNAR)
-_IN_COLUMNAR: Final = (_CATALOGUE, _VALUES, _GROUPS, _TERMS)
+_LED: Final = (_GROUPS, _TERMS, _CODES)
+_IN_COLUMNAR: Final = (_CATALOGUE, _VALUES, *_LED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Large:
     """Fields of a KeyVizColumnar, or what they hold, wherever they are.
 
-    rows: what the catalogue means, None where that is not known. table: the fields `identity_groups` and
-    `identity_terms`, None where the message has them.
+    rows: what the catalogue means, None where that is not known. codes: the fields `identity_groups`, `identity_terms`
+    and `run_codes`, None where the message has them.
     """
 
     catalogue: Span
     values: Span
     rows: Catalogue | None = None
-    table: Span | None = None
+    codes: Span | None = None
 
     @classmethod
     def of(cls, message: pb.KeyVizColumnar) -> Self:
@@ -59,7 +60,7 @@ class Apart:
     @property
     def parsed_bytes(self) -> int:
         """How many are read number by number at most; rows are told by `rows_are_known`."""
-        return len(self.rest) + (self.large.table.size if self.large and self.large.table else 0)
+        return len(self.rest) + (self.large.codes.size if self.large and self.large.codes else 0)
 
     @property
     def rows_are_known(self) -> bool:
@@ -76,23 +77,30 @@ def set_apart(raw: bytes) -> Apart:
     own = fields_in(raw, at, end, _IN_COLUMNAR)
     if not own or _CATALOGUE not in own or _VALUES not in own:
         return Apart(len(raw), raw)
-    (_, *catalogue), (_, *values), table = own[_CATALOGUE], own[_VALUES], None
-    if _GROUPS in own and _TERMS in own and own[_GROUPS][2] == own[_TERMS][0]:
-        table = Span(raw, own[_GROUPS][0], own[_TERMS][2])
-    else:
-        own.pop(_GROUPS, None)
-        own.pop(_TERMS, None)
+    catalogue, values = own[_CATALOGUE], own[_VALUES]
+    cut = [(catalogue[0], catalogue[2]), (values[0], values[2])]
+    codes = _beside([own[number] for number in _LED if number in own])
+    if codes is not None:
+        cut.append(codes)
     _, start, stop = fields.get(_NODE_ID, (0, 0, 0))
-    packed = Span(raw, *catalogue)
+    packed = Span(raw, *catalogue[1:])
     rows = known.catalogue_met(packed, raw[start:stop].decode(errors="replace"))
-    return Apart(len(raw), _without(raw, columnar, own.values()), Large(packed, Span(raw, *values), rows, table))
+    large = Large(packed, Span(raw, *values[1:]), rows, Span(raw, *codes) if codes else None)
+    return Apart(len(raw), _without(raw, columnar, sorted(cut)), large)
 
 
-def _without(raw: bytes, columnar: Place, cut: Iterable[Place]) -> bytes:
-    """A response without some of the fields in its columnar one. cut: ascending."""
+def _beside(led: Sequence[Place]) -> tuple[int, int] | None:
+    """From where to where all three stand, one at the other's end."""
+    if len(led) < len(_LED) or led[0][2] != led[1][0] or led[1][2] != led[2][0]:
+        return None
+    return led[0][0], led[2][2]
+
+
+def _without(raw: bytes, columnar: Place, cut: Iterable[tuple[int, int]]) -> bytes:
+    """A response without some stretches of its columnar field, which ascend."""
     tag, at, end = columnar
     kept = []
-    for start, _, stop in cut:
+    for start, stop in cut:
         kept.append(raw[at:start])
         at = stop
     kept.append(raw[at:end])

@@ -155,8 +155,8 @@ def decode_columnar(
     soft, conflicts = _marks("soft", message.soft, shape), _marks("conflicts", message.conflicts, shape)
     if not series.is_write:
         return Matrix.of_busy(series, columns, catalogue, Busy(strips, None), soft=soft, conflicts=conflicts)
-    identities = _decode_table(message) if large.table is None else _table_of(large.table, node_id)
-    busy = Busy(strips, _decode_runs(message, strips, len(identities)))
+    identities, codes = _decode_codes(message) if large.codes is None else _codes_of(large.codes, node_id)
+    busy = Busy(strips, _decode_runs(codes, _array(message.run_lengths, np.uint32), strips))
     return Matrix.of_busy(
         series,
         columns,
@@ -240,9 +240,16 @@ def _decode_table(message: pb.KeyVizColumnar) -> NDArray[np.uint64]:
     return known.table_of(groups, terms, _check_table) if len(groups) else NO_IDENTITIES
 
 
-def _table_of(told: Span, node_id: str) -> NDArray[np.uint64]:
+def _decode_codes(message: pb.KeyVizColumnar) -> known.Codes:
+    table, codes = _decode_table(message), _array(message.run_codes, np.uint32)
+    if len(codes) and (highest := int(codes[codes.argmax()])) >= len(table):
+        raise MalformedAnswer(f"columnar: run_codes names identity {highest} of {len(table)}")
+    return table, codes
+
+
+def _codes_of(told: Span, node_id: str) -> known.Codes:
     """Of those fields alone, which are read where that node has not told the same before."""
-    return known.table_told(told, node_id, lambda packed: _decode_table(parse(pb.KeyVizColumnar, packed)))
+    return known.codes_told(told, node_id, lambda packed: _decode_codes(parse(pb.KeyVizColumnar, packed)))
 
 
 def _check_table(table: NDArray[np.uint64]) -> None:
@@ -252,15 +259,12 @@ def _check_table(table: NDArray[np.uint64]) -> None:
         raise MalformedAnswer("columnar: identities must be known, and ascend by group, then term")
 
 
-def _decode_runs(message: pb.KeyVizColumnar, strips: Sequence[Strip], identities: int) -> Runs | None:
-    codes, lengths = _array(message.run_codes, np.uint32), _array(message.run_lengths, np.uint32)
+def _decode_runs(codes: NDArray[np.uint32], lengths: NDArray[np.uint32], strips: Sequence[Strip]) -> Runs | None:
     if len(codes) == len(lengths) == 0:
         return None
     busy = sum([np.count_nonzero(strip.values) for strip in strips])
     if len(codes) != len(lengths) or int(lengths.sum(dtype=np.int64)) != busy:
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
-    if (highest := int(codes[codes.argmax()])) >= identities:
-        raise MalformedAnswer(f"columnar: run_codes names identity {highest} of {identities}")
     if np.count_nonzero(lengths) != len(lengths):
         # Runs of no cell say nothing, and there may be millions of them in an answer of few cells.
         kept = where(lengths > 0)

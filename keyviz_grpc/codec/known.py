@@ -24,6 +24,9 @@ _Array = TypeVar("_Array", bound="NDArray[Any]")
 Layout: TypeAlias = "Sequence[tuple[int, NDArray[np.int64]]]"
 """Bytes a count, and the rows whose counts take so many; narrow ones first."""
 
+Codes: TypeAlias = "tuple[NDArray[np.uint64], NDArray[np.uint32]]"
+"""A table of identities, and the codes in it that runs have."""
+
 CATALOGUE: Final = "KeyVizCatalogue"
 """What the bytes of a packed answer's rows are."""
 
@@ -36,7 +39,7 @@ ENTRY_BYTES: Final = 512
 TABLE_BYTES: Final = 64 << 20
 MAX_IDENTITIES: Final = 1 << 16
 
-TOLD_TABLE_BYTES: Final = 16 << 20
+TOLD_BYTES: Final = 16 << 20
 
 COLUMNS_BYTES: Final = 8 << 20
 MAX_COLUMNS: Final = 1 << 14
@@ -59,7 +62,7 @@ _catalogues: Kept[tuple[str, bytes], _Known] = Kept(CATALOGUE_BYTES)
 _recent: Kept[tuple[str, int, str], _Known] = Kept(RECENT_BYTES)
 """By kind, length, and the node that sent it last, "" = whichever."""
 _tables: Kept[bytes, NDArray[np.uint64]] = Kept(TABLE_BYTES)
-_told_tables: Kept[tuple[int, str], tuple[bytes, NDArray[np.uint64]]] = Kept(TOLD_TABLE_BYTES)
+_told_codes: Kept[tuple[int, str], tuple[bytes, Codes]] = Kept(TOLD_BYTES)
 """What was told in so many bytes last, by each node."""
 _columns: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
 _layouts: Kept[bytes, Layout] = Kept(LAYOUT_BYTES)
@@ -122,16 +125,18 @@ def table_of(
     return _put(_tables, packed, table)
 
 
-def table_told(told: Span, node_id: str, read: Callable[[bytes], NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """The table that a large answer tells in those bytes, whoever sent them. read: called where they are not known."""
+def codes_told(told: Span, node_id: str, read: Callable[[bytes], Codes]) -> Codes:
+    """What a large answer tells in those bytes, whoever sent them. read: called where they are not known."""
     place = told.size, node_id
-    known = _told_tables.get(place)
+    known = _told_codes.get(place)
     if known is not None and told.is_equal(known[0]):
         return known[1]
     packed = told.copy()
-    table = read(packed)
-    _told_tables.put(place, (packed, table), len(packed) + table.nbytes + len(node_id) + ENTRY_BYTES)
-    return table
+    table, codes = read(packed)
+    codes.setflags(write=False)
+    held = len(packed) + table.nbytes + codes.nbytes + len(node_id) + ENTRY_BYTES
+    _told_codes.put(place, (packed, (table, codes)), held)
+    return table, codes
 
 
 def columns_like(columns: NDArray[np.int64], check: Callable[[NDArray[np.int64]], None]) -> NDArray[np.int64]:

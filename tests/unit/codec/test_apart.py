@@ -14,12 +14,13 @@ from keyviz_grpc.codec import answer_bytes, apart, decode_answer, parse_response
 from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.codec.spans import MOST_FIELDS, fields_in
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
-from keyviz_grpc.model import Series
+from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.traffic import Runs
 
 COLUMNAR = (pb.MATRIX_ENCODING_COLUMNAR,)
-LARGE = {"catalogue", "values", "identity_groups", "identity_terms"}
+LARGE = {"catalogue", "values", "identity_groups", "identity_terms", "run_codes"}
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,13 @@ def read(raw: bytes) -> Answer:
 def read_whole(raw: bytes) -> Answer:
     """As one message."""
     return decode_answer(parse_response(raw), series=Series.WRITES, outcome=Outcome("p"))
+
+
+def runs_of(matrix: Matrix) -> Runs:
+    """Of a matrix that has some."""
+    assert matrix.busy is not None
+    assert matrix.busy.runs is not None
+    return matrix.busy.runs
 
 
 def told(answer: Answer) -> tuple[object, ...]:
@@ -89,6 +97,7 @@ def test_rows_and_identities_are_found_again() -> None:
     again = read(raw).matrix
     assert again.catalogue is first.catalogue
     assert again.identities is first.identities
+    assert runs_of(again).codes is runs_of(first).codes
     assert read_whole(raw).matrix.catalogue is first.catalogue
 
 
@@ -101,7 +110,7 @@ def test_wide_values_may_stand_anywhere(shift: int) -> None:
 
 
 def test_fields_in_any_order_are_the_same_answer() -> None:
-    """Only where groups and terms are not neighbours they stay in the message."""
+    """Only where leaders do not stand together they stay in the message."""
     raw = with_columnar(lambda own: own)
     places = fields_in(raw, 0, len(raw), [28])
     assert places is not None
@@ -119,7 +128,7 @@ def test_fields_in_any_order_are_the_same_answer() -> None:
     for other, together in ((raw[tag:end] + raw[:tag] + raw[end:], True), (with_columnar(reverse), False)):
         large = set_apart(other).large
         assert large is not None
-        assert (large.table is not None) is together
+        assert (large.codes is not None) is together
         assert told(read(other)) == told(read_whole(raw))
 
 
