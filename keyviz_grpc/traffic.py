@@ -9,11 +9,16 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.row_bits import row_bits
+
 FULL: Final = 255
 """What a byte counts to."""
 
 EVERY_OTHER_BYTE: Final = np.uint64(0x00FF_00FF_00FF_00FF)
 EVERY_PAIR: Final = np.uint64(0x0001_0001_0001_0001)
+
+MANY_ROWS: Final = 1 << 12
+"""Marks of so many narrow rows are packed to bits sooner than they are added up."""
 
 LONG: Final = 1 << 16
 FEW: Final = 8
@@ -217,6 +222,8 @@ def _mixed(of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 def true_cells(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many each row has."""
     width = marks.shape[1]
+    if len(marks) >= MANY_ROWS and (packed := row_bits(marks)) is not None:
+        return np.bitwise_count(packed).astype(np.int64)
     for word in (np.uint64, np.uint32, np.uint16, np.uint8):
         words, left = divmod(width, word().itemsize)
         if not left and words <= FULL:

@@ -12,6 +12,7 @@ from keyviz_grpc.merge.lanes import Lanes, in_lanes, reduced
 from keyviz_grpc.merge.saturating import LIMIT, narrowed, sum_lanes
 from keyviz_grpc.merge.shares import added_up, listed, spread_out
 from keyviz_grpc.model import Catalogue, Matrix, Shares
+from keyviz_grpc.row_bits import marks_in, row_bits
 from keyviz_grpc.traffic import Counts, Leaders, lengths_of, where
 
 
@@ -90,6 +91,8 @@ def _disagreeing(leaders: Leaders, starts: NDArray[np.int64]) -> NDArray[np.bool
 def _fold_marks(marks: NDArray[np.bool_] | None, starts: NDArray[np.int64]) -> NDArray[np.bool_] | None:
     if marks is None:
         return None
+    if (bits := row_bits(marks)) is not None:
+        return marks_in(np.bitwise_or.reduceat(bits, starts), marks.shape[1])
     return reduced(np.bitwise_or, in_lanes(marks, np.bool_), starts)[:, : marks.shape[1]].copy()
 
 

@@ -12,6 +12,8 @@ from keyviz_grpc.traffic import Counts, lengths_of, where
 
 LIMIT: Final = np.uint64(2**64 - 1)
 
+NARROW_BYTES: Final = 2
+
 
 def add(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Elementwise sum, uint64, broadcast as numpy does."""
@@ -24,7 +26,8 @@ def add(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint6
 
 def row_totals(values: Counts) -> NDArray[np.uint64] | None:
     """The sum of every row; None where all of them together may come to 2^63."""
-    largest = int(values.max(initial=0))
+    # What narrow numbers can be is not far above what they are, and looking for it takes a fourth as long as adding.
+    largest = int(values.max(initial=0)) if values.itemsize > NARROW_BYTES else int(np.iinfo(values.dtype).max)
     if largest * values.size >= 2**63:
         return None
     # More than twice as fast as a sum along the axis; made wide, narrow numbers would take twice as long.
