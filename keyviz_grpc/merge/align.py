@@ -6,7 +6,7 @@ Stamps are ends of windows in unix milliseconds. A grid is the multiples of a st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,8 @@ class Stamps:
 
 def effective_steps(stated: Sequence[int], columns: Sequence[NDArray[np.int64]]) -> list[int]:
     """Each peer's step: stated, else guessed (snapped to a stated one nearby), else 0 for "takes the grid's"."""
+    if min(stated, default=0) > 0:
+        return list(stated)
     known = sorted({step for step in stated if step > 0})
     steps = []
     for step, stamps in zip(stated, columns, strict=True):
@@ -124,10 +126,10 @@ def effective_steps(stated: Sequence[int], columns: Sequence[NDArray[np.int64]])
     return steps
 
 
-def grid_step_ms(steps: Sequence[int], weights: Sequence[int]) -> int:
+def grid_step_ms(steps: Sequence[int], weights: Iterable[int]) -> int:
     """The coarsest step that most peers' steps equal or divide; 0 when no step is known.
 
-    weights: how many leaves speak for each step. Only steps that some peer has are candidates.
+    weights: how many leaves speak for each step, not read where all are one. Only steps that some peer has count.
     """
     if len(set(steps)) == 1:
         return max(steps[0], 0)

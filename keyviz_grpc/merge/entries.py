@@ -16,8 +16,8 @@ from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, ro
 
 _NONE: Final = np.empty(0, np.int64)
 
-FEW_CELLS: Final = 1 << 18
-"""Fewer are made as wide as the widest at once: that takes less than to look for them in several blocks ever after."""
+FEW_BYTES: Final = 1 << 21
+"""Cells that fit these when all are as wide as the widest are made so, rather than looked for in several blocks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +138,8 @@ def entries_of(
     columns = shape[1]
     if places is None:
         places = Places.of([part.rows for part in parts], shape[0])
-    is_few = sum(len(strip.rows) for _, strip in strips) * columns < FEW_CELLS
+    widest = max((strip.values.itemsize for _, strip in strips), default=1)
+    is_few = sum(len(strip.rows) for _, strip in strips) * columns * widest < FEW_BYTES
     if not is_few:
         strips.sort(key=_width)
     lots = [strips] if is_few else [list(same) for _, same in groupby(strips, key=_width)]

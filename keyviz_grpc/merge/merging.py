@@ -61,10 +61,11 @@ def merge(
     held = NO_BOOKS if query.for_display else _held(answers, firsts, joined)
     ranges, diverging = _divergences(answers, firsts, joined)
     oldest = min((o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes), default=0)
-    outcomes = [
-        with_warnings(outcome, short_history(outcome, query.window, grid), diverging.get(leaf, ()))
-        for leaf, outcome in enumerate(outcomes)
-    ]
+    if diverging or query.window.from_unix_ms:
+        outcomes = [
+            with_warnings(outcome, short_history(outcome, query.window, grid), diverging.get(leaf, ()))
+            for leaf, outcome in enumerate(outcomes)
+        ]
     return Answer(
         merged.matrix,
         tuple(outcomes),
@@ -190,7 +191,8 @@ def _column_nodes(answers: Sequence[Answer], placed: Sequence[Placed], width: in
             counts[where] += answer.column_nodes
             unknown[where] |= answer.column_nodes == 0
             continue
-        nodes = sum(outcome.contributes for outcome in answer.outcomes)
+        first, *others = answer.outcomes
+        nodes = sum((outcome.contributes for outcome in others), int(first.contributes))
         if part.columns is None:
             everywhere += nodes
         else:

@@ -87,23 +87,24 @@ def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
             part.outcomes = inseparable(part.outcomes)
             part.answer = None
             continue
-        outcomes = []
-        for outcome in part.outcomes:
-            found = []
-            if outcome.contributes and outcome.node_id:
-                key = _key(outcome)
-                if key in seen:
-                    found.append(_duplicate(outcome, seen[key]))
-                    part.answer = None
-                elif lives.setdefault(outcome.node_id, key) != key:
-                    found.append(
-                        PeerWarning(
-                            WarningCode.DUPLICATE_NODE_ID, "", f"another node calls itself {outcome.node_id!r} too"
-                        )
-                    )
-                seen.setdefault(key, outcome.address or "self")
-            outcomes.append(with_warnings(outcome, found) if found else outcome)
-        part.outcomes = tuple(outcomes)
+        marked: dict[int, Outcome] = {}
+        for number, outcome in enumerate(part.outcomes):
+            if not outcome.node_id or not outcome.contributes:
+                continue
+            key = _key(outcome)
+            if key in seen:
+                found = _duplicate(outcome, seen[key])
+                part.answer = None
+            else:
+                seen[key] = outcome.address or "self"
+                if lives.setdefault(outcome.node_id, key) == key:
+                    continue
+                found = PeerWarning(
+                    WarningCode.DUPLICATE_NODE_ID, "", f"another node calls itself {outcome.node_id!r} too"
+                )
+            marked[number] = with_warnings(outcome, (found,))
+        if marked:
+            part.outcomes = tuple(marked.get(number, outcome) for number, outcome in enumerate(part.outcomes))
 
 
 def _duplicate(outcome: Outcome, counted_as: str) -> PeerWarning:
@@ -130,7 +131,7 @@ def prepare(results: Sequence[Answer | Outcome], query: MatrixQuery, now_unix_ms
     live = [part for part in parts if part.answer is not None]
     answers = [part.answer for part in live if part.answer is not None]
     steps = effective_steps([a.step_ms for a in answers], [a.matrix.columns for a in answers])
-    grid = grid_step_ms(steps, [sum(o.contributes for o in a.outcomes) for a in answers])
+    grid = grid_step_ms(steps, (sum(o.contributes for o in a.outcomes) for a in answers))
     stamps = Stamps(grid)
     for part, answer, step in zip(live, answers, steps, strict=True):
         _fit(part, answer, step=step, stamps=stamps, query=query, now_unix_ms=now_unix_ms)

@@ -33,9 +33,9 @@ def with_warnings(outcome: Outcome, found: Iterable[PeerWarning], ready: tuple[P
     """
     more = tuple(found)
     if not (outcome.warnings or more):
-        return replace(outcome, warnings=ready) if ready else outcome
+        return outcome.warned(ready) if ready else outcome
     united = in_order((*outcome.warnings, *more, *ready)) if more or ready else outcome.warnings
-    return outcome if united == outcome.warnings else replace(outcome, warnings=united)
+    return outcome if united == outcome.warnings else outcome.warned(united)
 
 
 def in_order(warnings: Iterable[PeerWarning]) -> tuple[PeerWarning, ...]:
@@ -83,7 +83,7 @@ def _clock_skew_ms(answer: Answer, now_unix_ms: int) -> int:
 def short_history(outcome: Outcome, window: Window, grid_ms: int) -> list[PeerWarning]:
     """Whether `window` asks for columns older than the leaf still holds."""
     step_ms = outcome.step_ms or grid_ms
-    if not outcome.contributes or not window.from_unix_ms or not step_ms:
+    if not window.from_unix_ms or not step_ms or not outcome.contributes:
         return []
     first = -(-window.from_unix_ms // step_ms) * step_ms
     if outcome.oldest_unix_ms:

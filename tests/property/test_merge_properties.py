@@ -82,7 +82,7 @@ def test_what_came_packed_is_merged_as_the_oracle_says(
     """Rows added whole, all cell by cell, and some of either; counts in one block, or in one for each width."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(union, "LONG_ROWS", 0 if thin == 8 else 512)  # put in place, or gathered
-        patched.setattr(entries, "FEW_CELLS", few)
+        patched.setattr(entries, "FEW_BYTES", few)
         patched.setattr(mixed, "MOST_CELLS", mixed_cells)
         patched.setattr(union, "THIN", thin)
         patched.setattr(union, "FEW", thin)  # cells that are left to the sparse pass are sorted, or marked
