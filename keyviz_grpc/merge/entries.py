@@ -50,8 +50,7 @@ class Entries:
     rows: int64[E], of the union; several entries of one row come from as many parts, of which `sources` has the number
     and how many there are one after the other.
     busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells.
-    occurrences: int64[R], how many entries each row of the union has.
-    blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
+    union_rows: R. blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
     """
 
     rows: NDArray[np.int64]
@@ -59,7 +58,7 @@ class Entries:
     busy: NDArray[np.bool_]
     counts: NDArray[np.int64]
     codes: RowCodes
-    occurrences: NDArray[np.int64]
+    union_rows: int
     blocks: Sequence[Block]
     ends: NDArray[np.int64]
 
@@ -71,6 +70,10 @@ class Entries:
         """int64[E], of which part each entry is."""
         numbers, lengths = zip(*self.sources, strict=True)
         return np.array(numbers, np.int64).repeat(lengths)
+
+    def occurrences(self) -> NDArray[np.int64]:
+        """int64[R], how many entries each row of the union has; counted now."""
+        return np.bincount(self.rows, minlength=self.union_rows)
 
     @property
     def has_blank(self) -> bool:
@@ -160,8 +163,7 @@ def entries_of(
     # Runs are told in the order of the cells of each part. These are few ascending stretches, as this sort likes them.
     codes = _codes_of(busy, counts, _runs_of(own, remaps), keys.argsort(kind="stable"))
     rows = own_rows if places is None else places.rows.take(keys)
-    occurrences = np.bincount(rows, minlength=shape[0])
-    return Entries(rows, sources, busy, counts, codes, occurrences, blocks, np.array(ends[1:], np.int64))
+    return Entries(rows, sources, busy, counts, codes, shape[0], blocks, np.array(ends[1:], np.int64))
 
 
 def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:

@@ -48,7 +48,7 @@ def look_at(rows: NDArray[np.int64], lots: Sequence[NDArray[np.int64]], entries:
     """Of these rows, ascending. lots: all entries, each row once a lot at most. Entries must have a blank."""
     columns = entries.busy.shape[1]
     own = np.empty((len(lots), len(rows)), np.int64)
-    last = np.empty(len(entries.occurrences), np.int64)
+    last = np.empty(entries.union_rows, np.int64)
     for number, lot in enumerate(lots):
         last.fill(len(entries))
         last[entries.rows.take(lot)] = lot

@@ -61,7 +61,8 @@ def join(catalogues: Sequence[Catalogue]) -> Joined:
     first = catalogues[0]
     if first.in_key_order and all(catalogue is first for catalogue in catalogues):
         return Joined(first, (None,) * len(catalogues), ((),) * len(catalogues))
-    return _joined.get(tuple(catalogues), lambda: _join(catalogues), most_rows(catalogues))
+    found = _joined.found(tuple(catalogues))
+    return found or _joined.get(tuple(catalogues), lambda: _join(catalogues), most_rows(catalogues))
 
 
 def most_rows(catalogues: Iterable[Catalogue]) -> int:

@@ -42,7 +42,7 @@ def sparse_pass(
         shares = _decided(union, union.told, tangled, identities=identities)
         return _listed(union, shares) if list_shares else NO_SHARES
     found = []
-    most = max(1, MOST_PAIRS // int(entries.occurrences.max()))
+    most = max(1, MOST_PAIRS // int(entries.occurrences().max()))
     for at in range(0, len(tangled), most):
         cells = tangled[at : at + most]
         own = lists if most >= len(tangled) else [_of_cells(shares, cells, union.values.shape[1]) for shares in lists]

@@ -244,7 +244,7 @@ def _by_thickness(entries: Entries) -> tuple[Numbers, Numbers]:
     if entries.has_blank:
         # Of few cells whole rows are added sooner than the thin ones among them are picked out.
         return np.arange(len(entries)), np.empty(0, np.int64)
-    thin = (entries.counts * THIN <= width) & (entries.occurrences > 1).take(entries.rows)
+    thin = (entries.counts * THIN <= width) & (entries.occurrences() > 1).take(entries.rows)
     return where(~thin), where(thin)
 
 
