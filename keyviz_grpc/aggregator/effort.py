@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyviz_grpc.merge.columns import union_of
-from keyviz_grpc.merge.rows import most_rows
+from keyviz_grpc.merge.rows import joined_rows, most_rows
 from keyviz_grpc.model import ALL_KEYS, Catalogue, Matrix
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
@@ -26,6 +26,9 @@ OLDER_CELLS: Final = 48
 SHARED_CELLS: Final = 1
 """What a row takes of one more node with the very same rows, where nobody asks who holds them."""
 
+JOINED_CELLS: Final = 4
+"""What a row takes where the union is known and nobody asks that: little, unless a peer turns out not to fit."""
+
 CONTESTED: Final = 7 << 14
 """Cells in rows with traffic, of writes of several answers: where all of them differ each takes forty times as long."""
 
@@ -37,7 +40,7 @@ def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
     """By what the answers hold and what they make together; nothing is put together for that."""
     cells = merged = 0
     parts: list[Matrix] = []
-    seen: set[int] = set()
+    told: list[tuple[Answer, Catalogue]] = []
     for result in results:
         if isinstance(result, Outcome):
             cells += _leaf_cells(result)
@@ -49,8 +52,13 @@ def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
             parts.append(matrix)
             merged += matrix.merged_cells
             cells += ENTRY_CELLS * matrix.share_count + IDENTITY_CELLS * matrix.identity_count
-            cells += len(matrix.catalogue) * _row_cells(result, matrix.catalogue, seen, query)
-    rows = most_rows([part.catalogue for part in parts])
+            told.append((result, matrix.catalogue))
+    catalogues = [catalogue for _, catalogue in told]
+    rows, seen = joined_rows(catalogues), set[int]()
+    first = ENTRY_CELLS if rows is None or not query.for_display else JOINED_CELLS
+    for answer, catalogue in told:
+        cells += len(catalogue) * _row_cells(answer, catalogue, seen, query, first)
+    rows = most_rows(catalogues) if rows is None else rows
     cells += ENTRY_CELLS * (rows * _passes(query, rows) + _own_columns(parts))
     if merged + cells > LITTLE:
         return False
@@ -65,14 +73,14 @@ def _leaf_cells(outcome: Outcome) -> int:
     return ANSWER_CELLS + WARNING_CELLS * len(outcome.warnings)
 
 
-def _row_cells(answer: Answer, catalogue: Catalogue, seen: set[int], query: MatrixQuery) -> int:
-    """Of joining a row. seen: the catalogues before, to which this one is added."""
+def _row_cells(answer: Answer, catalogue: Catalogue, seen: set[int], query: MatrixQuery, first: int) -> int:
+    """Of joining a row. seen: the catalogues before, to which this one is added. first: of one that is new there."""
     if not answer.node_id:
         return OLDER_CELLS
     if query.for_display and id(catalogue) in seen:
         return SHARED_CELLS
     seen.add(id(catalogue))
-    return ENTRY_CELLS
+    return first
 
 
 def _passes(query: MatrixQuery, rows: int) -> int:

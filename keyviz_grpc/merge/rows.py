@@ -65,6 +65,12 @@ def join(catalogues: Sequence[Catalogue]) -> Joined:
     return found or _joined.get(tuple(catalogues), lambda: _join(catalogues), most_rows(catalogues))
 
 
+def joined_rows(catalogues: Sequence[Catalogue]) -> int | None:
+    """How many rows their union has, where `join` has it at hand."""
+    found = _joined.found(tuple(catalogues))
+    return None if found is None else len(found.catalogue)
+
+
 def most_rows(catalogues: Iterable[Catalogue]) -> int:
     """How many rows their union has at most: those of every object, whose rows several may have in common."""
     return sum({id(catalogue): len(catalogue) for catalogue in catalogues}.values())
