@@ -10,7 +10,7 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.query import Known, MatrixQuery
-from keyviz_grpc.remembered.blocks import FAR, Piece, between, joined
+from keyviz_grpc.remembered.blocks import FAR, Block, Piece, between, joined
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 
@@ -208,16 +208,20 @@ class Recalled:
             raise MalformedAnswer("history: columns are left out that are known of another node, life or history")
         first = max(window.from_unix_ms, answer.oldest_unix_ms) if answer.oldest_unix_ms else FAR
         last = min(window.to_unix_ms or FAR, held.below_unix_ms)
-        parts = [(piece, piece.between(first, last)) for piece in held.pieces]
-        count = sum(part.stop - part.start for _, part in parts)
+        known: list[tuple[Block, slice]] = []
+        count = before_bytes = 0
+        for piece in held.pieces:
+            part = piece.between(first, last)
+            known.append((piece.block, part))
+            count += part.stop - part.start
+            before_bytes += piece.wire_bytes * (part.stop - part.start) // piece.width
         if count != history.left_out_columns:
             raise MalformedAnswer(f"history: {history.left_out_columns} columns are left out, {count} are known")
         if len(tail.columns) and int(tail.columns[0]) < held.below_unix_ms:
             raise MalformedAnswer(f"history: column {int(tail.columns[0])} is told although it is known")
-        known = [(piece.block, part) for piece, part in parts]
-        matrix = Recollected(tail.series, held.catalogue, [*known, (tail, slice(0, len(tail.columns)))])
+        known.append((tail, slice(0, len(tail.columns))))
+        matrix = Recollected(tail.series, held.catalogue, known)
         self._extend(held, answer, self._below(history), wire_bytes)
-        before_bytes = sum(piece.wire_bytes * (part.stop - part.start) // piece.width for piece, part in parts)
         return answer.of(matrix), before_bytes
 
     def _below(self, history: History) -> int:

@@ -37,11 +37,14 @@ class Recollected(Matrix):
 
     def since(self, from_unix_ms: int) -> Matrix:
         """The columns from that stamp on; where they are all that a matrix among the blocks has, that one itself."""
-        cut = []
-        for block, part in self._blocks:
+        cut: list[tuple[Block, slice]] = []
+        # From the last one back: mostly it is the only one, of many.
+        for block, part in reversed(self._blocks):
             start = max(part.start, between(block, from_unix_ms, FAR).start)
             if start < part.stop:
-                cut.append((block, slice(start, part.stop)))
+                cut.insert(0, (block, slice(start, part.stop)))
+            if part.start < part.stop and part.start < start:
+                break
         if len(cut) == 1:
             block, part = cut[0]
             whole = part == slice(0, len(block.columns))

@@ -62,3 +62,14 @@ def test_the_newest_columns_are_a_matrix_only_where_they_are_all_of_it() -> None
     other = Recollected(plain.series, Catalogue(rows.rows), [(plain, slice(0, 3))])
     assert other.since(1000) is not plain
     assert other.since(1000).catalogue is other.catalogue
+
+
+@pytest.mark.parametrize("start", range(0, 8000, 500))
+def test_the_newest_columns_of_many_pieces_are_those_of_the_whole(start: int) -> None:
+    """Also of a piece that is cut at both ends, and beside one of which nothing is left."""
+    plain = with_columns(cluster(Shape(1, 20, 7))[0].matrix, np.arange(1000, 8000, 1000))
+    blocks = [(plain, part) for part in (slice(0, 2), slice(2, 2), slice(2, 5), slice(5, 5), slice(5, 6))]
+    newest = Recollected(plain.series, plain.catalogue, blocks).since(start)
+    inside = (plain.columns >= start) & (plain.columns < 7000)
+    assert newest.columns.tolist() == plain.columns[inside].tolist()
+    assert newest.values.tolist() == plain.values[:, inside].tolist()
