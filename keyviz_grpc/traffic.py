@@ -98,7 +98,7 @@ class Busy:
     @property
     def row_count(self) -> int:
         """How many there are."""
-        return sum(len(strip.rows) for strip in self.strips)
+        return sum([len(strip.rows) for strip in self.strips])
 
     def spread(self, shape: tuple[int, int]) -> Counts:
         """The values of all rows of the matrix, as narrow as they are."""

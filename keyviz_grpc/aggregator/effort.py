@@ -40,27 +40,32 @@ def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
     """By what the answers hold and what they make together; nothing is put together for that."""
     cells = merged = 0
     parts: list[Matrix] = []
-    told: list[tuple[Answer, Catalogue]] = []
+    older_rows, catalogues = 0, list[Catalogue]()
     for result in results:
+        outcomes = (result,) if isinstance(result, Outcome) else result.outcomes
+        cells += ANSWER_CELLS * len(outcomes)
+        for outcome in outcomes:
+            if outcome.warnings:
+                cells += WARNING_CELLS * len(outcome.warnings)
         if isinstance(result, Outcome):
-            cells += _leaf_cells(result)
             continue
-        cells += sum(map(_leaf_cells, result.outcomes))
         # A set has each leaf once at most. Sets are not looked at one by one, for there may be millions.
-        cells += ENTRY_CELLS * (len(result.leaf_ranges) + len(result.leaf_sets) * (1 + len(result.outcomes)))
+        cells += ENTRY_CELLS * (len(result.leaf_ranges) + len(result.leaf_sets) * (1 + len(outcomes)))
         for matrix in result.matrices:
             parts.append(matrix)
             merged += matrix.merged_cells
             cells += ENTRY_CELLS * matrix.share_count + IDENTITY_CELLS * matrix.identity_count
-            told.append((result, matrix.catalogue))
-    catalogues = [catalogue for _, catalogue in told]
-    rows, seen = joined_rows(catalogues), set[int]()
-    first = ENTRY_CELLS if rows is None or not query.for_display else JOINED_CELLS
-    for answer, catalogue in told:
-        cells += len(catalogue) * _row_cells(answer, catalogue, seen, query, first)
-    rows = most_rows(catalogues) if rows is None else rows
-    cells += ENTRY_CELLS * (rows * _passes(query, rows) + _own_columns(parts))
-    if merged + cells > LITTLE:
+            if result.node_id:
+                catalogues.append(matrix.catalogue)
+            else:
+                older_rows += len(matrix.catalogue)
+    cells += merged + OLDER_CELLS * older_rows + ENTRY_CELLS * _own_columns(parts)
+    if cells > LITTLE:
+        return False
+    known = None if older_rows else joined_rows(catalogues)
+    rows = most_rows([part.catalogue for part in parts]) if known is None else known
+    cells += _row_cells(catalogues, query, ENTRY_CELLS if known is None else JOINED_CELLS)
+    if cells + ENTRY_CELLS * rows * _passes(query, rows) > LITTLE:
         return False
     # Few rows of one peer and few columns of another make many cells.
     united = rows * len(union_of([part.columns for part in parts]))
@@ -68,19 +73,12 @@ def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
     return united <= LITTLE and (merged <= CONTESTED or _contested_cells(parts) <= CONTESTED)
 
 
-def _leaf_cells(outcome: Outcome) -> int:
-    """What it takes whether or not it has cells."""
-    return ANSWER_CELLS + WARNING_CELLS * len(outcome.warnings)
-
-
-def _row_cells(answer: Answer, catalogue: Catalogue, seen: set[int], query: MatrixQuery, first: int) -> int:
-    """Of joining a row. seen: the catalogues before, to which this one is added. first: of one that is new there."""
-    if not answer.node_id:
-        return OLDER_CELLS
-    if query.for_display and id(catalogue) in seen:
-        return SHARED_CELLS
-    seen.add(id(catalogue))
-    return first
+def _row_cells(catalogues: Sequence[Catalogue], query: MatrixQuery, first: int) -> int:
+    """Of joining all rows. first: what one takes of a catalogue that none before it is."""
+    if not query.for_display:
+        return ENTRY_CELLS * sum([len(catalogue) for catalogue in catalogues])
+    different = most_rows(catalogues)
+    return first * different + SHARED_CELLS * (sum([len(catalogue) for catalogue in catalogues]) - different)
 
 
 def _passes(query: MatrixQuery, rows: int) -> int:
