@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +33,7 @@ from gateway.render import render_cell, render_overview
 from gateway.responses import InPieces, json_response
 from gateway.settings import GatewaySettings
 from gateway.shared import SharedWork
+from gateway.streamed import Pieces, Streamed, size_of
 from keyviz_grpc.aggregator.flights import Flights, Room
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.deadline import Deadline
@@ -66,14 +67,14 @@ def _wanted(query_string: bytes, accept_encoding: str) -> _Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """pieces: together the body."""
+    """pieces: together the body; several readers may take them where they are a sequence."""
 
-    pieces: Sequence[bytes | memoryview]
+    pieces: Pieces
     encoding: str
 
     @property
     def size_bytes(self) -> int:
-        return sum(map(len, self.pieces))
+        return size_of(self.pieces)
 
 
 class Api:
@@ -114,13 +115,42 @@ class Api:
             answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
             _check_known(answer.outcomes, wanted.asked.query.node_id)
             with span("keyviz.encode", encoding=wanted.encoding or "identity") as note:
-                if not wanted.encoding and self._renderer.is_quick(answer, identity=wanted.asked.identity):
-                    body = self._render(answer, wanted)
-                else:
-                    loop = asyncio.get_running_loop()
-                    body = await loop.run_in_executor(self._threads, self._render, answer, wanted)
+                body = await self._written(answer, wanted)
                 note(bytes=body.size_bytes)
         return body
+
+    async def _written(self, answer: Answer, wanted: _Wanted) -> _Body:
+        """What is little work on the loop, the rest in a thread; long bodies of one reader only begun."""
+        loop, plain = asyncio.get_running_loop(), not wanted.encoding
+        if plain and self._renderer.is_quick(answer, identity=wanted.asked.identity):
+            return self._render(answer, wanted)
+        if not plain or not self._renderer.streams(answer):
+            return await loop.run_in_executor(self._threads, self._render, answer, wanted)
+        if self._renderer.begins_quickly(answer):
+            body = self._begun(answer, wanted)
+        else:
+            body = await loop.run_in_executor(self._threads, self._begun, answer, wanted)
+        if self._bodies.is_shared(wanted):
+            return await loop.run_in_executor(self._threads, lambda: _Body(list(body.pieces), ""))
+        return body
+
+    def _begun(self, answer: Answer, wanted: _Wanted) -> _Body:
+        began = time.perf_counter()
+        streamed = self._renderer.streamed(answer, identity=wanted.asked.identity)
+        spent_s = time.perf_counter() - began
+        return _Body(Streamed(streamed.size_bytes, self._measured(streamed, spent_s)), "")
+
+    def _measured(self, streamed: Streamed, spent_s: float) -> Iterator[bytes | memoryview]:
+        """Its pieces, and at the end what they took together with what was spent before."""
+        pieces = iter(streamed)
+        while True:
+            began = time.perf_counter()
+            piece = next(pieces, None)
+            spent_s += time.perf_counter() - began
+            if piece is None:
+                break
+            yield piece
+        self._metrics.rendered(spent_s, streamed.size_bytes)
 
     def _render(self, answer: Answer, wanted: _Wanted) -> _Body:
         began = time.perf_counter()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
+from gateway.streamed import Pieces, size_of
 from keyviz_grpc.errors import Overloaded
 
 WINDOW_S: Final = 60.0
@@ -44,24 +45,24 @@ class Unsent:
         if self.held_bytes >= self.limit_bytes:
             raise Overloaded(f"{self.held_bytes} bytes wait for readers that do not take them, try again")
 
-    def hold(self, pieces: Sequence[bytes | memoryview]) -> None:
+    def hold(self, pieces: Pieces) -> None:
         """Counts a body until it is let go of; raises Overloaded where it has no room beside those that wait."""
         readers = self._readers.get(id(pieces), 0)
         if not readers:
-            size_bytes = sum(map(len, pieces))
+            size_bytes = size_of(pieces)
             if self.held_bytes and self.held_bytes + size_bytes > self.limit_bytes:
                 held = f"{self.held_bytes} bytes wait for readers that do not take them"
                 raise Overloaded(f"{held}, and {size_bytes} more would be over {self.limit_bytes}: try again")
             self.held_bytes += size_bytes
         self._readers[id(pieces)] = readers + 1
 
-    def let_go(self, pieces: Sequence[bytes | memoryview]) -> None:
+    def let_go(self, pieces: Pieces) -> None:
         """One of its readers has taken it, or has gone."""
         readers = self._readers.pop(id(pieces)) - 1
         if readers:
             self._readers[id(pieces)] = readers
         else:
-            self.held_bytes -= sum(map(len, pieces))
+            self.held_bytes -= size_of(pieces)
 
 
 class RateLimit:

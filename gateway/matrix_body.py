@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -12,8 +13,10 @@ import orjson
 
 from gateway.carried_rows import CarriedRows, Start, carried
 from gateway.joined_rows import NARROW, joined
+from gateway.long_rows import LongRows
 from gateway.render import fanout_of, rfc3339
-from gateway.row_texts import Piece, ShownRow, add_identities, head_of, in_pieces, json_of, marked
+from gateway.row_texts import Piece, head_of, in_pieces, json_of, pieces_of
+from gateway.streamed import Streamed
 from keyviz_grpc.model import Catalogue, Matrix, Row
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.remembered import Shelf
@@ -24,6 +27,10 @@ FEW_CHARS: Final = 1 << 18
 """So many cells or columns, outcomes and warnings, and characters of those are written in less time than a way to a
 thread and back is worth.
 """
+
+FEW_MEASURED_CELLS: Final = 1 << 19
+WIDEST_MEASURED: Final = 4
+"""Bytes of a count. How long long rows become is found by a look at all counts for each digit of the largest one."""
 
 FEW_HEAD_BYTES: Final = 2 << 20
 """What rows say before their values: as long as their keys are."""
@@ -48,6 +55,20 @@ def _is_brief(outcomes: Sequence[Outcome]) -> bool:
         for warning in outcome.warnings:
             chars += len(warning.bucket_id) + len(warning.detail)
     return chars <= FEW_CHARS
+
+
+def _around(answer: Answer) -> tuple[bytes, bytes]:
+    """What stands before the rows of a body, and what after them."""
+    matrix = answer.matrix
+    nodes = np.ones(matrix.shape[1], np.int64) if answer.column_nodes is None else answer.column_nodes
+    after: dict[str, Any] = {
+        "series": matrix.series.value,
+        "generated_at": rfc3339(answer.generated_at_unix_ms),
+        "column_nodes": np.ascontiguousarray(nodes),
+        **fanout_of(answer),
+    }
+    columns = json_of(np.ascontiguousarray(matrix.columns))
+    return b'{"column_unix_ms":%b,"step_ms":%d,"rows":[' % (columns, answer.step_ms), b"]," + json_of(after)[1:]
 
 
 def _rows_in(written: Written | None, matrix: Matrix) -> list[Piece] | None:
@@ -111,7 +132,10 @@ class MatrixRenderer:
         before = self._before(matrix, identity=identity, keep=not answer.degraded)
         if _rows_in(before, matrix) is not None:
             return True
-        heads = self._known_heads(matrix.catalogue) if matrix.cells <= FEW_CELLS else None
+        return self._are_known(matrix, FEW_CELLS)
+
+    def _are_known(self, matrix: Matrix, most_cells: int) -> bool:
+        heads = self._known_heads(matrix.catalogue) if matrix.cells <= most_cells else None
         return heads is not None and heads.texts.size_bytes <= FEW_HEAD_BYTES
 
     def pieces(self, answer: Answer, *, identity: bool = True) -> list[Piece]:
@@ -119,18 +143,25 @@ class MatrixRenderer:
 
         `fanout` is absent for an answer that no fan-out made: a local node alone.
         """
+        head, tail = _around(answer)
+        return [head, *self._rows_of(answer.matrix, identity=identity, keep=not answer.degraded), tail]
+
+    def streams(self, answer: Answer) -> bool:
+        """Whether `streamed` may be asked for this answer: its rows are long, not kept, and soon measured."""
         matrix = answer.matrix
-        nodes = np.ones(matrix.shape[1], np.int64) if answer.column_nodes is None else answer.column_nodes
-        after: dict[str, Any] = {
-            "series": matrix.series.value,
-            "generated_at": rfc3339(answer.generated_at_unix_ms),
-            "column_nodes": np.ascontiguousarray(nodes),
-            **fanout_of(answer),
-        }
-        columns = json_of(np.ascontiguousarray(matrix.columns))
-        rows = self._rows_of(matrix, identity=identity, keep=not answer.degraded)
-        head = b'{"column_unix_ms":%b,"step_ms":%d,"rows":[' % (columns, answer.step_ms)
-        return [head, *rows, b"]," + json_of(after)[1:]]
+        is_kept = self._shelf is not None and not answer.degraded
+        return not is_kept and NARROW < matrix.shape[1] <= FEW_CELLS and matrix.narrowest.itemsize <= WIDEST_MEASURED
+
+    def begins_quickly(self, answer: Answer) -> bool:
+        """Whether `streamed` takes a millisecond or two at most, as a rule: few cells and known rows."""
+        return _is_brief(answer.outcomes) and self._are_known(answer.matrix, FEW_MEASURED_CELLS)
+
+    def streamed(self, answer: Answer, *, identity: bool = True) -> Streamed:
+        """The same body as that of `pieces`, written while it is sent."""
+        head, tail = _around(answer)
+        rows = self._long_rows(answer.matrix, identity=identity)
+        size = rows.size_bytes
+        return Streamed(len(head) + size + len(tail), chain((head,), pieces_of(rows.rows, size), (tail,)))
 
     def _before(self, matrix: Matrix, *, identity: bool, keep: bool) -> Written | None:
         there = self._shelf.get(self, (matrix.series, identity)) if self._shelf is not None and keep else None
@@ -149,7 +180,7 @@ class MatrixRenderer:
         if matrix.shape[1] <= NARROW:
             rows = joined(self._heads_of(matrix.catalogue).openings, matrix, identity=identity)
         else:
-            rows = in_pieces(self._shown(matrix, identity=identity))
+            rows = in_pieces(self._long_rows(matrix, identity=identity).rows)
         if self._shelf is not None and keep:
             # All of it is worth its room only once somebody asks twice between two columns.
             seen = before is not None and before.matrix is matrix
@@ -161,22 +192,9 @@ class MatrixRenderer:
         start = None if before is None or before.carried is None else Start.of(matrix, before.matrix, before.carried)
         return carried(self._heads_of(matrix.catalogue).openings, matrix, start, identity=identity)
 
-    def _shown(self, matrix: Matrix, *, identity: bool) -> list[ShownRow]:
-        values = np.ascontiguousarray(matrix.narrowest)
-        heads = self._heads_of(matrix.catalogue).fragments
-        rows: list[ShownRow] = [
-            {"bucket_id": head, "values": own, "conflict": False} for head, own in zip(heads, values, strict=True)
-        ]
-        if matrix.conflicts is not None:
-            for row, conflicts in marked(rows, matrix.conflicts):
-                row["conflict"] = True
-                row["conflicts"] = conflicts
-        if matrix.soft is not None:
-            for row, soft in marked(rows, matrix.soft):
-                row["soft"] = soft
-        if identity:
-            add_identities(rows, matrix)
-        return rows
+    def _long_rows(self, matrix: Matrix, *, identity: bool) -> LongRows:
+        heads = self._heads_of(matrix.catalogue)
+        return LongRows(heads.fragments, heads.size_bytes, matrix, identity=identity)
 
     def _heads_of(self, catalogue: Catalogue) -> _HeadTexts:
         known = self._known_heads(catalogue) or self._kept(_Heads(catalogue, _HeadTexts(catalogue.rows)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.limits import Unsent
+from gateway.streamed import Pieces, Streamed, size_of
 
 JSON: Final = "application/json; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -25,14 +27,14 @@ class InPieces(Response):
 
     def __init__(
         self,
-        pieces: Sequence[bytes | memoryview],
+        pieces: Pieces,
         *,
         status: int = 200,
         headers: Iterable[tuple[bytes, bytes]] = (),
         unsent: Unsent | None = None,
     ) -> None:
         super().__init__(status_code=status)
-        self.raw_headers = [(b"content-length", b"%d" % sum(map(len, pieces))), *_ALWAYS, *headers]
+        self.raw_headers = [(b"content-length", b"%d" % size_of(pieces)), *_ALWAYS, *headers]
         self._pieces, self._unsent = pieces, unsent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,6 +46,8 @@ class InPieces(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for piece in self._pieces if scope["method"] != "HEAD" else ():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if isinstance(self._pieces, Streamed):
+                    await asyncio.sleep(0)  # the next one is work, and others wait
             # The server takes a further message once what it has of the body before is small.
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:

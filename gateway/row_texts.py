@@ -6,12 +6,9 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from gateway.leader_texts import LeaderTexts, of_several, told_apart
-from keyviz_grpc.model import Matrix, Row
+from keyviz_grpc.model import Row
 
 LEAST_PIECE_BYTES: Final = 256 << 10
 MOST_PIECE_BYTES: Final = 1 << 20
@@ -28,8 +25,6 @@ NOTHING: Final = (orjson.Fragment(b""),)
 Piece: TypeAlias = bytes | memoryview
 
 ShownRow: TypeAlias = dict[str, object]
-
-_IDENTITIES: Final[LeaderTexts[orjson.Fragment | None]] = LeaderTexts(orjson.Fragment, None)
 
 
 def head_of(row: Row) -> bytes:
@@ -51,11 +46,15 @@ def head_of(row: Row) -> bytes:
 def in_pieces(rows: Sequence[ShownRow]) -> list[Piece]:
     """Rows as JSON, with what stands between them, in the pieces to send."""
     some = rows[:: max(1, len(rows) // SAMPLED)]
-    size = len(json_of(some)) * len(rows) // max(1, len(some))
-    count = max(1, len(rows) * piece_bytes(size) // max(1, size))
+    return list(pieces_of(rows, len(json_of(some)) * len(rows) // max(1, len(some))))
+
+
+def pieces_of(rows: Sequence[ShownRow], size_bytes: int) -> Iterator[Piece]:
+    """The same pieces, each written when it is asked for. size_bytes: about that of all."""
+    count = max(1, len(rows) * piece_bytes(size_bytes) // max(1, size_bytes))
     # Each piece but the first begins with nothing and a comma. Brackets are left out without a copy.
     texts = (json_of([*NOTHING[:at], *rows[at : at + count]]) for at in range(0, len(rows), count))
-    return list(_evened(memoryview(text)[1:-1] for text in texts))
+    return _evened(memoryview(text)[1:-1] for text in texts)
 
 
 def _evened(texts: Iterable[memoryview]) -> Iterator[Piece]:
@@ -84,24 +83,3 @@ def piece_bytes(size: int) -> int:
 def json_of(value: object) -> bytes:
     """As JSON, arrays included."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def marked(rows: Sequence[ShownRow], marks: NDArray[np.bool_]) -> Iterator[tuple[ShownRow, NDArray[np.bool_]]]:
-    """The rows in which anything is marked, and their marks."""
-    numbers = np.flatnonzero(marks.any(axis=1))
-    return zip(map(rows.__getitem__, numbers.tolist()), marks.take(numbers, axis=0), strict=True)
-
-
-def add_identities(rows: Sequence[ShownRow], matrix: Matrix) -> None:
-    """Both identity arrays to every row of the matrix that has any known identity, nothing to the others."""
-    leaders = matrix.row_leaders()
-    if leaders is None or not matrix.columns.size:
-        return
-    shown, others = told_apart(leaders)
-    for row, told in zip(rows, _IDENTITIES.of_rows(matrix.identities, shown, matrix.shape[1]), strict=True):
-        if told is not None:
-            row["raft_group_ids"] = told
-    for number, groups, terms in zip(*of_several(matrix, leaders, others), strict=True):
-        row = rows[number]
-        row["raft_group_ids"] = groups
-        row["leader_terms"] = terms

@@ -49,6 +49,11 @@ class _Others(Generic[Value]):
             if not future.done():
                 future.set_result(value)
 
+    @property
+    def any(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
     def fail(self, error: Exception) -> None:
         """It has failed."""
         self._alone = None
@@ -81,6 +86,11 @@ class SharedWork(Generic[Key, Value]):
             others.when_alone(lambda: self._end(key, others, cancel))
 
         return await while_connected(request, self._done(key, others, work), end)
+
+    def is_shared(self, key: Key) -> bool:
+        """Whether others wait for the work under this key, while it is under way."""
+        others = self._under_way.get(key)
+        return others is not None and others.any
 
     async def _done(self, key: Key, others: _Others[Value], work: Callable[[], Awaitable[Value]]) -> Value:
         try:

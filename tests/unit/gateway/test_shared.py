@@ -142,3 +142,17 @@ async def test_all_are_told_why_it_failed() -> None:
     assert [str(result) for result in results] == ["burnt"] * 3
     kitchen.error = None
     assert await (await kitchen.order()) == "dish 2"
+
+
+async def test_whether_work_is_shared() -> None:
+    """While others wait for it; not before, not after, and not by whoever does it."""
+    kitchen = Kitchen()
+    assert not kitchen.work.is_shared("same")
+    first = await kitchen.order()
+    assert not kitchen.work.is_shared("same")
+    second = await kitchen.order()
+    assert kitchen.work.is_shared("same")
+    assert not kitchen.work.is_shared("other")
+    kitchen.done.set()
+    assert await first == await second
+    assert not kitchen.work.is_shared("same")

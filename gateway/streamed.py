@@ -1,0 +1,32 @@
+"""Bodies that are written while they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gateway.row_texts import Piece
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Streamed:
+    """A body of `size_bytes`, for one reader: each of its pieces is written when it is asked for, and then forgotten.
+
+    What was just written is sent from the caches, and its reader takes it while the next piece is written.
+    """
+
+    size_bytes: int
+    pieces: Iterator[Piece]
+
+    def __iter__(self) -> Iterator[Piece]:
+        return self.pieces
+
+
+Pieces: TypeAlias = Sequence[Piece] | Streamed
+"""Of a body. Several readers may take those of a sequence."""
+
+
+def size_of(pieces: Pieces) -> int:
+    """In bytes, of all together."""
+    return pieces.size_bytes if isinstance(pieces, Streamed) else sum(map(len, pieces))
