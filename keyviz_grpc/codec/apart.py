@@ -15,7 +15,7 @@ from keyviz_grpc.codec.spans import Place, Span, all_of, fields_in
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
-LARGE: Final = 1 << 17
+LARGE: Final = 1 << 18
 """Smaller answers are copied sooner than their fields are found."""
 
 _NODE_ID: Final = pb.GetKeyVizMatrixResponse.NODE_ID_FIELD_NUMBER
