@@ -210,7 +210,7 @@ class Leaders(RowCodes):
     @property
     def any(self) -> bool:
         """Whether any cell may have an identity."""
-        return bool((self.of > 0).any() or self.codes.any())
+        return bool(np.count_nonzero(self.of > 0) or np.count_nonzero(self.codes))
 
 
 def _mixed(of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

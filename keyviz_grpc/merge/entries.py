@@ -186,7 +186,7 @@ def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, in
     counted = counts.take(in_order)
     row_ends = counted.cumsum()
     of = np.empty(len(counts), np.int64)
-    if len(ends) == len(row_ends) and bool((ends == row_ends).all()):
+    if len(ends) == len(row_ends) and np.count_nonzero(ends == row_ends) == len(ends):
         # Neighbours under different leaders: a run a row.
         of[in_order] = runs.codes
         return RowCodes(of, np.zeros((0, busy.shape[1]), np.uint32))
@@ -220,7 +220,8 @@ def _told_between(
     """The codes of cells starts[i] to ends[i] (exclusive) of those with traffic, for one i after the other."""
     first, last = run_ends.searchsorted(starts, side="right"), run_ends.searchsorted(ends - 1, side="right")
     spans = last - first + 1
-    which = np.arange(int(spans.sum())) + (first - (spans.cumsum() - spans)).repeat(spans)
+    until = spans.cumsum()
+    which = np.arange(until[-1]) + (first - (until - spans)).repeat(spans)
     before, after = run_ends.take(which) - runs.lengths.take(which), run_ends.take(which)
     cells = np.minimum(after, ends.repeat(spans)) - np.maximum(before, starts.repeat(spans))
     codes: NDArray[np.uint32] = runs.codes.take(which).repeat(cells)

@@ -75,7 +75,8 @@ def sum_lanes(values: Counts, lanes: Lanes, starts: NDArray[np.int64], lengths: 
 def _sum_wide(values: NDArray[np.uint64], starts: NDArray[np.int64], longest: int) -> NDArray[np.uint64]:
     """longest: no run is longer."""
     total: NDArray[np.uint64] = np.add.reduceat(values, starts, axis=0)
-    if int(values.max(initial=0)) > int(LIMIT) // longest:
+    # `max` goes through Python.
+    if values.size and int(values.ravel()[values.argmax()]) > int(LIMIT) // longest:
         # Rare: some sum may have wrapped. Floats tell which, with a margin far above their error.
         near = np.add.reduceat(values.astype(np.float64), starts, axis=0) > float(2**63)
         for index in np.argwhere(near):

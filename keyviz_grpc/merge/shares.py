@@ -54,7 +54,7 @@ def dominant(
     # Of each cell those that are left stand side by side, and in most cells one is left after the first round.
     for field in (None, 1, 0):
         fresh = begins(number.take(best))
-        if fresh.all():
+        if np.count_nonzero(fresh) == len(fresh):
             break
         told = values.take(best) if field is None else identities[codes.take(best), field]
         largest = np.maximum.reduceat(told, where(fresh)).take(fresh.cumsum() - 1)

@@ -89,7 +89,7 @@ def _decided(union: Union, told: Told, tangled: NDArray[np.int64], *, identities
     is_known = codes != 0
     conflicts = np.logical_or.reduceat((largest != smallest) & is_known, starts)
     decided = np.maximum(sum_runs(largest * is_known, starts), union.values.take(tangled))
-    if not is_known.all():
+    if np.count_nonzero(is_known) < len(is_known):
         unknown = np.maximum.reduceat(largest * ~is_known, starts)
         conflicts |= (unknown > 0) & (told.parts > 1)
         decided = np.maximum(decided, unknown)
@@ -107,7 +107,7 @@ def _gather(tangled: NDArray[np.int64], entries: Entries, lists: Sequence[Shares
     times, own_rows = times.take(own), entries.rows.take(own)
     ends: NDArray[np.int64] = times.cumsum()
     first: NDArray[np.int64] = (in_row.cumsum() - in_row).take(own_rows)
-    at = np.arange(int(times.sum())) + (first - ends + times).repeat(times)
+    at = np.arange(ends[-1] if len(ends) else 0) + (first - ends + times).repeat(times)
     own, columns = own.repeat(times), columns.take(at)
     values = entries.values_at(own, columns).astype(np.uint64)
     hot = where(values != 0)

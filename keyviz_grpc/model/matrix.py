@@ -17,7 +17,7 @@ from keyviz_grpc.traffic import Busy, Counts, Leaders
 
 def check_columns(columns: NDArray[np.int64]) -> None:
     """Raises MalformedAnswer for stamps that no matrix has."""
-    if len(columns) and (columns[0] <= 0 or bool((columns[1:] <= columns[:-1]).any())):
+    if len(columns) and (columns[0] <= 0 or np.count_nonzero(columns[1:] <= columns[:-1])):
         raise MalformedAnswer("column_unix_ms is not positive and strictly ascending")
 
 
