@@ -27,7 +27,7 @@ def add(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint6
 def row_totals(values: Counts) -> NDArray[np.uint64] | None:
     """The sum of every row; None where all of them together may come to 2^63."""
     # What narrow numbers can be is not far above what they are, and looking for it takes a fourth as long as adding.
-    largest = int(values.max(initial=0)) if values.itemsize > NARROW_BYTES else int(np.iinfo(values.dtype).max)
+    largest = int(values.max(initial=0)) if values.itemsize > NARROW_BYTES else (1 << 8 * values.itemsize) - 1
     if largest * values.size >= 2**63:
         return None
     # More than twice as fast as a sum along the axis; made wide, narrow numbers would take twice as long.
