@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.metrics import MetricWrapperBase
 
 from keyviz_grpc.cli.exposing import process_registry
 from keyviz_grpc.hotkeys import HotKeysAnswer
@@ -19,6 +17,7 @@ from keyviz_grpc.outcome import Answer, Outcome
 
 MAX_PEERS: Final = 256
 FORGET_S: Final = 600.0
+_Family = TypeVar("_Family", Counter, Histogram)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -28,15 +27,15 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = process_registry() if registry is None else registry
         self._requests = self._counter("http_requests", "Requests answered.", ("route", "method", "status"))
-        self._seconds = self._histogram("http_request_seconds", "Time to the last byte handed over.", ("route",))
+        self._seconds = self._histograms("http_request_seconds", "Time to the last byte handed over.", ("route",))
         self._in_flight = self._gauge("http_in_flight", "Requests to the API under way.")
         self._outcomes = self._counter("peer_outcomes", "What peers contributed: ok or a failure kind.", ("kind",))
-        self._latency = self._histogram("peer_latency_seconds", "How long a peer took to answer or fail.", ("peer",))
-        self._received = self._histogram("peer_answer_bytes", "Size of one answer of a peer.", ("peer",), BYTES)
+        self._latency = self._histograms("peer_latency_seconds", "How long a peer took to answer or fail.", ("peer",))
+        self._received = self._histograms("peer_answer_bytes", "Size of one answer of a peer.", ("peer",), BYTES)
         self._hot_outcomes = self._counter(
             "hot_keys_peer_outcomes", "What peers contributed to hot keys: ok or a failure kind.", ("kind",)
         )
-        self._hot_latency = self._histogram(
+        self._hot_latency = self._histograms(
             "hot_keys_peer_latency_seconds", "How long a peer took to answer for hot keys or fail.", ("peer",)
         )
         self._peers = _Peers((self._latency, self._received, self._hot_latency))
@@ -54,11 +53,11 @@ class Metrics:
         self._expected = self._gauge("matrix_nodes_expected", "Nodes that should have contributed to it.")
         self._render_seconds = self._histogram("render_seconds", "Time to render a matrix as JSON.", ())
         self._json_bytes = self._histogram("json_bytes", "Size of a rendered matrix.", (), BYTES)
-        self._pack_seconds = self._histogram("compress_seconds", "Time to compress a body.", ("encoding",))
-        self._packed_bytes = self._histogram("compressed_bytes", "Size of a compressed body.", ("encoding",), BYTES)
+        self._pack_seconds = self._histograms("compress_seconds", "Time to compress a body.", ("encoding",))
+        self._packed_bytes = self._histograms("compressed_bytes", "Size of a compressed body.", ("encoding",), BYTES)
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(f"keyviz_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> _Labelled[Counter]:
+        return _Labelled(Counter(f"keyviz_{name}", text, labels, registry=self.registry))
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"keyviz_{name}", text, registry=self.registry)
@@ -67,6 +66,11 @@ class Metrics:
         self, name: str, text: str, labels: tuple[str, ...], buckets: Sequence[float] = SECONDS
     ) -> Histogram:
         return Histogram(f"keyviz_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _histograms(
+        self, name: str, text: str, labels: tuple[str, ...], buckets: Sequence[float] = SECONDS
+    ) -> _Labelled[Histogram]:
+        return _Labelled(self._histogram(name, text, labels, buckets))
 
     def watch_in_flight(self, count: Callable[[], int]) -> None:
         """Reads the number of requests under way from `count` whenever somebody looks."""
@@ -82,12 +86,12 @@ class Metrics:
 
     def answered(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """A request came to its end."""
-        self._requests.labels(route, method if method in _METHODS else OTHER, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._requests.of(route, method if method in _METHODS else OTHER, str(status)).inc()
+        self._seconds.of(route).observe(seconds)
 
     def received(self, peer: str, size_bytes: int) -> None:
         """One answer of a peer came in over the wire."""
-        self._received.labels(self._peers.label(peer)).observe(size_bytes)
+        self._received.of(self._peers.label(peer)).observe(size_bytes)
 
     def asked(self, peer: str, result: Answer | Outcome, seconds: float) -> None:
         """See Observer. Of a peer that is an aggregator itself, every leaf's outcome counts."""
@@ -102,19 +106,19 @@ class Metrics:
         peer: str,
         result: Answer | HotKeysAnswer | Outcome,
         seconds: float,
-        latency: Histogram,
-        outcomes: Counter,
+        latency: _Labelled[Histogram],
+        outcomes: _Labelled[Counter],
     ) -> None:
-        latency.labels(self._peers.label(peer)).observe(seconds)
+        latency.of(self._peers.label(peer)).observe(seconds)
         for outcome in (result,) if isinstance(result, Outcome) else result.outcomes:
-            outcomes.labels("ok" if outcome.kind is None else outcome.kind.value).inc()
+            outcomes.of("ok" if outcome.kind is None else outcome.kind.value).inc()
 
     def merged(self, answer: Answer, seconds: float) -> None:
         """See Observer."""
         self._merge_seconds.observe(seconds)
         for outcome in answer.outcomes:
             for warning in outcome.warnings:
-                self._warnings.labels(warning.code.value).inc()
+                self._warnings.of(warning.code.value).inc()
         rows, columns = answer.matrix.shape
         self._rows.set(rows)
         self._columns.set(columns)
@@ -125,11 +129,11 @@ class Metrics:
 
     def joined(self) -> None:
         """See Observer."""
-        self._coalesced.labels("fan_out").inc()
+        self._coalesced.of("fan_out").inc()
 
     def joined_body(self) -> None:
         """A request waits for the body that an identical one is having made."""
-        self._coalesced.labels("body").inc()
+        self._coalesced.of("body").inc()
 
     def rendered(self, seconds: float, size: int) -> None:
         """A matrix was rendered."""
@@ -138,8 +142,31 @@ class Metrics:
 
     def packed(self, encoding: str, seconds: float, size: int) -> None:
         """A body was compressed."""
-        self._pack_seconds.labels(encoding).observe(seconds)
-        self._packed_bytes.labels(encoding).observe(size)
+        self._pack_seconds.of(encoding).observe(seconds)
+        self._packed_bytes.of(encoding).observe(size)
+
+
+class _Labelled(Generic[_Family]):
+    """A family whose series are found by their labels, each made when something is to be counted in it.
+
+    What is then done takes less than `labels` does to find it.
+    """
+
+    def __init__(self, family: _Family) -> None:
+        self._family: _Family = family
+        self._series: dict[tuple[str, ...], _Family] = {}
+
+    def of(self, *labels: str) -> _Family:
+        """The series with these labels."""
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = self._family.labels(*labels)
+        return series
+
+    def forget(self, *labels: str) -> None:
+        """No longer shows the series with these labels, where it has one."""
+        if self._series.pop(labels, None) is not None:
+            self._family.remove(*labels)
 
 
 class _Peers:
@@ -148,7 +175,7 @@ class _Peers:
     When there are more, a new one takes the place of one that is unheard of for FORGET_S seconds, if there is one.
     """
 
-    def __init__(self, families: Sequence[MetricWrapperBase], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, families: Sequence[_Labelled[Histogram]], clock: Callable[[], float] = time.monotonic) -> None:
         self._families, self._clock = families, clock
         self._heard: OrderedDict[str, float] = OrderedDict()
 
@@ -161,8 +188,7 @@ class _Peers:
                 return OTHER
             del self._heard[oldest]
             for family in self._families:
-                with contextlib.suppress(KeyError):
-                    family.remove(oldest)
+                family.forget(oldest)
         self._heard[address] = now
         self._heard.move_to_end(address)
         return address

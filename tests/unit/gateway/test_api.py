@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import zstandard
 from prometheus_client import generate_latest
+from prometheus_client.samples import Sample
 
 from gateway.metrics import MAX_PEERS, Metrics
 from gateway.settings import GatewaySettings
@@ -328,6 +329,10 @@ async def test_what_viewers_cost_is_counted() -> None:
     assert told("compressed_bytes_sum", encoding="gzip") == int(answers[0].headers["content-length"]) < size
 
 
+def _samples(metrics: Metrics, name: str) -> list[Sample]:
+    return [sample for family in metrics.registry.collect() for sample in family.samples if sample.name == name]
+
+
 def labelled_peers(metrics: Metrics, name: str) -> set[str]:
     """The peers that have series under this name."""
     [family] = [family for family in metrics.registry.collect() if family.name == name]
@@ -351,6 +356,10 @@ def test_peers_beyond_a_bound_share_a_label(monkeypatch: pytest.MonkeyPatch) -> 
     assert "10.0.0.0:1" not in peers
     assert len(peers) == MAX_PEERS + 1
     assert b'peer="10.9.9.9:1"' in generate_latest(metrics.registry)
+    for _ in range(2):
+        metrics.asked("10.0.0.0:1", OK, 0.001)
+    [again] = [s for s in _samples(metrics, "keyviz_peer_latency_seconds_count") if s.labels["peer"] == "10.0.0.0:1"]
+    assert again.value == 2, "who comes back is counted anew"
 
 
 async def test_many_probes_cause_one_question() -> None:
