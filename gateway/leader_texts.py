@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Leaders, RowCodes, where
+from keyviz_grpc.traffic import Counts, Leaders, RowCodes, where
 
 KEPT_NUMBERS: Final = 1 << 22
 """Of so many rows times columns texts are kept, twice four to ten bytes each as a rule."""
 
-NOBODY: Final[NDArray[np.uint64]] = np.empty((0, 0), np.uint64)
+HALF_WORD: Final = (1 << 32) - 1
+"""The largest number that half a word holds."""
+
+NOBODY: Final[Counts] = np.empty((0, 0), np.uint64)
 
 Told = TypeVar("Told")
 
@@ -33,16 +36,19 @@ def told_apart(leaders: Leaders) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return shown, where((leaders.of != 0) & (shown == 0))
 
 
-def of_several(
-    matrix: Matrix, leaders: Leaders, others: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
+def of_several(matrix: Matrix, leaders: Leaders, others: NDArray[np.int64]) -> tuple[NDArray[np.int64], Counts, Counts]:
     """(rows, groups[N, C], terms[N, C]): those of the other rows in which any leader is known. No rows, no C."""
     if not len(others):
         return others, NOBODY, NOBODY
     codes = RowCodes(leaders.of.take(others), leaders.codes).spread(matrix.narrowest.take(others, axis=0))
-    stated = np.flatnonzero(codes.any(axis=1))
-    codes = codes.take(stated, axis=0)
-    return others.take(stated), matrix.identities[:, 0].take(codes), matrix.identities[:, 1].take(codes)
+    stated = codes.any(axis=1)
+    if not stated.all():
+        others, codes = others[stated], codes[stated]
+    identities = matrix.identities
+    if int(identities.max()) <= HALF_WORD:
+        # Gathered and written in less time.
+        identities = identities.astype(np.uint32)
+    return others, identities[:, 0].take(codes), identities[:, 1].take(codes)
 
 
 class LeaderTexts(Generic[Told]):

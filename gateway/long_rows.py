@@ -30,7 +30,7 @@ class LongRows:
         ]
         self._columns = matrix.shape[1]
         self._numbers: list[NDArray[Any]] = [values]
-        self._repeated = np.empty(0, np.uint64)
+        self._repeated = np.empty((0, 2), np.uint64)
         # All but digits; an array of numbers has a bracket before it, and a comma or bracket after each.
         self._around = head_bytes + len(self.rows) * (len(ROW) + self._array_bytes) - bool(self.rows)
         if matrix.conflicts is not None:
@@ -83,9 +83,12 @@ class LongRows:
 
 
 def _digits_of(numbers: NDArray[Any]) -> int:
-    """How many decimal digits they have together."""
-    most, bound, digits = int(numbers.max(initial=0)), 10, numbers.size
-    while bound <= most:
+    """How many decimal digits numbers[N, C] have together."""
+    most, bound, digits = numbers.max(axis=1, initial=0), 10, numbers.size
+    while len(rows := where(most >= bound)):
+        if 2 * len(rows) < len(numbers):
+            # Large numbers stand in few rows.
+            numbers, most = numbers.take(rows, axis=0), most.take(rows)
         digits += int(np.count_nonzero(numbers >= bound))
         bound *= 10
     return digits
