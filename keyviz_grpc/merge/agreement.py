@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.lanes import Lanes, in_lanes, reduced
-from keyviz_grpc.traffic import Leaders, where
+from keyviz_grpc.traffic import RowCodes, where
 
 Codes: TypeAlias = NDArray[np.uint32]
 
 
 def agreed_codes(
-    leaders: Leaders,
+    leaders: RowCodes,
     busy: NDArray[np.bool_],
     starts: NDArray[np.int64],
     lengths: NDArray[np.int64],

@@ -13,7 +13,7 @@ from keyviz_grpc.merge.saturating import LIMIT, narrowed, sum_lanes
 from keyviz_grpc.merge.shares import added_up, listed, spread_out
 from keyviz_grpc.model import Catalogue, Matrix, Shares
 from keyviz_grpc.row_bits import marks_in, row_bits
-from keyviz_grpc.traffic import Counts, Leaders, lengths_of, where
+from keyviz_grpc.traffic import Counts, Leaders, RowCodes, lengths_of, where
 
 
 def fold_runs(
@@ -70,7 +70,7 @@ def _fold_leaders(leaders: Leaders, lanes: Lanes, runs: _Runs, values: Counts) -
         marks[unsure] = True
         rows, lengths = where(marks.repeat(runs.lengths)), runs.lengths.take(unsure)
         busy = lanes.take(rows, axis=0)[:, : values.shape[1]] != 0
-        codes = agreed_codes(leaders.take(rows), busy, lengths.cumsum() - lengths, lengths)
+        codes = agreed_codes(RowCodes(leaders.of.take(rows), leaders.codes), busy, lengths.cumsum() - lengths, lengths)
         parts.append((unsure, Leaders.found(values.take(unsure, axis=0), codes)))
     folded = Leaders.joined(parts, len(values))
     return folded if folded.any else None
