@@ -14,9 +14,11 @@ from keyviz_grpc.codec import answer_bytes, apart, decode_answer, parse_response
 from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.codec.spans import MOST_FIELDS, fields_in
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.traffic import Runs
 
 COLUMNAR = (pb.MATRIX_ENCODING_COLUMNAR,)
@@ -86,6 +88,23 @@ def test_what_is_large_is_read_where_it_came() -> None:
     assert answer.matrix.busy is not None
     for strip in answer.matrix.busy.strips:
         assert strip.values.itemsize > 1 or np.shares_memory(strip.values, np.frombuffer(raw, np.uint8))
+
+
+def test_an_answer_of_many_leaves_keeps_its_books() -> None:
+    """Shares, conflicts and what its leaves said stand beside what is large."""
+    parts = cluster(Shape(3, 40, 6, conflict_share=0.3))
+    raw = answer_bytes(merge(parts, query=MatrixQuery(), now_unix_ms=1), accept=COLUMNAR)
+    assert set_apart(raw).large is not None
+    apart_from, whole = read(raw), read_whole(raw)
+    assert told(apart_from) == told(whole)
+    books = [(answer.leaf_ranges, answer.matrix.shares.values.tolist()) for answer in (apart_from, whole)]
+    assert books[0] == books[1]
+    assert all(books[0])
+    marks = [answer.matrix.conflicts for answer in (apart_from, whole)]
+    assert marks[0] is not None
+    assert marks[1] is not None
+    assert marks[0].any()
+    assert marks[0].tolist() == marks[1].tolist()
 
 
 def test_rows_and_identities_are_found_again() -> None:
