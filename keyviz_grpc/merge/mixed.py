@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.entries import Entries
 from keyviz_grpc.traffic import rows_and_columns, where
 
-MOST_CELLS: Final = 1 << 19
+MOST_CELLS: Final = 1 << 18
 """Of mixed rows, times the most entries that a row has, looked at together: each takes some ten bytes."""
 
 
