@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from benchmarks.children import options, say, used
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.merge.columns import select_columns
+from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer, History, Member, Overview
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import serve_node
@@ -24,6 +25,12 @@ class Moving:
     answer: Answer
     width: int
     at: int = 0
+    _made: dict[tuple[int, int], Matrix] = field(default_factory=dict)
+
+    def step(self) -> None:
+        """A new column, in place of the oldest."""
+        self.at += 1
+        self._made.clear()
 
     def matrix(self, query: MatrixQuery) -> Answer:
         """Of the columns held those asked for that the caller does not know."""
@@ -34,7 +41,10 @@ class Moving:
         if known is not None and (known.node_id, known.history) == (self.answer.node_id, NUMBER):
             below = known.below_unix_ms
             left_out = int((held[inside] < below).sum())
-        matrix = select_columns(self.answer.matrix, slice(first + left_out, last))
+        columns = first + left_out, last
+        # Until the next column closes a sampler hands out the matrix that it made before, which is encoded once.
+        matrix = self._made.get(columns) or select_columns(self.answer.matrix, slice(*columns))
+        self._made[columns] = matrix
         newest, oldest = int(held[-1]), int(held[0])
         outcome = replace(self.answer.outcomes[0], generated_at_unix_ms=newest, oldest_unix_ms=oldest)
         return replace(
@@ -62,7 +72,7 @@ async def _serve(nodes: list[Moving]) -> None:
         while command := (await asyncio.to_thread(sys.stdin.readline)).strip():
             if command == "step":
                 for node in nodes:
-                    node.at += 1
+                    node.step()
             say(**used())
 
 
