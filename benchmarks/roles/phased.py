@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
 from threading import Lock
 from typing import Any, Final
@@ -12,6 +12,8 @@ from typing import Any, Final
 from benchmarks.children import options, used
 from benchmarks.roles import gateway
 from gateway.matrix_body import MatrixRenderer
+from gateway.row_texts import Piece
+from gateway.streamed import Streamed
 from keyviz_grpc.codec import decode_answer, parse_response, set_apart
 from keyviz_grpc.merge import fold, merge
 
@@ -20,7 +22,7 @@ TIMED: Final[dict[str, Sequence[Callable[..., Any]]]] = {
     "decode": (decode_answer,),
     "merge": (merge,),
     "fold": (fold,),
-    "write": (MatrixRenderer.pieces,),
+    "write": (MatrixRenderer.pieces, MatrixRenderer.streamed),
 }
 
 KEPT: Final[dict[str, tuple[Callable[..., Any], Callable[..., Hashable]]]] = {
@@ -41,16 +43,25 @@ def replace_everywhere(own: Callable[..., Any], other: Callable[..., Any]) -> No
 
 
 def timed(own: Callable[..., Any], name: str, took_s: dict[str, float]) -> Callable[..., Any]:
-    """Adds the CPU seconds of its thread, of which several may be in it."""
+    """Adds the CPU seconds of its thread, of which several may be in it; of what is streamed, each piece too."""
     lock = Lock()
 
-    def call(*args: Any, **named: Any) -> Any:
+    def measured(*args: Any, **named: Any) -> Any:
         began = time.thread_time()
         try:
             return own(*args, **named)
         finally:
             with lock:
                 took_s[name] += time.thread_time() - began
+
+    def each(pieces: Iterator[Piece]) -> Iterator[Piece]:
+        following = timed(lambda: next(pieces, None), name, took_s)
+        while (piece := following()) is not None:
+            yield piece
+
+    def call(*args: Any, **named: Any) -> Any:
+        result = measured(*args, **named)
+        return Streamed(result.size_bytes, each(iter(result))) if isinstance(result, Streamed) else result
 
     return call
 
@@ -72,6 +83,9 @@ def main() -> None:
     """Until the parent closes its end. Of option `kept` phases are left out, without it all are timed."""
     given = options()
     if "kept" in given:
+        if "write" in given["kept"]:
+            # What is written while it is sent cannot be kept.
+            replace_everywhere(MatrixRenderer.streams, lambda *_, **__: False)
         for name in given["kept"]:
             replace_everywhere(KEPT[name][0], kept(*KEPT[name]))
     else:
