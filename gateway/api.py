@@ -120,19 +120,13 @@ class Api:
         return body
 
     async def _written(self, answer: Answer, wanted: _Wanted) -> _Body:
-        """What is little work on the loop, the rest in a thread; long bodies of one reader only begun."""
+        """What is little work on the loop, the rest in a thread; a long body of one reader is only begun."""
         loop, plain = asyncio.get_running_loop(), not wanted.encoding
         if plain and self._renderer.is_quick(answer, identity=wanted.asked.identity):
             return self._render(answer, wanted)
-        if not plain or not self._renderer.streams(answer):
+        if not plain or self._bodies.is_shared(wanted) or not self._renderer.streams(answer):
             return await loop.run_in_executor(self._threads, self._render, answer, wanted)
-        if self._renderer.begins_quickly(answer):
-            body = self._begun(answer, wanted)
-        else:
-            body = await loop.run_in_executor(self._threads, self._begun, answer, wanted)
-        if self._bodies.is_shared(wanted):
-            return await loop.run_in_executor(self._threads, lambda: _Body(list(body.pieces), ""))
-        return body
+        return self._begun(answer, wanted)
 
     def _begun(self, answer: Answer, wanted: _Wanted) -> _Body:
         began = time.perf_counter()

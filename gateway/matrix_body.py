@@ -147,14 +147,14 @@ class MatrixRenderer:
         return [head, *self._rows_of(answer.matrix, identity=identity, keep=not answer.degraded), tail]
 
     def streams(self, answer: Answer) -> bool:
-        """Whether `streamed` may be asked for this answer: its rows are long, not kept, and soon measured."""
+        """Whether `streamed` may be asked for, and takes a millisecond or two at most.
+
+        Rows must be long, known, few and not kept, and their length soon measured.
+        """
         matrix = answer.matrix
         is_kept = self._shelf is not None and not answer.degraded
-        return not is_kept and NARROW < matrix.shape[1] <= FEW_CELLS and matrix.narrowest.itemsize <= WIDEST_MEASURED
-
-    def begins_quickly(self, answer: Answer) -> bool:
-        """Whether `streamed` takes a millisecond or two at most, as a rule: few cells and known rows."""
-        return _is_brief(answer.outcomes) and self._are_known(answer.matrix, FEW_MEASURED_CELLS)
+        is_long = NARROW < matrix.shape[1] <= FEW_CELLS and matrix.narrowest.itemsize <= WIDEST_MEASURED
+        return not is_kept and is_long and _is_brief(answer.outcomes) and self._are_known(matrix, FEW_MEASURED_CELLS)
 
     def streamed(self, answer: Answer, *, identity: bool = True) -> Streamed:
         """The same body as that of `pieces`, written while it is sent."""

@@ -16,6 +16,7 @@ from gateway import matrix_body
 from gateway.joined_rows import NARROW
 from gateway.matrix_body import MatrixRenderer
 from gateway.metrics import Metrics
+from gateway.streamed import Streamed
 from keyviz_grpc.codec import decode_answer, encode_answer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
@@ -91,64 +92,75 @@ def test_any_matrix(data: st.DataObject) -> None:
         check(MatrixRenderer(), Answer(matrix, (OK,), step_ms=1000), identity=data.draw(st.booleans()))
 
 
-def test_which_bodies_are_streamed() -> None:
-    """Of long rows that nobody keeps, and of counts whose digits are soon counted."""
+def test_which_bodies_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of long rows that nobody keeps, few and shown before, and of counts whose digits are soon counted."""
     plain, keeping, answer = MatrixRenderer(), MatrixRenderer(shelf=Shelf(1 << 24)), merged()
     degraded = replace(answer, outcomes=(*answer.outcomes, Outcome("p", kind=FailureKind.UNREACHABLE)))
+    assert not plain.streams(answer)
+    plain.render(answer)
+    keeping.render(answer)
     assert plain.streams(answer)
     assert not keeping.streams(answer)
     assert degraded.degraded
     assert keeping.streams(degraded)
-    assert not plain.streams(merged(NARROW))
+    short = merged(NARROW)
+    plain.render(short)
+    assert not plain.streams(short)
+    monkeypatch.setattr(matrix_body, "FEW_MEASURED_CELLS", answer.matrix.cells - 1)
+    assert not plain.streams(answer)
+    monkeypatch.undo()
     assert answer.matrix.values.itemsize > matrix_body.WIDEST_MEASURED
     assert not plain.streams(answer)
 
 
-def test_what_begins_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few cells of rows whose heads are written already."""
-    renderer, answer = MatrixRenderer(), merged()
-    assert not renderer.begins_quickly(answer)
-    renderer.render(answer)
-    assert renderer.begins_quickly(answer)
-    monkeypatch.setattr(matrix_body, "FEW_MEASURED_CELLS", answer.matrix.cells - 1)
-    assert not renderer.begins_quickly(answer)
+@pytest.fixture(name="streamed")
+def _streamed(monkeypatch: pytest.MonkeyPatch) -> list[Answer]:
+    """Whatever is streamed from now on; no matrix is little work."""
+    seen: list[Answer] = []
+    own = MatrixRenderer.streamed
 
+    def streamed(renderer: MatrixRenderer, answer: Answer, *, identity: bool = True) -> Streamed:
+        seen.append(answer)
+        return own(renderer, answer, identity=identity)
 
-@pytest.fixture(name="body")
-def _body(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """That of `merged`, which is not little work here; from now on no body is written whole."""
-    body = MatrixRenderer().render(merged())
+    monkeypatch.setattr(MatrixRenderer, "streamed", streamed)
     monkeypatch.setattr(matrix_body, "FEW_CELLS", LONG)
-    monkeypatch.delattr(MatrixRenderer, "pieces")
-    return body
+    return seen
 
 
-@pytest.mark.parametrize("requests", [1, 2])
-async def test_a_streamed_body_over_http(body: bytes, requests: int) -> None:
-    """As long as it says, begun in a thread and on the loop; HEAD says the same; what it took is counted."""
+async def test_a_streamed_body_over_http(streamed: list[Answer]) -> None:
+    """From the second time on, as long as it says; HEAD says the same; what it took is counted."""
     answer, metrics = merged(), Metrics()
+    body = MatrixRenderer().render(answer)
     async with asking(ScriptedCluster(answer), metrics=metrics) as client:
-        for _ in range(requests):
+        for number in range(3):
             got = await client.get(MATRIX, headers={"accept-encoding": "identity"})
             assert got.content == body
             assert got.headers["content-length"] == str(len(body))
-        assert metrics.registry.get_sample_value("keyviz_render_seconds_count") == requests
-        assert metrics.registry.get_sample_value("keyviz_json_bytes_sum") == requests * len(body)
+            assert len(streamed) == number
+        assert metrics.registry.get_sample_value("keyviz_render_seconds_count") == 3
+        assert metrics.registry.get_sample_value("keyviz_json_bytes_sum") == 3 * len(body)
         head = await client.head(MATRIX, headers={"accept-encoding": "identity"})
         assert (head.content, head.headers["content-length"]) == (b"", str(len(body)))
+        await client.get(MATRIX, headers={"accept-encoding": "gzip"})
+        assert len(streamed) == 3
 
 
-async def test_several_readers_of_one_body_get_all_of_it(body: bytes) -> None:
+async def test_several_readers_of_one_body_get_all_of_it(streamed: list[Answer]) -> None:
     """It is written once, and whole before it is sent."""
-    metrics = Metrics()
-    cluster_of_one = ScriptedCluster(merged(), held=asyncio.Event())
+    answer, metrics = merged(), Metrics()
+    cluster_of_one = ScriptedCluster(answer, held=asyncio.Event())
+    assert cluster_of_one.held is not None
     async with asking(cluster_of_one, metrics=metrics) as client:
+        cluster_of_one.held.set()
+        body = (await client.get(MATRIX, headers={"accept-encoding": "identity"})).content
+        cluster_of_one.held.clear()
         asked = [client.get(MATRIX, headers={"accept-encoding": "identity"}) for _ in range(3)]
         viewers = [asyncio.create_task(each) for each in asked]
         while metrics.registry.get_sample_value("keyviz_coalesced_requests_total", {"stage": "body"}) != 2:  # noqa: ASYNC110 - counted by the loop itself
             await asyncio.sleep(0)
-        assert cluster_of_one.held is not None
         cluster_of_one.held.set()
         answers = await asyncio.gather(*viewers)
     assert {got.content for got in answers} == {body}
-    assert metrics.registry.get_sample_value("keyviz_render_seconds_count") == 1
+    assert metrics.registry.get_sample_value("keyviz_render_seconds_count") == 2
+    assert not streamed
