@@ -40,7 +40,8 @@ def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
     """By what the answers hold and what they make together; nothing is put together for that."""
     cells = merged = 0
     parts: list[Matrix] = []
-    older_rows, catalogues = 0, list[Catalogue]()
+    catalogues: list[Catalogue] = []
+    older_rows = 0
     for result in results:
         outcomes = (result,) if isinstance(result, Outcome) else result.outcomes
         cells += ANSWER_CELLS * len(outcomes)

@@ -71,7 +71,7 @@ def on_grid(columns: NDArray[np.int64], step_ms: int) -> NDArray[np.int64]:
     Same length and order as `columns`; neighbours may coincide (drift, a restart), they are then to be added.
     step_ms = 0 (no step known): the stamps as they are.
     """
-    if step_ms <= 0 or not (columns % step_ms).any():
+    if step_ms <= 0 or not np.count_nonzero(columns % step_ms):
         return columns
     shifted = columns + phase_shift_ms(columns, step_ms)
     aligned: NDArray[np.int64] = (shifted + step_ms // 2) // step_ms * step_ms

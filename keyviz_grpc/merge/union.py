@@ -66,7 +66,7 @@ class Union:
         union._add_cells(entries, thin)
         if together and len(rows):
             union._take(look_at(rows, (first, *more), entries), is_all=not (mixed or union._tangled))
-        union._look(entries)
+        union._look(entries, some_meet=bool(more) or len(thin) > 0)
         return union
 
     def _place(self, entries: Entries, chosen: Numbers) -> None:
@@ -151,9 +151,11 @@ class Union:
             self.tangle(cells.take(several.take(where(unlike))))
             self._codes.codes[at] = np.maximum(said, codes)
 
-    def _look(self, entries: Entries) -> None:
-        """Finds the rows that have traffic in every column."""
+    def _look(self, entries: Entries, *, some_meet: bool) -> None:
+        """Finds the rows that have traffic in every column. some_meet: whether a row has several entries."""
         self._whole[entries.rows.take(where(entries.counts == self.values.shape[1]))] = True
+        if not some_meet:
+            return
         reported = np.bincount(entries.rows, entries.counts, minlength=len(self._whole))
         # Of mixed rows nobody asks.
         unsure = where((reported >= self.values.shape[1]) & ~self._whole & (self._codes.of >= 0))
