@@ -147,7 +147,7 @@ class MatrixRenderer:
         return [head, *self._rows_of(answer.matrix, identity=identity, keep=not answer.degraded), tail]
 
     def streams(self, answer: Answer) -> bool:
-        """Whether `streamed` may be asked for, and takes a millisecond or two at most.
+        """Whether `streamed` may be asked for; it takes a millisecond, and eight where all cells are marked and mixed.
 
         Rows must be long, known, few and not kept, and their length soon measured.
         """
