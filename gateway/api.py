@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -132,7 +132,7 @@ class Api:
         began = time.perf_counter()
         streamed = self._renderer.streamed(answer, identity=wanted.asked.identity)
         spent_s = time.perf_counter() - began
-        return _Body(Streamed(streamed.size_bytes, self._measured(streamed, spent_s)), "")
+        return _Body(replace(streamed, pieces=self._measured(streamed, spent_s)), "")
 
     def _measured(self, streamed: Streamed, spent_s: float) -> Iterator[bytes | memoryview]:
         """Its pieces, and at the end what they took together with what was spent before."""

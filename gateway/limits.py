@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-from gateway.streamed import Pieces, size_of
+from gateway.streamed import Pieces, held_by
 from keyviz_grpc.errors import Overloaded
 
 WINDOW_S: Final = 60.0
@@ -49,7 +49,7 @@ class Unsent:
         """Counts a body until it is let go of; raises Overloaded where it has no room beside those that wait."""
         readers = self._readers.get(id(pieces), 0)
         if not readers:
-            size_bytes = size_of(pieces)
+            size_bytes = held_by(pieces)
             if self.held_bytes and self.held_bytes + size_bytes > self.limit_bytes:
                 held = f"{self.held_bytes} bytes wait for readers that do not take them"
                 raise Overloaded(f"{held}, and {size_bytes} more would be over {self.limit_bytes}: try again")
@@ -62,7 +62,7 @@ class Unsent:
         if readers:
             self._readers[id(pieces)] = readers
         else:
-            self.held_bytes -= size_of(pieces)
+            self.held_bytes -= held_by(pieces)
 
 
 class RateLimit:

@@ -19,6 +19,9 @@ _IDENTITIES: Final[LeaderTexts[orjson.Fragment | None]] = LeaderTexts(orjson.Fra
 ROW: Final = b'{"bucket_id":,"values":,"conflict":false},'
 IDENTITY_NAMES: Final = b',"raft_group_ids":,"leader_terms":'
 
+ROW_BYTES: Final = 1 << 10
+"""What a row takes at most besides what its arrays hold: a dictionary, and one view for each array."""
+
 
 class LongRows:
     """All rows of a matrix. heads: what each says before its values, head_bytes together."""
@@ -29,6 +32,7 @@ class LongRows:
             {"bucket_id": head, "values": own, "conflict": False} for head, own in zip(heads, values, strict=True)
         ]
         self._columns = matrix.shape[1]
+        self._mark_bytes = 0
         self._numbers: list[NDArray[Any]] = [values]
         self._repeated = np.empty((0, 2), np.uint64)
         # All but digits; an array of numbers has a bracket before it, and a comma or bracket after each.
@@ -48,6 +52,11 @@ class LongRows:
         return self._around + sum(map(_digits_of, self._numbers)) + self._columns * _digits_of(self._repeated)
 
     @property
+    def held_bytes(self) -> int:
+        """What they take until they are written."""
+        return len(self.rows) * ROW_BYTES + sum(numbers.nbytes for numbers in self._numbers) + self._mark_bytes
+
+    @property
     def _array_bytes(self) -> int:
         return 1 + max(1, self._columns)
 
@@ -60,6 +69,7 @@ class LongRows:
             row[name] = own
         self._around += len(marked) * (len(f',"{name}":') + self._array_bytes) - int(counts.sum())
         self._around += len("false") * len(marked) * self._columns
+        self._mark_bytes += len(marked) * self._columns
         return marked
 
     def _add_identities(self, matrix: Matrix) -> None:

@@ -15,7 +15,7 @@ from gateway.carried_rows import CarriedRows, Start, carried
 from gateway.joined_rows import NARROW, joined
 from gateway.long_rows import LongRows
 from gateway.render import fanout_of, rfc3339
-from gateway.row_texts import Piece, head_of, in_pieces, json_of, pieces_of
+from gateway.row_texts import Piece, head_of, in_pieces, json_of, piece_bytes, pieces_of
 from gateway.streamed import Streamed
 from keyviz_grpc.model import Catalogue, Matrix, Row
 from keyviz_grpc.outcome import Answer, Outcome
@@ -160,8 +160,9 @@ class MatrixRenderer:
         """The same body as that of `pieces`, written while it is sent."""
         head, tail = _around(answer)
         rows = self._long_rows(answer.matrix, identity=identity)
-        size = rows.size_bytes
-        return Streamed(len(head) + size + len(tail), chain((head,), pieces_of(rows.rows, size), (tail,)))
+        size, around = rows.size_bytes, len(head) + len(tail)
+        held_bytes = around + rows.held_bytes + 2 * piece_bytes(size)
+        return Streamed(around + size, held_bytes, chain((head,), pieces_of(rows.rows, size), (tail,)))
 
     def _before(self, matrix: Matrix, *, identity: bool, keep: bool) -> Written | None:
         there = self._shelf.get(self, (matrix.series, identity)) if self._shelf is not None and keep else None

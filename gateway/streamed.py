@@ -13,10 +13,13 @@ from gateway.row_texts import Piece
 class Streamed:
     """A body of `size_bytes`, for one reader: each of its pieces is written when it is asked for, and then forgotten.
 
+    held_bytes: what they are written from, and those two that are on their way.
+
     What was just written is sent from the caches, and its reader takes it while the next piece is written.
     """
 
     size_bytes: int
+    held_bytes: int
     pieces: Iterator[Piece]
 
     def __iter__(self) -> Iterator[Piece]:
@@ -30,3 +33,8 @@ Pieces: TypeAlias = Sequence[Piece] | Streamed
 def size_of(pieces: Pieces) -> int:
     """In bytes, of all together."""
     return pieces.size_bytes if isinstance(pieces, Streamed) else sum(map(len, pieces))
+
+
+def held_by(pieces: Pieces) -> int:
+    """What a body takes in bytes until its readers have it."""
+    return max(pieces.size_bytes, pieces.held_bytes) if isinstance(pieces, Streamed) else size_of(pieces)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from threading import Lock
 from typing import Any, Final
 
@@ -61,7 +62,7 @@ def timed(own: Callable[..., Any], name: str, took_s: dict[str, float]) -> Calla
 
     def call(*args: Any, **named: Any) -> Any:
         result = measured(*args, **named)
-        return Streamed(result.size_bytes, each(iter(result))) if isinstance(result, Streamed) else result
+        return replace(result, pieces=each(iter(result))) if isinstance(result, Streamed) else result
 
     return call
 

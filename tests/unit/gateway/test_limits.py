@@ -7,6 +7,7 @@ import contextlib
 import pytest
 
 from gateway.limits import InFlight, RateLimit, Unsent
+from gateway.streamed import Streamed
 from keyviz_grpc.errors import Overloaded
 
 
@@ -33,6 +34,17 @@ def test_a_body_counts_once_until_the_last_of_its_readers_has_taken_it() -> None
     assert unsent.held_bytes == 0
     unsent.hold(other)
     assert unsent.held_bytes == 4
+
+
+def test_a_streamed_body_counts_as_what_it_is_written_from() -> None:
+    """Where that is more than what it says."""
+    unsent = Unsent(100)
+    for held_bytes, counted in ((40, 40), (4, 10)):
+        streamed = Streamed(10, held_bytes, iter(()))
+        unsent.hold(streamed)
+        assert unsent.held_bytes == counted
+        unsent.let_go(streamed)
+        assert unsent.held_bytes == 0
 
 
 def test_one_more_than_the_limit_is_refused_at_once() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +18,7 @@ from gateway import matrix_body
 from gateway.joined_rows import NARROW
 from gateway.matrix_body import MatrixRenderer
 from gateway.metrics import Metrics
-from gateway.streamed import Streamed
+from gateway.streamed import Streamed, held_by
 from keyviz_grpc.codec import decode_answer, encode_answer
 from keyviz_grpc.errors import FailureKind
 from keyviz_grpc.merge import merge
@@ -25,6 +27,7 @@ from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf
+from keyviz_grpc.traffic import Leaders
 from tests.unit.gateway.scripted import MATRIX, OK, ScriptedCluster, asking
 
 LONG = NARROW + 1
@@ -62,6 +65,41 @@ def test_a_body_of_many_pieces() -> None:
     answer, renderer = merged(LONG, rows=2000), MatrixRenderer()
     assert len(list(renderer.streamed(answer))) > 4
     check(renderer, answer)
+
+
+@pytest.mark.parametrize("leaders", [1, 2])
+@pytest.mark.parametrize("marked", [True, False])
+def test_what_a_waiting_body_takes_is_known(leaders: int, marked: bool) -> None:
+    """Its rows and two pieces: up to thrice what it says, where numbers of eight bytes have one digit."""
+    shape = (500, 2 * LONG)
+    catalogue = Catalogue(tuple(Row(f"route:{n}", b"%03d" % n, b"%03d" % (n + 1)) for n in range(shape[0])))
+    codes = np.broadcast_to(np.arange(shape[1]) % leaders + 1, shape).astype(np.uint32)
+    renderer = MatrixRenderer()
+
+    def streamed() -> Streamed:
+        matrix = Matrix.of_leaders(
+            Series.WRITES,
+            np.arange(1, shape[1] + 1) * 1000,
+            catalogue,
+            np.ones(shape, np.uint32),
+            Leaders.found(np.ones(shape, np.uint32), codes),
+            identities=np.array([(0, 0), (1, 1), (2, 2**32)][: leaders + 1], np.uint64),
+            conflicts=np.eye(*shape, dtype=np.bool_) if marked else None,
+            soft=np.ones(shape, np.bool_) if marked else None,
+        )
+        return renderer.streamed(Answer(matrix, (OK,), step_ms=1000))
+
+    streamed()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        waiting = streamed()
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    taken += sum(sorted(map(len, waiting))[-2:])
+    assert taken <= held_by(waiting) <= 2 * taken
 
 
 @settings(max_examples=150, deadline=None)
