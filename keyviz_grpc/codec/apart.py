@@ -18,6 +18,9 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 LARGE: Final = 1 << 18
 """Smaller answers are copied sooner than their fields are found."""
 
+MOST_LEFT: Final = 1 << 20
+"""So many bytes beside the large fields are copied: it takes no time to speak of, and nobody pays for them."""
+
 _NODE_ID: Final = pb.GetKeyVizMatrixResponse.NODE_ID_FIELD_NUMBER
 _COLUMNAR: Final = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
 _CATALOGUE: Final = pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER
@@ -69,7 +72,10 @@ class Apart:
 
 
 def set_apart(raw: bytes) -> Apart:
-    """Bytes of a response in which anything is unusual or wrong stay together, for the parser to judge."""
+    """Bytes of a response in which anything is unusual or wrong stay together, for the parser to judge.
+
+    So do those in which much is left beside what is large. Whatever is in them, this takes little time.
+    """
     fields = fields_in(raw, 0, len(raw), _IN_RESPONSE) if len(raw) >= LARGE else None
     if not fields or _COLUMNAR not in fields:
         return Apart(len(raw), raw)
@@ -83,6 +89,8 @@ def set_apart(raw: bytes) -> Apart:
     if codes is not None:
         cut.append(codes)
     _, start, stop = fields.get(_NODE_ID, (0, 0, 0))
+    if len(raw) - sum([stop - start for start, stop in cut]) > MOST_LEFT:
+        return Apart(len(raw), raw)
     packed = Span(raw, *catalogue[1:])
     rows = known.catalogue_met(packed, raw[start:stop].decode(errors="replace"))
     large = Large(packed, Span(raw, *values[1:]), rows, Span(raw, *codes) if codes else None)

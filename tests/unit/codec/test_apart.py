@@ -183,6 +183,27 @@ def test_an_answer_in_rows_stays_together() -> None:
         assert set_apart(message.SerializeToString()).large is None
 
 
+@pytest.mark.parametrize("name", [None, "node_id"])
+def test_where_much_is_left_nothing_is_copied(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left beside what is large is copied to be parsed: nobody has paid for that, and the loop waits for it."""
+    message = pb.GetKeyVizMatrixResponse.FromString(sent())
+    left = len(set_apart(message.SerializeToString()).rest)
+    monkeypatch.setattr(apart, "MOST_LEFT", left + 100)
+
+    def with_more(size: int) -> bytes:
+        if name is None:
+            return b"".join([*as_field(1000, [bytes(size)]), message.SerializeToString()])
+        own = pb.GetKeyVizMatrixResponse.FromString(message.SerializeToString())
+        own.node_id = "n" * size
+        return own.SerializeToString()
+
+    few, many = with_more(90), with_more(110)
+    assert set_apart(few).large is not None
+    assert set_apart(many).large is None
+    assert set_apart(many).rest is many
+    assert told(read(many)) == told(read_whole(many))
+
+
 def test_changed_bytes_mean_what_they_mean_to_the_parser() -> None:
     """The same answer, or refused."""
     chance = random.Random(7)
