@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from keyviz_grpc.merge.columns import union_of
-from keyviz_grpc.merge.rows import joined_rows, most_rows
+from keyviz_grpc.merge.rows import Joined, joined_before, most_rows
 from keyviz_grpc.model import ALL_KEYS, Catalogue, Matrix
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
@@ -27,13 +27,14 @@ SHARED_CELLS: Final = 1
 """What a row takes of one more node with the very same rows, where nobody asks who holds them."""
 
 JOINED_CELLS: Final = 4
-"""What a row takes where the union is known and nobody asks that: little, unless a peer turns out not to fit."""
+"""What a row takes where the union is known and nobody asks that."""
 
 CONTESTED: Final = 7 << 14
 """Cells in rows with traffic, of writes of several answers: where all of them differ each takes forty times as long."""
 
 IDENTITY_CELLS: Final = 4
 WARNING_CELLS: Final = 512
+"""What a warning takes, or a row that gives one because its range is another."""
 
 
 def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
@@ -63,15 +64,37 @@ def is_little(results: Sequence[Answer | Outcome], query: MatrixQuery) -> bool:
     cells += merged + OLDER_CELLS * older_rows + ENTRY_CELLS * _own_columns(parts)
     if cells > LITTLE:
         return False
-    known = None if older_rows else joined_rows(catalogues)
-    rows = most_rows([part.catalogue for part in parts]) if known is None else known
-    cells += _row_cells(catalogues, query, ENTRY_CELLS if known is None else JOINED_CELLS)
+    known = _known_union(results, catalogues, query)
+    if known is None:
+        rows = most_rows([part.catalogue for part in parts])
+        cells += _row_cells(catalogues, query, ENTRY_CELLS)
+    else:
+        rows = len(known.catalogue)
+        cells += _row_cells(catalogues, query, JOINED_CELLS) + WARNING_CELLS * sum(map(len, known.diverging))
     if cells + ENTRY_CELLS * rows * _passes(query, rows) > LITTLE:
         return False
     # Few rows of one peer and few columns of another make many cells.
     united = rows * len(union_of([part.columns for part in parts]))
     # No more can be contested than are merged.
     return united <= LITTLE and (merged <= CONTESTED or _contested_cells(parts) <= CONTESTED)
+
+
+def _known_union(
+    results: Sequence[Answer | Outcome], catalogues: Sequence[Catalogue], query: MatrixQuery
+) -> Joined | None:
+    """The rows of all, where they are at hand and it is sure that they are asked for: that each answer is merged whole.
+
+    One that is not, because its node is another's or its step does not fit, leaves another union, to be made anew.
+    """
+    if query.bucket_ids or query.node_id or query.exclude:
+        return None
+    answers = [result for result in results if isinstance(result, Answer)]
+    steps, nodes = {answer.step_ms for answer in answers}, {answer.node_id for answer in answers}
+    if len(steps) > 1 or 0 in steps or len(nodes) < len(answers) or "" in nodes:
+        return None
+    if any(answer.merged for answer in answers):
+        return None  # of which nodes and steps these are made nobody knows yet
+    return joined_before(catalogues)
 
 
 def _row_cells(catalogues: Sequence[Catalogue], query: MatrixQuery, first: int) -> int:

@@ -61,14 +61,13 @@ def join(catalogues: Sequence[Catalogue]) -> Joined:
     first = catalogues[0]
     if first.in_key_order and all(catalogue is first for catalogue in catalogues):
         return Joined(first, (None,) * len(catalogues), ((),) * len(catalogues))
-    found = _joined.found(tuple(catalogues))
+    found = joined_before(catalogues)
     return found or _joined.get(tuple(catalogues), lambda: _join(catalogues), most_rows(catalogues))
 
 
-def joined_rows(catalogues: Sequence[Catalogue]) -> int | None:
-    """How many rows their union has, where `join` has it at hand."""
-    found = _joined.found(tuple(catalogues))
-    return None if found is None else len(found.catalogue)
+def joined_before(catalogues: Sequence[Catalogue]) -> Joined | None:
+    """Their union where `join` has it at hand."""
+    return _joined.found(tuple(catalogues))
 
 
 def most_rows(catalogues: Iterable[Catalogue]) -> int:

@@ -92,6 +92,52 @@ def test_the_same_rows_of_more_nodes_count_little() -> None:
     assert not is_little(parts[1:])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step_ms": 700},
+        {"step_ms": 0},
+        {"node_id": "n2"},
+        {"merged": True},
+    ],
+)
+def test_a_union_that_is_known_counts_where_all_are_sure_to_be_in_it(change: dict[str, Any]) -> None:
+    """A node that is another's, or whose step does not fit, is left out: the union of the others is made anew."""
+    parts = as_sent(cluster(Shape(16, 1024, 20, **{**EQUAL, "divergent": True})))
+    merge(parts, query=MatrixQuery(), now_unix_ms=1)
+    assert is_little(parts)
+    assert not is_little([replace(parts[0], **change), *parts[1:]])
+
+
+@pytest.mark.parametrize("asked", [{"exclude": (("n1", 1),)}, {"node_id": "n1"}, {"bucket_ids": ("route:1",)}])
+def test_a_union_that_is_known_counts_where_all_rows_of_all_nodes_are_asked_for(asked: dict[str, Any]) -> None:
+    """Otherwise another one is made."""
+    parts = as_sent(cluster(Shape(16, 1024, 20, **{**EQUAL, "divergent": True})))
+    merge(parts, query=MatrixQuery(), now_unix_ms=1)
+    assert is_little(parts)
+    assert not is_little(parts, **asked)
+
+
+def test_an_older_node_without_rows_is_not_in_a_union_that_is_known() -> None:
+    """It is joined too, though it adds nothing."""
+    parts = as_sent(cluster(Shape(16, 1024, 20, **{**EQUAL, "divergent": True})))
+    merge(parts, query=MatrixQuery(), now_unix_ms=1)
+    nothing = replace(parts[0], matrix=Matrix.empty(Series.WRITES), node_id="")
+    assert not is_little([*parts, nothing])
+
+
+def test_rows_under_other_ranges_count_as_the_warnings_that_they_give() -> None:
+    """Also where the union is known: each is told with every answer."""
+    rows = bare(700, 1).matrix.catalogue.rows
+    shorter = Catalogue(tuple(replace(row, end=row.start + b"\0") for row in rows))
+    own, other = silent(2, 700)
+    outcomes = (replace(other.outcomes[0], node_id="n2"),)
+    matrix = replace(other.matrix, catalogue=shorter, busy=None)
+    parts = [own, replace(other, matrix=matrix, node_id="n2", outcomes=outcomes)]
+    merge(parts, query=MatrixQuery(), now_unix_ms=1)
+    assert not is_little(parts)
+
+
 def test_columns_that_are_shared_count_once() -> None:
     """Each peer's own are put on the grid, and compared with all others."""
     wide = bare(1, 10_000)
