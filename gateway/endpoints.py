@@ -68,6 +68,10 @@ async def while_connected(request: Request, work: Awaitable[_Result], end: Endin
         if not client.is_why():
             raise
         raise ClientDisconnect from None
+    except Exception:
+        if client.is_outlasted:
+            raise ClientDisconnect from None
+        raise
     else:
         if client.is_gone:
             raise ClientDisconnect
@@ -110,6 +114,11 @@ class _Client:
         if self._task is not None:
             self._has_cancelled = True
             self._task.cancel()
+
+    @property
+    def is_outlasted(self) -> bool:
+        """Whether the client is gone and the work went on, for others who hear what came of it."""
+        return self.is_gone and not self._has_cancelled
 
     def is_why(self) -> bool:
         """Whether the task is cancelled for nothing but this."""

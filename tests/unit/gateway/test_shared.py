@@ -144,6 +144,16 @@ async def test_all_are_told_why_it_failed() -> None:
     assert await (await kitchen.order()) == "dish 2"
 
 
+async def test_a_client_that_has_left_is_not_told_why_it_failed() -> None:
+    """Only those for whom the work went on are, and it counts as one that has left."""
+    kitchen, leaving = Kitchen(error=ValueError("burnt")), Caller()
+    first, second = await kitchen.order(leaving), await kitchen.order()
+    await gone(leaving)
+    kitchen.done.set()
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    assert [type(result) for result in results] == [ClientDisconnect, ValueError]
+
+
 async def test_whether_work_is_shared() -> None:
     """While others wait for it; not before, not after, and not by whoever does it."""
     kitchen = Kitchen()
