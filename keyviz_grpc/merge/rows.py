@@ -50,6 +50,9 @@ class Joined:
 KEPT_ROWS: Final = 1 << 19
 """Of different catalogues, of which a union is remembered: they stay alive with it, about 500 bytes a row."""
 
+PLACES_A_ROW: Final = 64
+"""So many places of rows in the union, of which each part has its own, take what a row does."""
+
 # Peers hold the same rows from one request to the next, and their catalogues are the same objects then.
 _joined: KeptByIdentity[Joined] = KeptByIdentity(KEPT_ROWS)
 
@@ -62,12 +65,17 @@ def join(catalogues: Sequence[Catalogue]) -> Joined:
     if first.in_key_order and all(catalogue is first for catalogue in catalogues):
         return Joined(first, (None,) * len(catalogues), ((),) * len(catalogues))
     found = joined_before(catalogues)
-    return found or _joined.get(tuple(catalogues), lambda: _join(catalogues), most_rows(catalogues))
+    return found or _joined.get(tuple(catalogues), lambda: _join(catalogues), _weight(catalogues))
 
 
 def joined_before(catalogues: Sequence[Catalogue]) -> Joined | None:
     """Their union where `join` has it at hand."""
     return _joined.found(tuple(catalogues))
+
+
+def _weight(catalogues: Sequence[Catalogue]) -> int:
+    """Of their union, in rows."""
+    return most_rows(catalogues) + sum([len(catalogue) for catalogue in catalogues]) // PLACES_A_ROW
 
 
 def most_rows(catalogues: Iterable[Catalogue]) -> int:
@@ -95,7 +103,12 @@ def _join(catalogues: Sequence[Catalogue]) -> Joined:
         same = len(numbers) == len(union) and bool((numbers == np.arange(len(union))).all())
         maps.append(None if same else numbers)
     diverging = tuple(_diverging(catalogue, union, rows) for catalogue, rows in zip(catalogues, maps, strict=True))
-    return Joined(union, tuple(maps), diverging, Places.of(maps, len(union)))
+    places = Places.of(maps, len(union))
+    if places is not None:
+        # What they say is kept once.
+        own = zip(places.firsts, maps, strict=True)
+        maps = [None if rows is None else places.rows[first : first + len(rows)] for first, rows in own]
+    return Joined(union, tuple(maps), diverging, places)
 
 
 def _diverging(own: Catalogue, union: Catalogue, rows: NDArray[np.int64] | None) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from keyviz_grpc.kept import KeptByIdentity
@@ -24,3 +25,28 @@ def test_unions_keep_no_more_rows_alive_than_their_limit(monkeypatch: pytest.Mon
     rows.join([three, four])
     assert rows.join([one, two]) is not small
     assert rows.join([one, two, three, four]) is not rows.join([one, two, three, four])
+
+
+def test_a_union_weighs_what_it_says_of_each_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many parts may have one catalogue, and each has places of its own in the union; they are kept once."""
+    monkeypatch.setattr(rows, "_joined", KeptByIdentity(12))
+    one, two = catalogue(0), catalogue(3)
+    some, many = [one, two], [one] * 125 + [two] * 125
+    assert rows.join(some) is rows.join(some)
+    assert rows.join(many) is not rows.join(many)
+    joined = rows.join(many)
+    assert joined.places is not None
+    for first, places in zip(joined.places.firsts, joined.maps, strict=True):
+        assert places is not None
+        assert np.shares_memory(places, joined.places.rows[first : first + 4])
+
+
+def test_places_in_one_are_those_of_the_parts_one_after_the_other() -> None:
+    """Of parts of different lengths; also of those that have exactly the rows of the union."""
+    whole, one, two = catalogue(0, 7), catalogue(0, 3), catalogue(2, 5)
+    joined = rows.join([one, whole, two])
+    assert joined.places is not None
+    assert joined.places.rows.tolist() == [0, 1, 2, 0, 1, 2, 3, 4, 5, 6, 2, 3, 4, 5, 6]
+    assert tuple(joined.places.firsts) == (0, 3, 10)
+    assert joined.maps[1] is None
+    assert rows.join([whole, catalogue(0, 7)]).places is None
