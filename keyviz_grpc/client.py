@@ -17,12 +17,9 @@ from keyviz_grpc.codec import (
     decode_overview,
     encode_hot_keys_query,
     encode_overview_request,
-    is_little,
     known_bytes,
     parse,
-    parse_response,
     query_bytes,
-    set_apart,
 )
 from keyviz_grpc.connection import Connection, Status
 from keyviz_grpc.deadline import Deadline
@@ -32,7 +29,7 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.outcome import Answer, Outcome, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import Known, MatrixQuery
-from keyviz_grpc.reading import Unpaid, decode, pay, read
+from keyviz_grpc.reading import Unpaid, pay, read_raw
 from keyviz_grpc.remembered import NodeColumns, Recalled, Shelf
 from keyviz_grpc.slicing import Reply, Slicer
 from keyviz_grpc.tls import TlsFiles
@@ -42,7 +39,6 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 SERVICE_PATHS: Final = ("/keyviz.v1.KeyViz/", "/Admin/")
-DECODED_AT_ONCE_BYTES: Final = 256 << 10
 ACCEPT: Final = (pb.MATRIX_ENCODING_COLUMNAR,)
 
 
@@ -122,7 +118,7 @@ class PeerClient:
         known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
         try:
             pay(budget, len(raw))
-            answer, left_out_bytes = await self._decoded(raw, recalled, known, budget)
+            answer, left_out_bytes = await read_raw(raw, recalled, known, budget, threads=self._shared.threads)
         except (Unpaid, MalformedAnswer, TooLarge) as error:
             budget.give_back()  # what came is not kept, and something shorter may be asked for now
             return self._unread(error, budget, latency_ms)
@@ -152,18 +148,6 @@ class PeerClient:
         else:
             detail = f"{size_bytes} bytes more than the {budget.total_bytes} that all answers together may hold"
         return self._failed(kind, f"{detail}: {advice}", latency_ms)
-
-    async def _decoded(self, raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
-        loop, threads, apart = asyncio.get_running_loop(), self._shared.threads, set_apart(raw)
-        if apart.parsed_bytes > DECODED_AT_ONCE_BYTES:
-            # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
-            return await loop.run_in_executor(threads, read, apart, recalled, known, budget)
-        message = parse_response(apart.rest)
-        little = is_little(message, rows_known=apart.rows_are_known)
-        if little and (recalled.held is None or _adds_little(message, recalled)):
-            # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
-            return decode(message, apart, recalled, known, budget)
-        return await loop.run_in_executor(threads, decode, message, apart, recalled, known, budget)
 
     async def _ask_who(self, answer: Answer, deadline: Deadline) -> Answer:
         # An older node does not say who it is with every answer; it is asked once a connection.
@@ -294,12 +278,6 @@ class PeerClient:
 
     def _failed(self, kind: FailureKind, detail: str, latency_ms: float = 0.0) -> Outcome:
         return failed(self.address, kind, detail, latency_ms)
-
-
-def _adds_little(message: pb.GetKeyVizMatrixResponse, recalled: Recalled) -> bool:
-    """Whether it leaves out what is remembered, and no large part of that is copied to go on from there."""
-    left_out = message.history.left_out_below_unix_ms > 0
-    return left_out and not recalled.copies_much(len(message.column_unix_ms), message.oldest_unix_ms)
 
 
 def _decode_hot_keys(raw: bytes, known: Outcome) -> HotKeysAnswer:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import Executor
+from typing import Final
+
 from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
 from keyviz_grpc.codec import (
     HARMLESS_BYTES,
@@ -9,12 +13,17 @@ from keyviz_grpc.codec import (
     Apart,
     decode_answer,
     decoded_bytes,
+    is_little,
     messages_in_response,
     parse_response,
+    set_apart,
 )
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.remembered import Recalled
+
+READ_AT_ONCE_BYTES: Final = 256 << 10
+"""So much is parsed on the event loop, besides large fields that stay where they came."""
 
 
 class Unpaid(Exception):
@@ -29,6 +38,28 @@ def pay(budget: BytesBudget, size_bytes: int) -> None:
     """Raises Unpaid where the budget has less left."""
     if size_bytes > 0 and not budget.take(size_bytes):
         raise Unpaid(size_bytes)
+
+
+async def read_raw(
+    raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget, *, threads: Executor
+) -> tuple[Answer, int]:
+    """As `read`: on the event loop where that is little work, else in one of the threads."""
+    loop, apart = asyncio.get_running_loop(), set_apart(raw)
+    if apart.parsed_bytes > READ_AT_ONCE_BYTES:
+        # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
+        return await loop.run_in_executor(threads, read, apart, recalled, known, budget)
+    message = parse_response(apart.rest)
+    little = is_little(message, rows_known=apart.rows_are_known)
+    if little and (recalled.held is None or _adds_little(message, recalled)):
+        # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
+        return decode(message, apart, recalled, known, budget)
+    return await loop.run_in_executor(threads, decode, message, apart, recalled, known, budget)
+
+
+def _adds_little(message: pb.GetKeyVizMatrixResponse, recalled: Recalled) -> bool:
+    """Whether it leaves out what is remembered, and no large part of that is copied to go on from there."""
+    left_out = message.history.left_out_below_unix_ms > 0
+    return left_out and not recalled.copies_much(len(message.column_unix_ms), message.oldest_unix_ms)
 
 
 def read(apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
