@@ -92,7 +92,7 @@ async def test_the_work_goes_on_for_others_when_the_client_of_the_first_has_left
 
 
 async def test_the_work_ends_when_the_last_client_has_left() -> None:
-    """Whoever comes while it ends has work of its own."""
+    """Whoever comes while it ends has work of its own, which others join after that end too."""
     kitchen, callers = Kitchen(), [Caller() for _ in range(3)]
     orders = [await kitchen.order(caller) for caller in callers]
     await gone(callers[0])
@@ -105,9 +105,10 @@ async def test_the_work_ends_when_the_last_client_has_left() -> None:
     late = await kitchen.order()
     results = await asyncio.gather(*orders, return_exceptions=True)
     assert [type(result) for result in results] == [ClientDisconnect] * 3
-    assert (kitchen.began, kitchen.cancelled) == (2, 1)
+    later = await kitchen.order()
+    assert (kitchen.began, kitchen.cancelled, kitchen.shares) == (2, 1, 3)
     kitchen.done.set()
-    assert await late == "dish 2"
+    assert [await late, await later] == ["dish 2", "dish 2"]
 
 
 async def test_who_leaves_takes_nothing_from_the_first() -> None:
