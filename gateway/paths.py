@@ -29,7 +29,7 @@ class Paths:
 
     def _found(self, scope: Scope) -> ASGIApp:
         path: str = scope["path"]
-        if (root := scope.get("root_path")) and path.startswith(f"{root}/"):
+        if (root := scope.get("root_path")) and (path == root or path.startswith(f"{root}/")):
             path = path.removeprefix(root)
         if (found := self.alone.get(path)) is not None:
             return found

@@ -46,6 +46,8 @@ async def nowhere(message: Message) -> None:
         ({"path": "/root/a/b/c", "root_path": "/root"}, ("b", "c")),
         ({"path": "/rooted/a", "root_path": "/root"}, ("other", None)),
         ({"path": "/root", "root_path": "/root"}, ("other", None)),
+        ({"path": "/a", "root_path": "/a"}, ("other", None)),
+        ({"path": "/a/b/c", "root_path": "/a/"}, ("b", "c")),
         ({"path": "/a", "type": "websocket"}, ("other", None)),
     ],
 )
