@@ -21,6 +21,9 @@ LARGE: Final = 1 << 18
 MOST_LEFT: Final = 1 << 20
 """So many bytes beside the large fields are copied: it takes no time to speak of, and nobody pays for them."""
 
+VALUES_AS_ONE: Final = 8
+"""So many bytes of values are looked through in the time of one that is parsed."""
+
 _NODE_ID: Final = pb.GetKeyVizMatrixResponse.NODE_ID_FIELD_NUMBER
 _COLUMNAR: Final = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
 _CATALOGUE: Final = pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER
@@ -62,8 +65,12 @@ class Apart:
 
     @property
     def parsed_bytes(self) -> int:
-        """How many are read number by number at most; rows are told by `rows_are_known`."""
-        return len(self.rest) + (self.large.codes.size if self.large and self.large.codes else 0)
+        """How many are read number by number at most; those of values as many as take as long."""
+        large = self.large
+        if large is None:
+            return len(self.rest)
+        numbers = (0 if large.codes is None else large.codes.size) + large.values.size // VALUES_AS_ONE
+        return len(self.rest) + numbers + (large.catalogue.size if large.rows is None else 0)
 
     @property
     def rows_are_known(self) -> bool:

@@ -123,6 +123,26 @@ async def test_many_rows_are_read_at_once_where_they_are_known(monkeypatch: pyte
     assert await ask(first, first, other, other) == [1, 1, 2, 2]
 
 
+async def test_few_rows_of_many_bytes_are_read_in_a_thread_where_they_are_not_known() -> None:
+    """A row may say anything of its origin, and list route ids."""
+    message = answer(1)
+    row = pb.KeyVizCatalogue.FromString(message.columnar.catalogue).rows[0]
+    row.lineage_id = "x" * (1 << 18)
+    message.columnar.catalogue = pb.KeyVizCatalogue(rows=[row]).SerializeToString()
+    message.columnar.widths, message.columnar.values = bytes([1]), b"1"
+    assert await ask(message, message) == [1, 1]
+
+
+async def test_many_bytes_of_values_are_read_in_a_thread() -> None:
+    """Nothing is read of them one by one, but all are looked through and remembered."""
+    message = answer(1, MANY)
+    message.columnar.widths, message.columnar.values = bytes([8]), bytes(8 * MANY)
+    assert await ask(message) == [0]
+    message = answer(60, MANY)
+    message.columnar.widths, message.columnar.values = bytes([8] * 60), bytes(8 * 60 * MANY)
+    assert await ask(message, message) == [1, 2]
+
+
 async def test_a_large_table_of_identities_is_read_in_a_thread() -> None:
     """It may have millions, and stands apart as well."""
     message = answer(MANY + 2)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import answer_bytes, apart, decode_answer, parse_response, set_apart
+from keyviz_grpc.codec import Apart, answer_bytes, apart, decode_answer, parse_response, set_apart
 from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.codec.spans import MOST_FIELDS, fields_in
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
@@ -202,6 +202,19 @@ def test_where_much_is_left_nothing_is_copied(name: str | None, monkeypatch: pyt
     assert set_apart(many).large is None
     assert set_apart(many).rest is many
     assert told(read(many)) == told(read_whole(many))
+
+
+def test_what_stands_apart_is_read_all_the_same() -> None:
+    """Values in little time, leaders number by number, and rows where they are not known."""
+    raw = sent(rows=43)
+    own = set_apart(raw)
+    assert own.large is not None
+    assert own.large.codes is not None
+    numbers = len(own.rest) + own.large.codes.size + own.large.values.size // apart.VALUES_AS_ONE
+    assert own.parsed_bytes == numbers + own.large.catalogue.size
+    read(raw)
+    assert set_apart(raw).parsed_bytes == numbers
+    assert Apart(3, b"abc").parsed_bytes == 3
 
 
 def test_changed_bytes_mean_what_they_mean_to_the_parser() -> None:
