@@ -50,7 +50,20 @@ async def test_the_way_to_the_page(client: httpx.AsyncClient, path: str) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["", "keyviz", "keyviz/routes/7?zoom=1", "index.html", "assets", "assets.js", "api", "%C3%A9", "a" * 5000]
+    "path",
+    [
+        "",
+        "keyviz",
+        "keyviz/routes/7?zoom=1",
+        "%C3%A9",
+        "index.html",
+        "assets",
+        "assets.js",
+        "api",
+        "api/v1",
+        "api/v12",
+        "a" * 5000,
+    ],
 )
 async def test_every_other_path_is_the_index(client: httpx.AsyncClient, path: str) -> None:
     """Deep links work, and the index is never kept."""
