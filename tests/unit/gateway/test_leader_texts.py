@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gateway import leader_texts
-from gateway.leader_texts import LeaderTexts
+from gateway.leader_texts import LeaderTexts, of_several, told_apart
+from keyviz_grpc.model import Catalogue, Matrix, Row, Series
+from keyviz_grpc.traffic import Leaders
 
 NOBODY = b"nobody"
 
@@ -87,6 +89,37 @@ def test_texts_are_not_kept_without_bound(monkeypatch: pytest.MonkeyPatch) -> No
     assert texts.of_rows(identities, codes(1, 1), 3) is first
     texts.of_rows(identities, codes(1), 3)
     assert texts.of_rows(identities, codes(1, 1), 3) is not first
+
+
+@pytest.mark.parametrize("largest", [1, 2**31, 2**32 - 1, 2**32, 2**33 - 1, 2**64 - 1])
+def test_numbers_of_several_leaders_are_whole(largest: int) -> None:
+    """Also those that just do not fit half a word, as group or as term."""
+    leaders = [[0, 0], [largest, 2], [3, largest]]
+    matrix = Matrix(
+        Series.WRITES,
+        np.array([1000, 2000, 3000]),
+        Catalogue((Row("route:1", b"a", b"b"), Row("route:2", b"b", b""))),
+        np.array([[5, 5, 0], [5, 5, 5]], np.uint64),
+        identities=np.array(leaders, np.uint64),
+        codes=np.array([[1, 2, 0], [1, 1, 1]], np.uint32),
+    )
+    told = matrix.row_leaders()
+    assert told is not None
+    shown, others = told_apart(told)
+    rows, groups, terms = of_several(matrix, told, others)
+    assert (shown.tolist(), rows.tolist()) == ([0, 1], [0])
+    assert (groups.tolist(), terms.tolist()) == ([[largest, 3, 0]], [[2, largest, 0]])
+
+
+def test_a_mixed_row_that_names_nobody_says_nothing() -> None:
+    """As one that folding has left without a leader; its neighbour still says its own."""
+    values = np.ones((2, 2), np.uint8)
+    told = Leaders(codes(-1, -2), np.array([[0, 0], [0, 1]], np.uint32), np.ones(2, np.bool_))
+    catalogue = Catalogue((Row("route:1", b"a", b"b"), Row("route:2", b"b", b"")))
+    stamps, identities = np.array([1000, 2000]), table((7, 3))
+    matrix = Matrix.of_leaders(Series.WRITES, stamps, catalogue, values, told, identities=identities)
+    rows, groups, terms = of_several(matrix, told, told_apart(told)[1])
+    assert (rows.tolist(), groups.tolist(), terms.tolist()) == ([1], [[0, 7]], [[0, 3]])
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), max_size=5))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import tracemalloc
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
-from gateway import matrix_body
+from gateway import api, matrix_body
 from gateway.joined_rows import NARROW
 from gateway.matrix_body import MatrixRenderer
 from gateway.metrics import Metrics
@@ -182,6 +184,23 @@ async def test_a_streamed_body_over_http(streamed: list[Answer]) -> None:
         assert (head.content, head.headers["content-length"]) == (b"", str(len(body)))
         await client.get(MATRIX, headers={"accept-encoding": "gzip"})
         assert len(streamed) == 3
+
+
+async def test_what_it_takes_to_write_a_body_is_counted(
+    streamed: list[Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of every piece, and of what comes before: each takes one second here."""
+    answer, metrics = merged(), Metrics()
+    async with asking(ScriptedCluster(answer), metrics=metrics) as client:
+        await client.get(MATRIX, headers={"accept-encoding": "identity"})
+        before_s = metrics.registry.get_sample_value("keyviz_render_seconds_sum") or 0.0
+        ticks = itertools.count()
+        monkeypatch.setattr(api, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+        await client.get(MATRIX, headers={"accept-encoding": "identity"})
+        assert len(streamed) == 1
+        pieces = len(list(MatrixRenderer().streamed(answer)))
+        after_s = metrics.registry.get_sample_value("keyviz_render_seconds_sum") or 0.0
+        assert after_s - before_s == pytest.approx(1 + pieces + 1)
 
 
 async def test_several_readers_of_one_body_get_all_of_it(streamed: list[Answer]) -> None:
