@@ -47,8 +47,8 @@ def all_of(raw: bytes) -> Span:
 def fields_in(raw: bytes, at: int, end: int, wanted: Collection[int]) -> dict[int, Place] | None:
     """The fields of those numbers that a message has, which stands between the two; in the order of their places.
 
-    None where one occurs twice or holds no bytes, where the message has too many fields to be looked through, and where
-    it is none: what all that means, the parser knows.
+    None where one occurs twice or is a number, where the message has too many fields to be looked through, and where it
+    is none: what all that means, the parser knows.
     """
     found: dict[int, Place] = {}
     for _ in range(MOST_FIELDS):
