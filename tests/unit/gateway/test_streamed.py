@@ -146,9 +146,14 @@ def test_which_bodies_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     short = merged(NARROW)
     plain.render(short)
     assert not plain.streams(short)
-    monkeypatch.setattr(matrix_body, "FEW_MEASURED_CELLS", answer.matrix.cells - 1)
-    assert not plain.streams(answer)
-    monkeypatch.undo()
+    talkative = replace(OK, detail="x" * (matrix_body.FEW_CHARS + 1))
+    assert not plain.streams(replace(answer, outcomes=(talkative,)))
+    for bound, most in (("FEW_MEASURED_CELLS", answer.matrix.cells), ("FEW_CELLS", LONG)):
+        monkeypatch.setattr(matrix_body, bound, most)
+        assert plain.streams(answer)
+        monkeypatch.setattr(matrix_body, bound, most - 1)
+        assert not plain.streams(answer)
+        monkeypatch.undo()
     assert answer.matrix.values.itemsize > matrix_body.WIDEST_MEASURED
     assert not plain.streams(answer)
 
