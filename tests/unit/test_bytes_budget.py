@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keyviz_grpc import bytes_budget
 from keyviz_grpc.bytes_budget import BytesBudget
 
 
@@ -43,7 +44,8 @@ def test_nothing_goes_back_while_a_thread_works_with_it() -> None:
 
 
 def test_what_is_handed_on_is_held_as_long_as_its_holder_exists() -> None:
-    """The rest goes back at once; closing it again, or its parts, changes nothing."""
+    """The rest goes back at once; closing it again, or its parts, changes nothing. Nothing is left of it then."""
+    watched = len(bytes_budget._watched)
 
     class Holder:
         pass
@@ -60,8 +62,10 @@ def test_what_is_handed_on_is_held_as_long_as_its_holder_exists() -> None:
     part.give_back()
     request.close()
     assert left(held) == 600
+    assert len(bytes_budget._watched) == watched + 1
     del holder
     assert left(held) == 1000
+    assert len(bytes_budget._watched) == watched
 
 
 def test_no_more_is_handed_on_than_was_taken() -> None:
