@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import Apart, answer_bytes, apart, decode_answer, parse_response, set_apart
+from keyviz_grpc.codec import Apart, answer_bytes, apart, decode_answer, known, parse_response, set_apart
 from keyviz_grpc.codec.fields import as_field
-from keyviz_grpc.codec.spans import MOST_FIELDS, fields_in
+from keyviz_grpc.codec.spans import MOST_FIELDS, all_of, fields_in
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.kept import Kept
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
@@ -148,7 +149,46 @@ def test_fields_in_any_order_are_the_same_answer() -> None:
         large = set_apart(other).large
         assert large is not None
         assert (large.codes is not None) is together
+        left = pb.GetKeyVizMatrixResponse.FromString(set_apart(other).rest).columnar
+        assert not left.catalogue
+        assert not left.values
         assert told(read(other)) == told(read_whole(raw))
+
+
+def test_leaders_with_something_between_them_stay_in_the_message() -> None:
+    """Whatever it is, it is not theirs."""
+    for number in (6, 7):
+
+        def part(own: bytes, number: int = number) -> bytes:
+            found = fields_in(own, 0, len(own), [number])
+            assert found is not None
+            at = found[number][0]
+            return own[:at] + b"".join(as_field(1000, [b"new"])) + own[at:]
+
+        raw = with_columnar(part)
+        large = set_apart(raw).large
+        assert large is not None
+        assert large.codes is None
+        assert told(read(raw)) == told(read_whole(raw))
+
+
+def test_leaders_are_kept_within_bounds_and_nobody_changes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the bytes that told them, what those mean, and the name of the node."""
+    table, codes = np.zeros((3, 2), np.uint64), np.zeros(5, np.uint32)
+    packed = bytes(100)
+    held = len(packed) + table.nbytes + codes.nbytes + len("n1") + known.ENTRY_BYTES
+    for room, times in ((held, 1), (held - 1, 2)):
+        monkeypatch.setattr(known, "_told_codes", Kept(room))
+        asked: list[bytes] = []
+
+        def read_codes(told: bytes, asked: list[bytes] = asked) -> known.Codes:
+            asked.append(told)
+            return table, codes
+
+        for _ in range(2):
+            assert known.codes_told(all_of(packed), "n1", read_codes)[1] is codes
+        assert len(asked) == times
+    assert not codes.flags.writeable
 
 
 @pytest.mark.parametrize(
