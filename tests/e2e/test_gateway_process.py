@@ -152,7 +152,7 @@ async def test_what_shows_nothing_is_warned_of(processes: Processes, tmp_path: P
 
 async def test_options_come_from_the_environment_too(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing peer is no reason not to start; it is one not to be ready."""
-    status, _, complaint = finished("gateway", env={"KEYVIZ_PEERS": "127.0.0.1"})
+    status, _, complaint = await asyncio.to_thread(finished, "gateway", env={"KEYVIZ_PEERS": "127.0.0.1"})
     assert (status, "127.0.0.1" in complaint) == (2, True)
     gateway = await processes.gateway(["127.0.0.1:1"])
     async with httpx.AsyncClient(base_url=f"http://{gateway.ready['http']}", trust_env=False) as client:
@@ -310,7 +310,8 @@ async def exposed(processes: Processes, name: str) -> str:
 
 async def test_nodes_and_gateway_show_metrics(processes: Processes) -> None:
     """Of one request, on both sides; a node beyond loopback only with --expose-metrics."""
-    status, _, complaint = finished("keyviz_grpc.cli.node", "--listen", "127.0.0.1:0", "--metrics", "0.0.0.0:0")
+    bare = ("--listen", "127.0.0.1:0", "--metrics", "0.0.0.0:0")
+    status, _, complaint = await asyncio.to_thread(finished, "keyviz_grpc.cli.node", *bare)
     assert (status, "0.0.0.0:0" in complaint, "--expose-metrics" in complaint) == (1, True, True)
     node = await processes.node("--workload", "demo", "--step", "1s", "--history", "10s", "--metrics", "127.0.0.1:0")
     gateway = await processes.gateway([node.ready["grpc"], "127.0.0.1:1"], "--metrics", "127.0.0.1:0")
