@@ -70,7 +70,7 @@ class Buckets:
     def _retire_route(self, route_id: int) -> None:
         del self.routes[route_id]
         for bucket in self._of_route(route_id):
-            bucket.live = False
+            self.slots.leave(bucket)
 
     def _of_route(self, route_id: int) -> list[Bucket]:
         labels = [label for (owner, label) in self._place_of if owner == route_id] if self._labelled else [""]
@@ -122,7 +122,7 @@ class Buckets:
             aggregate=True,
             route_ids=(home[0],) if home else row.route_ids,
         )
-        bucket.live = False
+        self.slots.leave(bucket)
 
     def place_of(self, route_id: int, label: str) -> Place:
         """The slots in which an operation counts now.
@@ -204,12 +204,12 @@ class Buckets:
         for slot in self._by_aggregate.values():
             bucket = self.slots[slot]
             if bucket is not None:
-                bucket.live = False
+                self.slots.leave(bucket)
         for run in runs_of(list(self.routes.values()), set(tracked), self.max_tracked_routes):
             folded = Place((self._aggregate_slot(run),))
             for route in run:
                 for bucket in self._of_route(route.route_id):
-                    bucket.live = False
+                    self.slots.leave(bucket)
                 self._place_of[route.route_id, ""] = folded
         self._tables = None
         self.slots.version += 1

@@ -90,6 +90,7 @@ class Counting:
             self.slots.mark_active(np.flatnonzero(column.counts[series]), kind, stamp)
         self.identities.mark_used(np.concatenate([column.codes, column.frozen.codes]), stamp)
         self.ring.put(stamp, column)
+        self.slots.window_over()
         if self.hot is not None:
             self.hot.recorder.close_window(stamp)
         self._closed += 1

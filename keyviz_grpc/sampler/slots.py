@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.model import Row, SampleRole
+
+RESTING: Final = 64
+"""A slot that nobody uses any more is freed when so many others were given away, or a window closed, since it was left.
+
+A thread in the middle of an operation knows the number of its slot, and may count there some changes of routes later.
+"""
 
 Home = tuple[int, str, bytes, bytes]
 """(route id, bucket id, start, end)"""
@@ -16,11 +23,15 @@ Home = tuple[int, str, bytes, bytes]
 
 @dataclass(slots=True)
 class Bucket:
-    """What a slot counts: its row, where it is at home (None = an aggregate), and whether it is in use now."""
+    """What a slot counts: its row, where it is at home (None = an aggregate), and whether it is in use now.
+
+    left_at: when it last ceased to be, as `Slots` counts.
+    """
 
     row: Row
     home: Home | None
     live: bool
+    left_at: int = 0
 
 
 class Slots:
@@ -39,6 +50,7 @@ class Slots:
         self._buckets: list[Bucket | None] = []
         self._free: list[int] = []
         self._fresh: list[int] = []
+        self._age = RESTING
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -59,6 +71,7 @@ class Slots:
             self._buckets.append(bucket)
             if slot >= len(self.groups):
                 self._double()
+        self._age += 1
         self.groups[slot] = group
         self._fresh.append(slot)
         self.last_active_unix_ms[slot] = 0
@@ -75,6 +88,15 @@ class Slots:
         self._buckets[slot] = bucket
         self.groups[slot] = group
         self._fresh.append(slot)
+
+    def leave(self, bucket: Bucket) -> None:
+        """A bucket is not in use any more; late operations may still come to its slot."""
+        bucket.live = False
+        bucket.left_at = self._age
+
+    def window_over(self) -> None:
+        """A window closed: who looked up a slot before has counted there by now."""
+        self._age += RESTING
 
     def describe(self, slot: int, row: Row) -> None:
         """A live bucket is shown like this from now on, its group being what it was."""
@@ -116,11 +138,13 @@ class Slots:
         return np.array([slot for _, slot in shown], np.int64), [row for row, _ in shown]
 
     def gone(self, oldest_unix_ms: int, busy: NDArray[np.bool_]) -> set[int]:
-        """Slots that are neither live nor busy and of which no column from `oldest_unix_ms` on has traffic."""
+        """Slots that are neither live nor busy, rested, and of which no column from `oldest_unix_ms` on has traffic."""
+        rested = self._age - RESTING
         return {
             slot
             for slot, bucket in self._used()
             if not (bucket.live or busy[slot] or self.last_active_unix_ms[slot] >= oldest_unix_ms)
+            and bucket.left_at <= rested
         }
 
     def free(self, slots: Iterable[int]) -> None:

@@ -14,6 +14,7 @@ from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery, HotKeysSettings
 from keyviz_grpc.model import Series
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler
+from keyviz_grpc.sampler.counting import SPARE_SLOTS
 
 STEP_MS = 1000
 START_MS = 1_000_000
@@ -112,6 +113,34 @@ def test_an_operation_in_whose_middle_its_route_changes(
     shown, answer = writes(sampler), sampler.hot_keys(HotKeysQuery(1))
     assert sum(shown.values()) == 2 * (1 + known), "none is lost, none is there twice"
     assert told(answer) == shown.get("route:1", 0)
+
+
+def test_no_other_range_gets_the_slot_of_an_operation_that_is_not_counted_yet(
+    sampler: Sampler, world: Interrupted
+) -> None:
+    """Slots that nothing shows are used again, of which there are many: but not while a thread still knows one."""
+
+    def move(end: bytes) -> None:
+        sampler.register_routes([Route(1, b"a", end)])
+        writes(sampler)  # whoever looks at a row gives it a slot
+
+    def change() -> None:
+        move(b"y")
+        move(b"z")
+
+    for number in range(2 * SPARE_SLOTS):
+        move(b"x%03d" % number)
+    for _ in range(2):
+        world.now.move_to(world.now.unix_ms + STEP_MS)
+        sampler.tick()
+        move(b"x")
+        world.on_dice = [None, change]
+        sampler.observe(1, KEY, Op.WRITE, 1)
+    world.now.move_to(world.now.unix_ms + STEP_MS)
+    sampler.tick()
+    shown = writes(sampler)
+    assert sum(shown.values()) == 4
+    assert told(sampler.hot_keys(HotKeysQuery(1))) == shown["route:1"] == 0
 
 
 def test_what_was_noted_of_a_route_that_did_not_change_is_never_lost(sampler: Sampler, world: Interrupted) -> None:
