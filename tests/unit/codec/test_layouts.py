@@ -16,6 +16,11 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 
 
 def told(widths: bytes, rows: int, columns: Sequence[int] = (1000,)) -> Matrix:
+    """What `bare` says."""
+    return decode_answer(bare(widths, rows, columns), series=Series.READS, outcome=Outcome("p")).matrix
+
+
+def bare(widths: bytes, rows: int, columns: Sequence[int] = (1000,)) -> pb.GetKeyVizMatrixResponse:
     """So many rows; every one that has a width has the count 1 in all columns."""
     names = [f"r{number:05}" for number in range(rows)]
     message = pb.GetKeyVizMatrixResponse(column_unix_ms=columns, node_id="n1", step_ms=1000)
@@ -24,7 +29,7 @@ def told(widths: bytes, rows: int, columns: Sequence[int] = (1000,)) -> Matrix:
     message.columnar.values = b"".join((1).to_bytes(width, "little") * len(columns) for width in filled)
     catalogue = pb.KeyVizCatalogue(rows=[pb.KeyVizRow(bucket_id=name, start=name.encode()) for name in names])
     message.columnar.catalogue = catalogue.SerializeToString()
-    return decode_answer(message, series=Series.READS, outcome=Outcome("p")).matrix
+    return message
 
 
 @pytest.mark.parametrize("widths", [b"", b"\0\0\0", b"\4\1\0", b"\10\2\4\1\1\0\2"])
@@ -40,6 +45,25 @@ def test_counts_stand_in_their_rows_whether_or_not_their_widths_are_known(widths
     for one, other in zip(first.busy.strips, again.busy.strips, strict=True):
         assert one.rows is other.rows
         assert not one.rows.flags.writeable
+
+
+@pytest.mark.parametrize("size", [0, 7, 9])
+def test_values_that_do_not_fit_the_widths_are_refused(size: int) -> None:
+    """Two rows of a byte a count and one of two, of two columns each."""
+    message = bare(b"\1\0\1\2", 4, columns=[1000, 2000])
+    message.columnar.values = b"\1" * size
+    with pytest.raises(MalformedAnswer, match=f"{size} bytes of values, 8 expected"):
+        decode_answer(message, series=Series.READS, outcome=Outcome("p"))
+
+
+def test_an_answer_that_leaves_rows_out_has_no_catalogue() -> None:
+    """Its caller knows the rows; whose are right nobody could say."""
+    message = bare(b"\1", 1)
+    message.history.number = 7
+    message.history.left_out_below_unix_ms = 1000
+    rows = told(b"\1", 1).catalogue
+    with pytest.raises(MalformedAnswer, match="a catalogue where rows are left out"):
+        decode_answer(message, series=Series.READS, outcome=Outcome("p"), rows=rows)
 
 
 @pytest.mark.parametrize("width", [8, 4])
