@@ -90,9 +90,10 @@ class Slots:
         self._fresh.append(slot)
 
     def leave(self, bucket: Bucket) -> None:
-        """A bucket is not in use any more; late operations may still come to its slot."""
-        bucket.live = False
-        bucket.left_at = self._age
+        """A bucket is not in use any more, if it still was; late operations may still come to its slot."""
+        if bucket.live:
+            bucket.live = False
+            bucket.left_at = self._age
 
     def window_over(self) -> None:
         """A window closed: who looked up a slot before has counted there by now."""

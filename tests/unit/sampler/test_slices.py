@@ -239,6 +239,18 @@ def test_slices_of_a_removed_route_are_given_up_together(make: Callable[..., Sam
     assert set(rows(sampler)) == {"route:500", "route:501"}
 
 
+def test_slots_of_aggregates_are_used_again_while_routes_change(make: Callable[..., Sampler], clock: Clock) -> None:
+    """In one window too, in which each change makes another aggregate and nobody uses those before."""
+    sampler = make(Route(1, b"a", b"b"), columns=2, max_tracked_routes=1)
+    clock.now_s += STEP_S
+    sampler.tick()
+    for number in range(400):
+        sampler.register_routes([Route(2, b"b", b"c%03d" % number)])
+        write(sampler, 1, b"a")
+        rows(sampler)
+    assert sampler.stats().buckets < 250
+
+
 @pytest.mark.parametrize("refused", ["unknown", "twice"])
 def test_a_change_that_is_refused_leaves_no_operation_in_a_row_of_another(
     make: Callable[..., Sampler], clock: Clock, refused: str
