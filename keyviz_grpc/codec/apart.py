@@ -99,7 +99,7 @@ def set_apart(raw: bytes) -> Apart:
     if len(raw) - sum([stop - start for start, stop in cut]) > MOST_LEFT:
         return Apart(len(raw), raw)
     packed = Span(raw, *catalogue[1:])
-    rows = known.catalogue_met(packed, raw[start:stop].decode(errors="replace"))
+    rows = known.catalogue_met(known.CATALOGUE, packed, raw[start:stop].decode(errors="replace"))
     large = Large(packed, Span(raw, *values[1:]), rows, Span(raw, *codes) if codes else None)
     return Apart(len(raw), _without(raw, columnar, sorted(cut)), large)
 

@@ -74,21 +74,18 @@ def catalogue_of(kind: str, packed: Span, rows: Callable[[], Sequence[pb.KeyVizR
     kind: of which message they are, for the same bytes mean other rows in another one, and any peer may send them.
     node_id: who sent them, "" = nobody says; only where to look first.
     """
-    places = _places(kind, packed.size, node_id)
-    for place in places:
-        known = _recent.get(place)
-        if known is not None and packed.is_equal(known.packed):
-            return known.catalogue
+    if (met := catalogue_met(kind, packed, node_id)) is not None:
+        return met
     own = packed.copy()
     known = _catalogues.get((kind, own)) or _read(kind, own, rows)
-    for place in places:
+    for place in _places(kind, packed.size, node_id):
         _recent.put(place, known, known.size_bytes + len(node_id) + ENTRY_BYTES)
     return known.catalogue
 
 
-def catalogue_met(packed: Span, node_id: str) -> Catalogue | None:
-    """That of a packed answer, where bytes of that length, or of that node, were the same ones when they last came."""
-    for place in _places(CATALOGUE, packed.size, node_id):
+def catalogue_met(kind: str, packed: Span, node_id: str) -> Catalogue | None:
+    """The same, where bytes of that length, of whichever node or of that one, were these when they last came."""
+    for place in _places(kind, packed.size, node_id):
         known = _recent.get(place)
         if known is not None and packed.is_equal(known.packed):
             return known.catalogue
