@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from gateway.row_texts import json_of
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import Counts, Leaders, RowCodes, where
@@ -100,7 +100,7 @@ class LeaderTexts(Generic[Told]):
 def _repeated(identities: NDArray[np.uint64], times: int) -> Iterator[bytes]:
     """For each (group, term) both arrays, `times` numbers long."""
     # One encoding for all decimals: formatting them one by one took half of the time here.
-    digits = orjson.dumps(np.ascontiguousarray(identities), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+    digits = json_of(np.ascontiguousarray(identities))[2:-2].split(b"],[")
     for pair in digits if len(identities) else ():
         group, term = pair.split(b",")
         more = times - 1
