@@ -9,57 +9,54 @@ from typing import Generic, TypeVar
 from starlette.requests import Request
 
 from gateway.endpoints import while_connected
+from keyviz_grpc.aggregator.flights import Waiting
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class _Others(Generic[Value]):
+class _Others(Waiting[Value | None]):
     """Those who wait for work that another request does.
 
     They are told None where it was cancelled: whoever of them comes first then does it.
     """
 
     def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[Value | None]] = set()
+        super().__init__()
         self._alone: Callable[[], None] | None = None
 
     async def wait(self) -> Value | None:
         """What the work comes to."""
         told: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(told)
+        self.futures.add(told)
         try:
             return await told
         finally:
-            self._waiting.discard(told)
+            self.futures.discard(told)
             del told  # it knows the error that knows this frame
             if self._alone is not None:
                 self.when_alone(self._alone)
 
     def when_alone(self, call: Callable[[], None]) -> None:
         """Calls it once nobody waits: now, or when the last one leaves before the work is done."""
-        self._alone = call if self._waiting else None
-        if not self._waiting:
+        self._alone = call if self.futures else None
+        if not self.futures:
             call()
 
     def tell(self, value: Value | None) -> None:
-        """The work has come to this."""
+        """See `Waiting`."""
         self._alone = None
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(value)
+        super().tell(value)
 
     @property
     def any(self) -> bool:
         """Whether anybody waits."""
-        return bool(self._waiting)
+        return bool(self.futures)
 
-    def fail(self, error: Exception) -> None:
-        """It has failed."""
+    def fail(self, error: Exception) -> bool:
+        """See `Waiting`."""
         self._alone = None
-        for future in self._waiting:
-            if not future.done():
-                future.set_exception(error)
+        return super().fail(error)
 
 
 class SharedWork(Generic[Key, Value]):

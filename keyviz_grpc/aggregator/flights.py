@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 Question = TypeVar("Question", bound=Hashable)
 
 
-class _Waiting(Generic[Value]):
+class Waiting(Generic[Value]):
     """Those who wait for one piece of work. over: whether it has come to its end.
 
     It knows no task: one that was cancelled knows the frames of its work, which know this.
@@ -50,7 +50,7 @@ class _Flight(Generic[Value]):
     """One piece of work, and when it is due."""
 
     task: asyncio.Task[None]
-    waiting: _Waiting[Value]
+    waiting: Waiting[Value]
     due_s: float
 
 
@@ -106,13 +106,13 @@ class Flights(Generic[Key, Value]):
             raise Overloaded(f"{self._room.limit} requests are under way already, try again")
         self._room.taken += 1
         self._room.begun += 1
-        waiting: _Waiting[Value] = _Waiting()
+        waiting: Waiting[Value] = Waiting()
         task = asyncio.ensure_future(self._run(key, waiting, work))
         task.add_done_callback(lambda _: self._landed(key, waiting))
         flight = self._flying[key] = _Flight(task, waiting, due_s)
         return flight
 
-    async def _run(self, key: Key, waiting: _Waiting[Value], work: Callable[[], Awaitable[Value]]) -> None:
+    async def _run(self, key: Key, waiting: Waiting[Value], work: Callable[[], Awaitable[Value]]) -> None:
         # Whoever waits is told here: by a callback of this task it would take a turn of the loop more.
         try:
             value = await work()
@@ -124,17 +124,17 @@ class Flights(Generic[Key, Value]):
             self._end(key, waiting)
             waiting.tell(value)
 
-    def _landed(self, key: Key, waiting: _Waiting[Value]) -> None:
+    def _landed(self, key: Key, waiting: Waiting[Value]) -> None:
         if not waiting.over:  # cancelled, maybe before its first step
             self._end(key, waiting)
             waiting.leave()
 
-    def _end(self, key: Key, waiting: _Waiting[Value]) -> None:
+    def _end(self, key: Key, waiting: Waiting[Value]) -> None:
         waiting.over = True
         self._room.taken -= 1
         self._forget(key, waiting)
 
-    def _forget(self, key: Key, waiting: _Waiting[Value]) -> None:
+    def _forget(self, key: Key, waiting: Waiting[Value]) -> None:
         flight = self._flying.get(key)
         if flight is not None and flight.waiting is waiting:
             del self._flying[key]
