@@ -18,6 +18,7 @@ from keyviz_grpc.sampler.assembled import Assembled, State
 from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.history import Columns, HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.ring import Ring
+from keyviz_grpc.sampler.slots import Visible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +40,7 @@ class Answers:
 
     def __init__(self, own: Outcome, ring: Ring, buckets: Buckets, assembled: Assembled) -> None:
         self._own, self._ring, self._buckets, self._assembled = own, ring, buckets, assembled
-        self._rows_cache: tuple[tuple[int, int], ShownRows] | None = None
+        self._last: _Last | None = None
         self._history = HistoryNumber()
 
     def snapshot(
@@ -56,7 +57,7 @@ class Answers:
 
     def is_quick(self) -> bool:
         """Whether `snapshot` would find the rows as they were the last time."""
-        return self._rows_cache is not None and self._rows_cache[0] == self._rows_key
+        return self._last is not None and self._is_current(self._last)
 
     def matrix(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer:
         """The answer of that moment, as `Source.matrix` has it."""
@@ -105,18 +106,34 @@ class Answers:
             history=history,
         )
 
-    @property
-    def _rows_key(self) -> tuple[int, int]:
-        return self._buckets.slots.version, self._ring.oldest_unix_ms
+    def _is_current(self, last: _Last) -> bool:
+        if last.version != self._buckets.slots.version:
+            return False
+        return last.from_unix_ms <= self._ring.oldest_unix_ms <= last.until_unix_ms
 
     def _rows(self, read_role: Callable[[int], SampleRole]) -> ShownRows:
-        if self._rows_cache is None or self._rows_cache[0] != self._rows_key:
-            slots, rows = self._buckets.visible(self._ring.oldest_unix_ms, read_role)
-            starts = (
-                [0, *(n + 1 for n, (a, b) in enumerate(pairwise(rows)) if a.bucket_id != b.bucket_id)] if rows else []
-            )
-            shown = ShownRows(slots, np.array(starts, np.int64), Catalogue(tuple(rows[n] for n in starts)))
-            if self._rows_cache is not None and shown.same_as(self._rows_cache[1]):
-                shown = self._rows_cache[1]
-            self._rows_cache = (self._rows_key, shown)  # `visible` may have made a new version
-        return self._rows_cache[1]
+        if self._last is None or not self._is_current(self._last):
+            visible = self._buckets.visible(self._ring.oldest_unix_ms, read_role)
+            shown = _shown(visible)
+            if self._last is not None and shown.same_as(self._last.shown):
+                shown = self._last.shown
+            # Not before: to look may make a new version.
+            version = self._buckets.slots.version
+            self._last = _Last(version, visible.from_unix_ms, visible.until_unix_ms, shown)
+        return self._last.shown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Last:
+    """Rows as they were looked for the last time, and for which version and oldest column they hold."""
+
+    version: int
+    from_unix_ms: int
+    until_unix_ms: int
+    shown: ShownRows
+
+
+def _shown(visible: Visible) -> ShownRows:
+    rows = visible.rows
+    starts = [0, *(n + 1 for n, (a, b) in enumerate(pairwise(rows)) if a.bucket_id != b.bucket_id)] if rows else []
+    return ShownRows(visible.slots, np.array(starts, np.int64), Catalogue(tuple(rows[n] for n in starts)))

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.errors import InvalidRequest, UnknownRoute
 from keyviz_grpc.labels import check_label
-from keyviz_grpc.model import Row, SampleRole
+from keyviz_grpc.model import SampleRole
 from keyviz_grpc.sampler.places import CutTable, Place, RouteTable, numbers_of
 from keyviz_grpc.sampler.rows import aggregate_row, rows_of, runs_of
 from keyviz_grpc.sampler.slices import Division, division_of
-from keyviz_grpc.sampler.slots import Bucket, Home, Slots
+from keyviz_grpc.sampler.slots import Bucket, Home, Slots, Visible
 from keyviz_grpc.sampler.types import Route
 
 
@@ -244,9 +244,7 @@ class Buckets:
             self.slots.groups[slot] = self.routes[bucket.home[0]].raft_group_id
         return int(self.slots.groups[slot])
 
-    def visible(
-        self, oldest_unix_ms: int, read_role: Callable[[int], SampleRole]
-    ) -> tuple[NDArray[np.int64], list[Row]]:
+    def visible(self, oldest_unix_ms: int, read_role: Callable[[int], SampleRole]) -> Visible:
         """See `Slots.visible`."""
         self._plan()
         return self.slots.visible(oldest_unix_ms, read_role)

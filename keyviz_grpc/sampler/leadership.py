@@ -35,7 +35,10 @@ class Leadership:
             raise InvalidRequest("raft_group_id", raft_group_id, "must be a positive 64-bit number")
         if not 0 <= term < 2**64:
             raise InvalidRequest("term", term, "must be a 64-bit number")
+        before = self.read_role(raft_group_id)
         self.leaders[raft_group_id] = GroupLeader(raft_group_id, leader_node_id, term)
+        if self.read_role(raft_group_id) is not before:
+            self._buckets.slots.read_role_changed(raft_group_id)
         identity = (raft_group_id, term) if term else (0, 0)
         code = self._identities.known(identity)
         return None if code is not None and self._group_codes.get(raft_group_id, 0) == code else identity

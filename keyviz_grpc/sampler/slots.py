@@ -17,6 +17,8 @@ RESTING: Final = 64
 A thread in the middle of an operation knows the number of its slot, and may count there some changes of routes later.
 """
 
+FOREVER_MS: Final = (1 << 63) - 1
+
 Home = tuple[int, str, bytes, bytes]
 """(route id, bucket id, start, end)"""
 
@@ -32,6 +34,29 @@ class Bucket:
     home: Home | None
     live: bool
     left_at: int = 0
+    _shown: tuple[Row, Row] | None = None
+
+    def shown(self, roles: tuple[int, ...]) -> Row:
+        """Its row with these roles; the same object as the last time, while it says the same."""
+        if not roles:
+            return self.row
+        if self._shown is None or self._shown[0] is not self.row or self._shown[1].sample_roles != roles:
+            self._shown = self.row, replace(self.row, sample_roles=roles)
+        return self._shown[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Visible:
+    """Slots that a matrix shows, and their rows, in key order; neighbours may have one bucket id.
+
+    Counts of such neighbours belong to one row. from_unix_ms, until_unix_ms: both included; while no new version is
+    made, this is what matrices show whose oldest column is between them.
+    """
+
+    slots: NDArray[np.int64]
+    rows: list[Row]
+    from_unix_ms: int
+    until_unix_ms: int
 
 
 class Slots:
@@ -39,7 +64,7 @@ class Slots:
 
     groups: uint64[capacity], the Raft group of each slot; last_active_unix_ms: int64[capacity], the newest column with
     traffic; seen: bool[2, capacity], whether a slot ever had reads, writes. `version` grows whenever the rows that a
-    matrix shows may have changed.
+    matrix shows may have changed for another reason than that a column gave way.
     """
 
     def __init__(self) -> None:
@@ -47,6 +72,8 @@ class Slots:
         self.last_active_unix_ms: NDArray[np.int64] = np.zeros(64, np.int64)
         self.seen: NDArray[np.bool_] = np.zeros((2, 64), np.bool_)
         self.version = 0
+        # Which were shown when somebody last looked; one that was not then may be shown as soon as it has traffic.
+        self._shown: NDArray[np.bool_] = np.zeros(64, np.bool_)
         self._buckets: list[Bucket | None] = []
         self._free: list[int] = []
         self._fresh: list[int] = []
@@ -75,13 +102,14 @@ class Slots:
         self.groups[slot] = group
         self._fresh.append(slot)
         self.last_active_unix_ms[slot] = 0
-        self.seen[:, slot] = False
+        self.seen[:, slot] = self._shown[slot] = False
         return slot
 
     def _double(self) -> None:
         self.groups = np.concatenate([self.groups, np.zeros_like(self.groups)])
         self.seen = np.concatenate([self.seen, np.zeros_like(self.seen)], axis=1)
         self.last_active_unix_ms = np.concatenate([self.last_active_unix_ms, np.zeros_like(self.last_active_unix_ms)])
+        self._shown = np.concatenate([self._shown, np.zeros_like(self._shown)])
 
     def renew(self, slot: int, bucket: Bucket, group: int) -> None:
         """A bucket that comes back to its slot, of this group now; history stays."""
@@ -111,32 +139,42 @@ class Slots:
     def mark_active(self, slots: NDArray[np.int64], kind: int, stamp_unix_ms: int) -> None:
         """Notes that these slots have traffic of a kind (0 reads, 1 writes) in the column of that stamp."""
         self.last_active_unix_ms[slots] = np.maximum(self.last_active_unix_ms[slots], stamp_unix_ms)
-        if not self.seen[kind, slots].all():
+        if not (self.seen[kind, slots].all() and self._shown[slots].all()):
             self.seen[kind, slots] = True
             self.version += 1
 
-    def visible(
-        self, oldest_unix_ms: int, read_role: Callable[[int], SampleRole]
-    ) -> tuple[NDArray[np.int64], list[Row]]:
-        """Slots that a matrix shows and their rows: live ones, and those with traffic in a column still held.
+    def read_role_changed(self, group: int) -> None:
+        """This node serves the reads of a group in another role now."""
+        count = len(self)
+        if (self.seen[0, :count] & (self.groups[:count] == np.uint64(group))).any():
+            self.version += 1
 
-        In key order; neighbours may have one bucket id, their counts then belong to one row. read_role(group): the
-        role in which this node serves reads of a group now.
+    def visible(self, oldest_unix_ms: int, read_role: Callable[[int], SampleRole]) -> Visible:
+        """Those that a matrix shows: live ones, and those with traffic in a column still held.
+
+        oldest_unix_ms: the oldest of these columns, 0 = there is none. read_role(group): the role in which this node
+        serves reads of a group now.
         """
-
-        def shown_as(row: Row, slot: int) -> Row:
-            roles = [SampleRole.LEADER_WRITE] if self.seen[1, slot] else []
-            if self.seen[0, slot]:
-                roles.append(read_role(int(self.groups[slot])))
-            return replace(row, sample_roles=tuple(int(role) for role in roles)) if roles else row
-
-        shown = [
-            (shown_as(bucket.row, slot), slot)
-            for slot, bucket in self._used()
-            if bucket.live or self.last_active_unix_ms[slot] >= oldest_unix_ms > 0
-        ]
+        active = self.last_active_unix_ms.tolist()
+        shown, left = [], [FOREVER_MS]
+        for slot, bucket in self._used():
+            if not bucket.live:
+                if active[slot] >= oldest_unix_ms:
+                    left.append(active[slot])
+                if not active[slot] >= oldest_unix_ms > 0:
+                    continue
+            shown.append((bucket.shown(self._roles(slot, read_role)), slot))
         shown.sort(key=lambda item: item[0].key_order)
-        return np.array([slot for _, slot in shown], np.int64), [row for row, _ in shown]
+        slots = np.array([slot for _, slot in shown], np.int64)
+        self._shown[:] = False
+        self._shown[slots] = True
+        return Visible(slots, [row for row, _ in shown], oldest_unix_ms, min(left))
+
+    def _roles(self, slot: int, read_role: Callable[[int], SampleRole]) -> tuple[int, ...]:
+        roles = [int(SampleRole.LEADER_WRITE)] if self.seen[1, slot] else []
+        if self.seen[0, slot]:
+            roles.append(int(read_role(int(self.groups[slot]))))
+        return tuple(roles)
 
     def gone(self, oldest_unix_ms: int, busy: NDArray[np.bool_]) -> set[int]:
         """Slots that are neither live nor busy, rested, and of which no column from `oldest_unix_ms` on has traffic."""
