@@ -178,7 +178,7 @@ def _poll_ms(routes: int, polls: int) -> list[float]:
     count = 5 * routes
     keys = PackedKeys(np.zeros(16 * count, np.uint8), np.arange(count + 1) * 16)
     times: list[float] = []
-    with Sampler(node_id="n1", clock=clock, stall_s=1e9) as sampler:
+    with Sampler(node_id="n1", columns=60, clock=clock, stall_s=1e9) as sampler:
         sampler.register_routes(Route(n, b"%05d" % (n - 1), b"%05d" % n, n % 50 + 1) for n in range(1, routes + 1))
         for group in range(1, 51):
             sampler.set_leader(group, 7)
