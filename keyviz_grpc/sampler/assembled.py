@@ -15,7 +15,10 @@ from keyviz_grpc.sampler.history import Columns, ShownRows
 from keyviz_grpc.sampler.picture import matrix_of
 
 KEPT_MATRICES: Final = 4
-LARGEST_KEPT_BYTES: Final = 8 << 20
+KEPT_BYTES: Final = 32 << 20
+"""Of all of them together: a day of 1024 rows is 18 MB."""
+
+SHARE_BYTES: Final = 28
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,10 +76,16 @@ class Assembled:
             self._kept.clear()
 
     def _keep(self, state: State, matrix: Matrix) -> None:
-        if matrix.values.nbytes + (0 if matrix.codes is None else matrix.codes.nbytes) > LARGEST_KEPT_BYTES:
-            return
         with self._lock:
-            self._kept = [*self._kept[1 - KEPT_MATRICES :], (state, matrix)]
+            kept = [*self._kept[1 - KEPT_MATRICES :], (state, matrix)]
+            while kept and sum(_size_bytes(each) for _, each in kept) > KEPT_BYTES:
+                del kept[0]
+            self._kept = kept
+
+
+def _size_bytes(matrix: Matrix) -> int:
+    cells = sum(array.nbytes for array in (matrix.values, matrix.codes, matrix.soft) if array is not None)
+    return cells + SHARE_BYTES * len(matrix.shares)
 
 
 def _stamps(held: Columns) -> NDArray[np.int64]:

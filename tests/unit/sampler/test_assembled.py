@@ -89,3 +89,19 @@ def test_an_old_poll_is_not_altered_by_a_later_one() -> None:
         assert told(first) == kept
         assert second.values[0].tolist() == [1, 0, 0, 1]
         assert not np.shares_memory(first.values, second.values)
+
+
+@pytest.mark.parametrize(("columns", "kept"), [(3, 2), (4, 1), (7, 0)])
+def test_matrices_are_kept_that_fit_together(columns: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large one is: those that were made before give way to it."""
+    monkeypatch.setattr(assembled, "KEPT_BYTES", 6 * 8)
+    now_s = 10_000.0
+    with Sampler(node_id="n", step_ms=1000, stall_s=1e9, clock=lambda: now_s, drain_interval_s=3600) as sampler:
+        sampler.register_routes([Route(1, b"", b"", 1)])
+        now_s += columns
+        sampler.tick()
+        queries = [MatrixQuery(series) for series in (Series.READS, Series.READ_BYTES, Series.WRITE_BYTES)]
+        for query in queries:
+            sampler.matrix(query)
+        there = [sampler.matrix_at_once(query) is not None for query in queries]
+        assert there == [False] * (3 - kept) + [True] * kept
