@@ -32,6 +32,9 @@ FEW_MEASURED_CELLS: Final = 1 << 19
 WIDEST_MEASURED: Final = 4
 """Bytes of a count. How long long rows become is found by a look at all counts for each digit of the largest one."""
 
+PIECES_HELD: Final = 3
+"""Of a body that is written while it is sent: two, half as long again where rows that say more are together."""
+
 FEW_HEAD_BYTES: Final = 2 << 20
 """What rows say before their values: as long as their keys are."""
 
@@ -161,7 +164,7 @@ class MatrixRenderer:
         head, tail = _around(answer)
         rows = self._long_rows(answer.matrix, identity=identity)
         size, around = rows.size_bytes, len(head) + len(tail)
-        held_bytes = around + rows.held_bytes + 2 * piece_bytes(size)
+        held_bytes = around + rows.held_bytes + PIECES_HELD * piece_bytes(size)
         return Streamed(around + size, held_bytes, chain((head,), pieces_of(rows.rows, size), (tail,)))
 
     def _before(self, matrix: Matrix, *, identity: bool, keep: bool) -> Written | None:

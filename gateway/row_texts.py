@@ -10,11 +10,11 @@ import orjson
 
 from keyviz_grpc.model import Row
 
-LEAST_PIECE_BYTES: Final = 256 << 10
+LEAST_PIECE_BYTES: Final = 512 << 10
 MOST_PIECE_BYTES: Final = 1 << 20
 PIECES: Final = 8
-"""A body is sent in about so many pieces, of sizes in between: its reader takes one while the next is sent, and each is
-a turn of the event loop or more.
+"""A body is sent in about so many pieces, of sizes in between: its reader takes one while the next is sent, and each
+may wake the reader, on the very core that writes.
 """
 
 SAMPLED: Final = 8
