@@ -15,7 +15,7 @@ from keyviz_grpc.auth import Refused, Verifier, claimed_subject
 from keyviz_grpc.caller import CALLER
 from keyviz_grpc.errors import ON_THE_WIRE, InvalidRequest, KeyVizError, SamplerDisabled
 from keyviz_grpc.half_open import INTERNAL
-from keyviz_grpc.rpc_types import Context, Continuation, Handler
+from keyviz_grpc.rpc_types import Context, Handler
 from keyviz_grpc.tracing import is_wanted, served
 
 log = logging.getLogger(__name__)
@@ -82,17 +82,11 @@ async def _end(context: Context, error: KeyVizError) -> None:
     await context.abort(grpc.StatusCode[entry.grpc_code], details[:MAX_DETAILS_CHARS])
 
 
-class Gate(grpc.aio.ServerInterceptor):
+class Gate:
     """Refuses every call without good credentials, except health checks; each refusal leaves an audit line."""
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
-
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """See grpc.aio.ServerInterceptor."""
-        return self.refusal(handler_call_details) or await continuation(handler_call_details)
 
     def refusal(self, details: grpc.HandlerCallDetails) -> Handler | None:
         """The handler that refuses this call, None where it may go on, which then has a caller."""
@@ -108,7 +102,7 @@ class Gate(grpc.aio.ServerInterceptor):
             line = {"who": claimed, "method": method[:MAX_METHOD_CHARS], "outcome": "unauthenticated"}
             return _refusing(str(refused), audited=line)
         except Exception:
-            # The barrier does not stand before an interceptor, and gRPC would tell the caller the exception's text.
+            # The barrier does not stand before the gate, and gRPC would tell the caller the exception's text.
             log.exception("checking credentials failed", extra={"method": method})
             return _refusing(INTERNAL, grpc.StatusCode.INTERNAL)
         return None

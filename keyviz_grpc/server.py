@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from keyviz_grpc.auth import Verifier
@@ -221,7 +221,7 @@ async def _serve(
         meter=None if metrics is None else Meter(metrics),
     )
     server = grpc.aio.server(
-        interceptors=[layers],
+        handlers=[layers],
         # The last resort: beyond this gRPC itself refuses whatever comes, health checks too.
         maximum_concurrent_rpcs=2 * settings.max_concurrent + SPARE_CALLS,
         options=[
@@ -236,12 +236,11 @@ async def _serve(
         ],
     )
     methods = servicer.methods()
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods) for service in SERVICES])
+    layers.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods) for service in SERVICES])
     health = Health(SERVICES)
-    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-    reflection.enable_server_reflection(
-        [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME], server
-    )
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, layers)
+    names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), layers)
     address = _bind(server, listen, settings)
     await server.start()
     if isinstance(ready, bool):

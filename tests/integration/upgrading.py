@@ -7,13 +7,14 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from prometheus_client import CollectorRegistry
 
 from keyviz_grpc.auth import Verifier
 from keyviz_grpc.interceptors import Gate
+from keyviz_grpc.layers import Layers
 from keyviz_grpc.model import Series
 from keyviz_grpc.proto import admin_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -123,10 +124,10 @@ class Store:
         life = Life(number, old, step_ms)
         self.born += 1
         if old:
-            noting = Noting()
-            server = grpc.aio.server(interceptors=[noting, Gate(self.verifier)], options=[("grpc.so_reuseport", 0)])
+            noting, gate = Noting(), Layers([], gate=Gate(self.verifier))
+            server = grpc.aio.server(handlers=[gate], interceptors=[noting], options=[("grpc.so_reuseport", 0)])
             name = f"n{number}" if self.named else ""
-            admin_pb2_grpc.add_AdminServicer_to_server(OldNode(life, name), server)
+            admin_pb2_grpc.add_AdminServicer_to_server(OldNode(life, name), cast("Any", gate))
             port = server.add_insecure_port(self.addresses[number])
             self.addresses[number] = f"127.0.0.1:{port}"
             await server.start()
