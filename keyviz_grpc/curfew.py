@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 
 class Curfew:
@@ -11,24 +12,23 @@ class Curfew:
     Its timer runs on while nobody is inside, so that whoever is back in time causes none. Who is inside goes by a
     number: an error that knows a frame that knows its task, which knows the error, would keep all that was asked for
     until the garbage collector comes across them.
+    most: so many have time left; one more ends the time of the one that has been inside for longest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self._most = most
         self._inside: dict[int, tuple[asyncio.Task[object], int, float]] = {}
         self._rung: dict[int, tuple[asyncio.Task[object], int]] = {}
         self._entered = 0
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def inside(self) -> int:
-        """How many blocks have time left."""
-        return len(self._inside)
 
     def enter(self, after_s: float) -> int:
         """The number under which the current task is inside: it is cancelled so many seconds from now."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task can be cancelled")
+        while len(self._inside) >= self._most:
+            self._end(next(iter(self._inside)))
         self._entered += 1
         due_s = loop.time() + after_s
         self._inside[self._entered] = task, task.cancelling(), due_s
@@ -48,10 +48,6 @@ class Curfew:
         if self._inside.pop(number, None) is None:
             task, _ = self._rung.pop(number)
             task.uncancel()
-
-    def end_first(self) -> None:
-        """The time of the one that has been inside for longest comes now. Somebody must be inside."""
-        self._end(next(iter(self._inside)))
 
     def _end(self, number: int) -> None:
         task, cancelled_before, _ = self._inside.pop(number)

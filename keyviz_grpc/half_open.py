@@ -36,7 +36,7 @@ class Promptness:
 
     def __init__(self, *, message_s: float = MESSAGE_S, stream_s: float = STREAM_S) -> None:
         self._message_s, self._stream_s = message_s, stream_s
-        self._waiting = Curfew()
+        self._waiting = Curfew(MOST_WAITING)
         self._streams = 0
 
     def around(self, handler: Handler, method: str) -> Handler:
@@ -96,8 +96,6 @@ class Promptness:
         self._streams -= 1
 
     async def _message(self, handler: Handler, context: Context) -> Any:
-        while self._waiting.inside >= MOST_WAITING:
-            self._waiting.end_first()
         number = self._waiting.enter(self._message_s)
         try:
             raw: Any = await context.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from keyviz_grpc.hotkeys.answer import MAX_KEYS_BYTES, check_asked, top_of, with
 from keyviz_grpc.hotkeys.protocols import HotKeysSource, waiting
 from keyviz_grpc.interceptors import with_status
 from keyviz_grpc.metrics import ServerMetrics
+from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -61,9 +63,9 @@ class AnswerBounds:
     max_rows: int
     max_columns: int
 
-    def check(self, shape: tuple[int, int]) -> None:
+    def check(self, matrix: Matrix) -> None:
         """Raises TooLarge; its words are those by which callers know that a shorter slice of time may fit."""
-        rows, columns = shape
+        rows, columns = matrix.shape
         if rows > self.max_rows:
             raise _larger(rows, "rows", self.max_rows, "ask for a row budget")
         if columns > self.max_columns:
@@ -72,7 +74,10 @@ class AnswerBounds:
     def check_all(self, answer: Answer) -> None:
         """The same for an answer, and for those of its leaves that it carries."""
         for matrix in answer.matrices:
-            self.check(matrix.shape)
+            self.check(matrix)
+
+
+UNBOUNDED: Final = AnswerBounds(sys.maxsize, sys.maxsize)
 
 
 def _larger(count: int, what: str, limit: int, hint: str) -> TooLarge:
@@ -160,7 +165,7 @@ class NodeServicer(Servicer):
         threads: ThreadPoolExecutor,
         metrics: ServerMetrics | None = None,
         *,
-        bounds: AnswerBounds | None = None,
+        bounds: AnswerBounds = UNBOUNDED,
     ) -> None:
         self._source, self._threads, self._metrics, self._bounds = source, threads, metrics, bounds
         prompt = source if isinstance(source, PromptSource) else None
@@ -185,7 +190,7 @@ class NodeServicer(Servicer):
         answer = self._at_once(query)
         if answer is None:
             return None
-        self._check(answer)
+        self._bounds.check(answer.matrix)
         began = time.perf_counter()
         raw = bytes_at_once(answer, accept=accept)
         if raw is not None:
@@ -202,12 +207,8 @@ class NodeServicer(Servicer):
         with span("keyviz.read", series=query.series.value) as note:
             answer = source.matrix(query)
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
-        self._check(answer)
+        self._bounds.check(answer.matrix)
         return _encoded(answer, accept, self._metrics)
-
-    def _check(self, answer: Answer) -> None:
-        if self._bounds is not None:
-            self._bounds.check(answer.matrix.shape)
 
     async def overview(self, request: pb.GetClusterOverviewRequest, context: Context) -> pb.GetClusterOverviewResponse:
         """See Servicer."""
@@ -237,7 +238,7 @@ class ClusterServicer(Servicer):
         threads: ThreadPoolExecutor,
         metrics: ServerMetrics | None = None,
         *,
-        bounds: AnswerBounds | None = None,
+        bounds: AnswerBounds = UNBOUNDED,
     ) -> None:
         self._cluster, self._threads, self._metrics, self._bounds = cluster, threads, metrics, bounds
 
@@ -248,8 +249,7 @@ class ClusterServicer(Servicer):
 
     async def _matrix(self, query: MatrixQuery, accept: tuple[int, ...], deadline: Deadline) -> bytes:
         answer = await self._cluster.matrix(query, deadline)
-        if self._bounds is not None:
-            self._bounds.check_all(answer)
+        self._bounds.check_all(answer)
         return await _in_thread(self._threads, lambda: _encoded(answer, accept, self._metrics))
 
     async def overview(self, request: pb.GetClusterOverviewRequest, context: Context) -> pb.GetClusterOverviewResponse:

@@ -14,18 +14,19 @@ _OF_BYTES: Final = 2
 
 def as_field(number: int, pieces: Sequence[bytes]) -> list[bytes]:
     """The pieces as one field, behind its tag and its length."""
-    return [_varint(number << 3 | _OF_BYTES) + _varint(sum(map(len, pieces))), *pieces]
+    return [varint(number << 3 | _OF_BYTES) + varint(sum(map(len, pieces))), *pieces]
 
 
-def as_number_field(number: int, value: int) -> bytes:
-    """A number as one field, which is not negative; nothing for 0, which is what a missing one says."""
-    return _varint(number << 3 | _OF_A_NUMBER) + _varint(value) if value else b""
+def tag_of_number(number: int) -> bytes:
+    """What stands before a number that is not negative."""
+    return varint(number << 3 | _OF_A_NUMBER)
 
 
-def _varint(number: int) -> bytes:
-    made = bytearray()
+def varint(number: int) -> bytes:
+    """A number that is not negative, seven bits a byte."""
+    groups = []
     while number > 0x7F:
-        made.append(number & 0x7F | 0x80)
+        groups.append(number & 0x7F | 0x80)
         number >>= 7
-    made.append(number)
-    return bytes(made)
+    groups.append(number)
+    return bytes(groups)

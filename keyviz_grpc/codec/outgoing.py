@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 
 from keyviz_grpc.codec.columnar import Packed, encode_columnar, encoded_columnar
-from keyviz_grpc.codec.fields import as_number_field
+from keyviz_grpc.codec.fields import tag_of_number, varint
 from keyviz_grpc.codec.outcomes import encode_outcome
 from keyviz_grpc.codec.rows import encode_rows
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
-_GENERATED: Final = pb.GetKeyVizMatrixResponse.GENERATED_AT_UNIX_MS_FIELD_NUMBER
+_GENERATED: Final = tag_of_number(pb.GetKeyVizMatrixResponse.GENERATED_AT_UNIX_MS_FIELD_NUMBER)
 
 
 def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyVizMatrixResponse:
@@ -67,7 +67,8 @@ def _own(answer: Answer) -> tuple[bytes, ...]:
         revision=answer.revision,
         history=answer.history,
     )
-    return lasting, as_number_field(_GENERATED, answer.generated_at_unix_ms)
+    made_unix_ms = answer.generated_at_unix_ms
+    return (lasting, _GENERATED, varint(made_unix_ms)) if made_unix_ms else (lasting,)
 
 
 @lru_cache(64)
@@ -93,9 +94,11 @@ def _packed(answer: Answer) -> Sequence[bytes]:
 
 def _fields_of(answer: Answer, packed: Packed | None) -> Sequence[bytes]:
     """The serialized fields of its matrix in pieces, none where all columns are left out."""
-    if packed is None or _is_bare(answer):
+    if packed is None:
         return ()
-    return packed.without_rows if _is_left_out(answer) else packed.whole
+    if not _is_left_out(answer):
+        return packed.whole
+    return packed.without_rows if answer.matrix.shape[1] else ()
 
 
 def _is_bare(answer: Answer) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest
-from keyviz_grpc.kept import Kept, KeptByIdentity
+from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MAX_VIA, Known, MatrixQuery
@@ -21,7 +21,8 @@ SERIES_OF_NUMBER: Final = {
 }
 NUMBER_OF_SERIES: Final = {series: number for number, series in SERIES_OF_NUMBER.items()}
 
-KEPT_BYTES: Final = 16 << 10
+SHORT_BYTES: Final = 256
+"""Of questions that are kept; a poll has some 40."""
 
 
 class Question:
@@ -37,7 +38,6 @@ class Question:
         return decode_query(self._request)
 
 
-_told: Final[Kept[bytes, Question]] = Kept(KEPT_BYTES)
 _asked: Final[KeptByIdentity[bytes]] = KeptByIdentity(4)
 
 MAX_NAMES: Final = 4096
@@ -49,11 +49,14 @@ def question_of(raw: bytes) -> Question:
 
     Whoever polls asks the same again and again, so a short question is read once.
     """
-    question = _told.get(raw)
-    if question is None:
-        question = Question(pb.GetKeyVizMatrixRequest.FromString(raw))
-        _told.put(raw, question, len(raw))
-    return question
+    return _read_once(raw) if len(raw) <= SHORT_BYTES else _read(raw)
+
+
+def _read(raw: bytes) -> Question:
+    return Question(pb.GetKeyVizMatrixRequest.FromString(raw))
+
+
+_read_once: Final = lru_cache(64)(_read)
 
 
 def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
