@@ -39,6 +39,10 @@ LONGEST: Final = 10
 _File = descriptor_pb2.FileDescriptorProto
 
 
+_made: Final[list[type[Message]]] = []
+"""A class that nobody holds is gone with its last message, and making it anew takes 0.1 ms."""
+
+
 def _class(change: Callable[[_File], None]) -> type[Message]:
     """The response's class under a schema that differs from the public one."""
     file = _File()
@@ -47,7 +51,9 @@ def _class(change: Callable[[_File], None]) -> type[Message]:
     change(file)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{RESPONSE}"))
+    kinds = pool.FindFileByName(file.name).message_types_by_name
+    _made.extend([message_factory.GetMessageClass(kind) for kind in kinds.values()])
+    return message_factory.GetMessageClass(kinds[RESPONSE])
 
 
 def _message(file: _File, name: str) -> descriptor_pb2.DescriptorProto:
