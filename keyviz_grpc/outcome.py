@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.errors import ON_THE_WIRE, FailureKind, KeyVizError, MalformedAnswer, Translation
 from keyviz_grpc.model import Matrix, Series
+from keyviz_grpc.unchanging import unchanging
 
 
 class WarningCode(enum.StrEnum):
@@ -34,7 +35,7 @@ class PeerWarning:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@unchanging(frozen=True, slots=True)
 class Outcome:
     """What one leaf (a node, not an aggregator between) contributed to one request.
 
@@ -114,7 +115,7 @@ class History:
     left_out_columns: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@unchanging(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Answer:
     """A matrix and where it comes from: one leaf's own answer, or a merged one; merging is closed over this type.
 

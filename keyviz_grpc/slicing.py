@@ -11,6 +11,7 @@ from keyviz_grpc.merge.align import guess_step_ms
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.unchanging import unchanging
 
 Once = Callable[[MatrixQuery], Awaitable["Reply"]]
 StartOver = Callable[[], None]
@@ -28,7 +29,7 @@ MOST_CALLS = 256
 """Slices of one request; a peer that needs more stays a failure."""
 
 
-@dataclass(frozen=True, slots=True)
+@unchanging(frozen=True, slots=True)
 class Reply:
     """What one call gave, and how many bytes came (0: they do not tell what such an answer weighs).
 

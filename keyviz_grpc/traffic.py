@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.row_bits import row_bits
+from keyviz_grpc.unchanging import unchanging
 
 FULL: Final = 255
 """What a byte counts to."""
@@ -33,7 +34,7 @@ def _freeze(*arrays: NDArray[Any]) -> None:
         array.setflags(write=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Runs:
     """Codes of the cells that have traffic, in cell order: codes[i] occurs lengths[i] times, uint32 both."""
 
@@ -67,7 +68,7 @@ class Runs:
 NO_RUNS: Final = Runs(np.empty(0, np.uint32), np.empty(0, np.uint32))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Strip:
     """Some rows of a matrix: values[B, C] of the rows `rows` (int64[B], ascending, each once)."""
 
@@ -78,7 +79,7 @@ class Strip:
         _freeze(self.rows, self.values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Busy:
     """The rows of a matrix that have traffic, each in one strip; every other row is 0 throughout.
 

@@ -6,7 +6,6 @@ Most of such an answer is a catalogue that is known, values of which views are e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Self
 
 from keyviz_grpc.codec import known
@@ -14,6 +13,7 @@ from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.codec.spans import Place, Span, all_of, fields_in
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.unchanging import unchanging
 
 LARGE: Final = 1 << 18
 """Smaller answers are copied sooner than their fields are found."""
@@ -36,7 +36,7 @@ _LED: Final = (_GROUPS, _TERMS, _CODES)
 _IN_COLUMNAR: Final = (_CATALOGUE, _VALUES, *_LED)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Large:
     """Fields of a KeyVizColumnar, or what they hold, wherever they are.
 
@@ -55,7 +55,7 @@ class Large:
         return cls(all_of(message.catalogue), all_of(message.values))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Apart:
     """A response of `size_bytes`: its bytes but for what is large in it, and that; None: they are all there."""
 

@@ -13,6 +13,7 @@ from keyviz_grpc.query import Known, MatrixQuery
 from keyviz_grpc.remembered.blocks import FAR, Block, Piece, between, joined
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
+from keyviz_grpc.unchanging import unchanging
 
 JOINED: Final = 4
 SMALL_JOINED: Final = 16
@@ -148,7 +149,7 @@ class NodeColumns:
             self._shelf.drop_all(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Recalled:
     """One question on its way, and what its answer may leave out. It does not change when memory does meanwhile."""
 
