@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ A thread in the middle of an operation knows the number of its slot, and may cou
 """
 
 FOREVER_MS: Final = (1 << 63) - 1
+
+NO_ROLES: Final[tuple[int, ...]] = ()
+WRITTEN: Final = (int(SampleRole.LEADER_WRITE),)
 
 Home = tuple[int, str, bytes, bytes]
 """(route id, bucket id, start, end)"""
@@ -34,15 +37,22 @@ class Bucket:
     home: Home | None
     live: bool
     left_at: int = 0
-    _shown: tuple[Row, Row] | None = None
+    _shown: _Shown | None = None
 
-    def shown(self, roles: tuple[int, ...]) -> Row:
+    def shown(self, roles: tuple[int, ...]) -> _Shown:
         """Its row with these roles; the same object as the last time, while it says the same."""
-        if not roles:
-            return self.row
-        if self._shown is None or self._shown[0] is not self.row or self._shown[1].sample_roles != roles:
-            self._shown = self.row, replace(self.row, sample_roles=roles)
-        return self._shown[1]
+        if self._shown is None or self._shown.of is not self.row or self._shown.row.sample_roles != roles:
+            row = replace(self.row, sample_roles=roles) if roles else self.row
+            self._shown = _Shown(self.row, row, row.key_order)
+        return self._shown
+
+
+class _Shown(NamedTuple):
+    """of: a bucket's row; row: the same with roles; key: by which that is sorted."""
+
+    of: Row
+    row: Row
+    key: tuple[bytes, bool, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +165,9 @@ class Slots:
         oldest_unix_ms: the oldest of these columns, 0 = there is none. read_role(group): the role in which this node
         serves reads of a group now.
         """
-        active = self.last_active_unix_ms.tolist()
+        active, groups, (reads, writes) = (
+            array.tolist() for array in (self.last_active_unix_ms, self.groups, self.seen)
+        )
         shown, left = [], [FOREVER_MS]
         for slot, bucket in self._used():
             if not bucket.live:
@@ -163,18 +175,15 @@ class Slots:
                     left.append(active[slot])
                 if not active[slot] >= oldest_unix_ms > 0:
                     continue
-            shown.append((bucket.shown(self._roles(slot, read_role)), slot))
-        shown.sort(key=lambda item: item[0].key_order)
+            roles = WRITTEN if writes[slot] else NO_ROLES
+            if reads[slot]:
+                roles = (*roles, int(read_role(groups[slot])))
+            shown.append((bucket.shown(roles), slot))
+        shown.sort(key=lambda item: item[0].key)
         slots = np.array([slot for _, slot in shown], np.int64)
         self._shown[:] = False
         self._shown[slots] = True
-        return Visible(slots, [row for row, _ in shown], oldest_unix_ms, min(left))
-
-    def _roles(self, slot: int, read_role: Callable[[int], SampleRole]) -> tuple[int, ...]:
-        roles = [int(SampleRole.LEADER_WRITE)] if self.seen[1, slot] else []
-        if self.seen[0, slot]:
-            roles.append(int(read_role(int(self.groups[slot]))))
-        return tuple(roles)
+        return Visible(slots, [bucket.row for bucket, _ in shown], oldest_unix_ms, min(left))
 
     def gone(self, oldest_unix_ms: int, busy: NDArray[np.bool_]) -> set[int]:
         """Slots that are neither live nor busy, rested, and of which no column from `oldest_unix_ms` on has traffic."""
