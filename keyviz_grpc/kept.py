@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+Part = TypeVar("Part")
 
 
 class Kept(Generic[Key, Value]):
@@ -65,3 +66,21 @@ class KeptByIdentity(Generic[Value]):
         value = make()
         self._kept.put(key, (objects, value), weight)
         return value
+
+
+class KeptOfLast(Generic[Part, Value]):
+    """What was made of each of many immutable objects the last time; found as in `KeptByIdentity`.
+
+    For lists in which few objects are others from one time to the next.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Sequence[Part], list[Value]] = (), []
+
+    def of(self, parts: Sequence[Part], make: Callable[[Part], Value]) -> list[Value]:
+        """Of each part its value, made now where it was not among the last ones; not to be altered."""
+        last, values = self._last
+        known = dict(zip(map(id, last), values, strict=True))
+        found = [known[id(part)] if id(part) in known else make(part) for part in parts]
+        self._last = parts, found
+        return found

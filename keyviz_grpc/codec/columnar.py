@@ -14,12 +14,13 @@ from keyviz_grpc.codec import known
 from keyviz_grpc.codec.apart import Large
 from keyviz_grpc.codec.crowd import HARMLESS_BYTES, rows_in_catalogue
 from keyviz_grpc.codec.fields import as_field
+from keyviz_grpc.codec.met_rows import rows_of
 from keyviz_grpc.codec.parsing import parse
 from keyviz_grpc.codec.rows import encode_row
 from keyviz_grpc.codec.spans import Span
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
-from keyviz_grpc.kept import KeptByIdentity
-from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
+from keyviz_grpc.kept import KeptByIdentity, KeptOfLast
+from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, Runs, Strip, where
 
@@ -50,8 +51,9 @@ class Packed:
         return cls([stamps, *as_field(number, [*rows, rest])], [stamps, *as_field(number, [rest])])
 
 
-# Catalogues change rarely: one side keeps the bytes, the other what they meant.
+# Catalogues change rarely, and then in a few rows: one side keeps the bytes, the other what they meant.
 _encoded: KeptByIdentity[bytes] = KeptByIdentity(16)
+_encoded_rows: KeptOfLast[Row, bytes] = KeptOfLast()
 
 # A node hands out the same matrix until its next window closes, however many ask.
 _packed: KeptByIdentity[Packed] = KeptByIdentity(KEPT_CELLS)
@@ -115,10 +117,11 @@ def _encode_identities(matrix: Matrix, counts: Counts, message: pb.KeyVizColumna
 
 
 def _catalogue_bytes(catalogue: Catalogue) -> bytes:
-    return _encoded.get(
-        (catalogue,),
-        lambda: pb.KeyVizCatalogue(rows=[encode_row(row) for row in catalogue.rows]).SerializeToString(),
-    )
+    return _encoded.get((catalogue,), lambda: b"".join(_encoded_rows.of(catalogue.rows, _row_bytes)))
+
+
+def _row_bytes(row: Row) -> bytes:
+    return pb.KeyVizCatalogue(rows=[encode_row(row)]).SerializeToString()
 
 
 def _bits(marks: NDArray[np.bool_] | None) -> bytes:
@@ -177,16 +180,21 @@ def decode_packed_catalogue(packed: Span, expected: int | None = None, node_id: 
     return known.catalogue_of(known.CATALOGUE, packed, lambda: _rows_of(packed.copy(), expected), node_id)
 
 
-def _rows_of(packed: bytes, expected: int | None) -> Sequence[pb.KeyVizRow]:
+def _rows_of(packed: bytes, expected: int | None) -> list[Row]:
     if expected is not None and len(packed) > HARMLESS_BYTES and rows_in_catalogue(packed, expected) > expected:
         raise MalformedAnswer(f"columnar: {expected} widths for more rows than that")
+    rows = rows_of(packed, len(packed) if expected is None else expected, _parsed)
+    if expected is not None and len(rows) != expected:
+        raise MalformedAnswer(f"columnar: {expected} widths for {len(rows)} rows")
+    return rows
+
+
+def _parsed(packed: bytes) -> Sequence[pb.KeyVizRow]:
     message = pb.KeyVizCatalogue()
     try:
         message.ParseFromString(packed)
     except DecodeError as error:
         raise MalformedAnswer("columnar: the catalogue is not a KeyVizCatalogue") from error
-    if expected is not None and len(message.rows) != expected:
-        raise MalformedAnswer(f"columnar: {expected} widths for {len(message.rows)} rows")
     return message.rows
 
 

@@ -5,19 +5,17 @@ Equal ones become one object, so that what is found by which objects it is made 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.codec.rows import decode_catalogue
 from keyviz_grpc.codec.spans import Span
 from keyviz_grpc.codec.weight import ROUTE_ID_BYTES, ROW_BYTES
 from keyviz_grpc.kept import Kept
-from keyviz_grpc.model import Catalogue
-from keyviz_grpc.proto import keyviz_pb2 as pb
+from keyviz_grpc.model import Catalogue, Row
 
 _Array = TypeVar("_Array", bound="NDArray[Any]")
 
@@ -68,7 +66,7 @@ _columns: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
 _layouts: Kept[bytes, Layout] = Kept(LAYOUT_BYTES)
 
 
-def catalogue_of(kind: str, packed: Span, rows: Callable[[], Sequence[pb.KeyVizRow]], node_id: str = "") -> Catalogue:
+def catalogue_of(kind: str, packed: Span, rows: Callable[[], Iterable[Row]], node_id: str = "") -> Catalogue:
     """The catalogue that the bytes stand for. rows: reads them, called where they are not known.
 
     kind: of which message they are, for the same bytes mean other rows in another one, and any peer may send them.
@@ -97,8 +95,8 @@ def _places(kind: str, size: int, node_id: str) -> Sequence[tuple[str, int, str]
     return ((kind, size, ""), (kind, size, node_id)) if node_id else ((kind, size, ""),)
 
 
-def _read(kind: str, packed: bytes, rows: Callable[[], Sequence[pb.KeyVizRow]]) -> _Known:
-    catalogue = decode_catalogue(rows())
+def _read(kind: str, packed: bytes, rows: Callable[[], Iterable[Row]]) -> _Known:
+    catalogue = Catalogue(tuple(rows()))
     listed = sum(len(row.route_ids) for row in catalogue.rows)
     known = _Known(packed, catalogue, len(packed) + ROW_BYTES * len(catalogue) + ROUTE_ID_BYTES * listed)
     _catalogues.put((kind, packed), known, known.size_bytes)

@@ -71,14 +71,6 @@ def encode_rows(matrix: Matrix) -> list[pb.KeyVizRow]:
     return messages
 
 
-def decode_catalogue(messages: Sequence[pb.KeyVizRow]) -> Catalogue:
-    """Raises MalformedAnswer for what `Catalogue` refuses and for two aggregates of one range and group.
-
-    Own nodes derive the id from both, so two of one range with different ids differ in their group.
-    """
-    return Catalogue(tuple(decode_row(message) for message in messages))
-
-
 def decode_values(messages: Sequence[pb.KeyVizRow], columns: int) -> NDArray[np.uint64]:
     """uint64[rows, columns]; raises MalformedAnswer for a ragged row."""
     gathered = pb.KeyVizRow().values

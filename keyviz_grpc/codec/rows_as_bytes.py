@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.parsing import parse
-from keyviz_grpc.codec.rows import identity_runs
+from keyviz_grpc.codec.rows import decode_row, identity_runs
 from keyviz_grpc.codec.spans import all_of
 from keyviz_grpc.model import NO_IDENTITIES, Catalogue, Matrix, Series
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -182,10 +182,10 @@ class Traffic:
 
 
 def catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:
-    """The rows apart from their traffic; MalformedAnswer as from `decode_catalogue`."""
+    """The rows apart from their traffic; MalformedAnswer as from `decode_row` and `Catalogue`."""
     message = cast(Any, _Described.FromString(response.SerializeToString()))
     message.DiscardUnknownFields()
-    return known.catalogue_of(RESPONSE, all_of(message.SerializeToString()), lambda: message.rows)
+    return known.catalogue_of(RESPONSE, all_of(message.SerializeToString()), lambda: map(decode_row, message.rows))
 
 
 def _filled(lists: Sequence[bytes]) -> list[int]:

@@ -55,10 +55,10 @@ def fields_in(raw: bytes, at: int, end: int, wanted: Collection[int]) -> dict[in
         if at == end:
             return found
         start = at
-        tag, at = _number(raw, at, end, LONGEST_LENGTH)
+        tag, at = number_at(raw, at, end, LONGEST_LENGTH)
         number, kind = tag >> 3, tag & 7
         if kind == 2:
-            size, at = _number(raw, at, end, LONGEST_LENGTH)
+            size, at = number_at(raw, at, end, LONGEST_LENGTH)
             if size > end - at or number in found:
                 return None
             if number in wanted:
@@ -67,11 +67,11 @@ def fields_in(raw: bytes, at: int, end: int, wanted: Collection[int]) -> dict[in
         elif kind or number in wanted:
             return None
         else:
-            _, at = _number(raw, at, end, LONGEST)
+            _, at = number_at(raw, at, end, LONGEST)
     return None
 
 
-def _number(raw: bytes, at: int, end: int, longest: int) -> tuple[int, int]:
+def number_at(raw: bytes, at: int, end: int, longest: int) -> tuple[int, int]:
     """(number, where it ends), which is beyond `end` where it is cut off there, or longer than it may be."""
     if at < end and raw[at] < 0x80:
         return raw[at], at + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyviz_grpc.kept import Kept, KeptByIdentity
+from keyviz_grpc.kept import Kept, KeptByIdentity, KeptOfLast
 
 
 def test_the_longest_unused_goes_first() -> None:
@@ -37,3 +37,20 @@ def test_results_are_found_by_the_objects_themselves() -> None:
     one, other = [1], [1]
     assert [kept.get((one,), make), kept.get((one,), make), kept.get((other,), make)] == [1, 1, 2]
     assert kept.get((one, other), make) == 3
+
+
+def test_of_a_list_only_what_is_new_is_made() -> None:
+    """Found by the objects themselves, of the last list alone; an object may stand in it twice."""
+    made: list[str] = []
+
+    def make(part: list[str]) -> str:
+        made.extend(part)
+        return part[0].upper()
+
+    kept: KeptOfLast[list[str], str] = KeptOfLast()
+    a, b, c, other = ["a"], ["b"], ["c"], ["b"]
+    assert kept.of([a, b], make) == ["A", "B"]
+    assert kept.of([c, b, b, a], make) == ["C", "B", "B", "A"]
+    assert kept.of([other, a], make) == ["B", "A"]
+    assert kept.of([c], make) == ["C"]
+    assert made == ["a", "b", "c", "b", "c"]
