@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.aggregates import aggregate_id
-from keyviz_grpc.kept import KeptByIdentity
+from keyviz_grpc.kept import Kept, KeptByIdentity
 from keyviz_grpc.model import Catalogue, Row
 from keyviz_grpc.outcome import Answer, LeafRange
 
@@ -50,11 +50,17 @@ class Joined:
 KEPT_ROWS: Final = 1 << 19
 """Of different catalogues, of which a union is remembered: they stay alive with it, about 500 bytes a row."""
 
+UNITED_ROWS: Final = 1 << 15
+"""With other roles than a catalogue has them; twice as many bytes each."""
+
 PLACES_A_ROW: Final = 64
 """So many places of rows in the union, of which each part has its own, take what a row does."""
 
 # Peers hold the same rows from one request to the next, and their catalogues are the same objects then.
 _joined: KeptByIdentity[Joined] = KeptByIdentity(KEPT_ROWS)
+
+# By which object a row is, which is kept with what it became, and its roles.
+_united: Kept[tuple[int, tuple[int, ...]], tuple[Row, Row]] = Kept(UNITED_ROWS)
 
 
 def join(catalogues: Sequence[Catalogue]) -> Joined:
@@ -94,7 +100,7 @@ def _join(catalogues: Sequence[Catalogue]) -> Joined:
             if known is not row and known.sample_roles != row.sample_roles:
                 roles = tuple(sorted({*known.sample_roles, *row.sample_roles}))
                 if roles != known.sample_roles:
-                    found[row.bucket_id] = replace(known, sample_roles=roles)
+                    found[row.bucket_id] = _with_roles(known, roles)
     union = Catalogue(tuple(sorted(found.values(), key=lambda row: row.key_order)))
     index = union.index
     maps = []
@@ -109,6 +115,15 @@ def _join(catalogues: Sequence[Catalogue]) -> Joined:
         own = zip(places.firsts, maps, strict=True)
         maps = [None if rows is None else places.rows[first : first + len(rows)] for first, rows in own]
     return Joined(union, tuple(maps), diverging, places)
+
+
+def _with_roles(row: Row, roles: tuple[int, ...]) -> Row:
+    """The same object for the same ones: nodes differ in the roles of most rows, and unions change in a few of them."""
+    kept = _united.get((id(row), roles))
+    if kept is None:
+        kept = row, replace(row, sample_roles=roles)
+        _united.put((id(row), roles), kept)
+    return kept[1]
 
 
 def _diverging(own: Catalogue, union: Catalogue, rows: NDArray[np.int64] | None) -> tuple[int, ...]:

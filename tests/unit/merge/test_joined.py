@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,18 @@ def test_a_union_weighs_what_it_says_of_each_part(monkeypatch: pytest.MonkeyPatc
     for first, places in zip(joined.places.firsts, joined.maps, strict=True):
         assert places is not None
         assert np.shares_memory(places, joined.places.rows[first : first + 4])
+
+
+def test_rows_in_other_roles_are_the_same_objects_in_every_union() -> None:
+    """Of rows that are the same objects: what is kept of one union's rows holds for the next one's."""
+    own = catalogue(0)
+    led = Catalogue(tuple(replace(row, sample_roles=(1,)) for row in own.rows))
+    read = Catalogue(tuple(replace(row, sample_roles=(3,)) for row in own.rows))
+    more = Catalogue((*led.rows, Row("route:4", b"0004", b"0005")))
+    before, after = rows.join([led, read]).catalogue.rows, rows.join([more, read]).catalogue.rows
+    assert [row.sample_roles for row in after] == [(1, 3)] * 4 + [()]
+    assert all(row is known for row, known in zip(after, before, strict=False))
+    assert [row.sample_roles for row in rows.join([own, read, led]).catalogue.rows] == [(1, 3)] * 4
 
 
 def test_places_in_one_are_those_of_the_parts_one_after_the_other() -> None:
