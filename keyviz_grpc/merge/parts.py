@@ -21,7 +21,10 @@ LeafKey = tuple[str, int]
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """One answer on its way into the merge; `answer` None: nothing of it is used, its outcomes stay."""
+    """One answer on its way into the merge; `answer` None: nothing of it is used, its outcomes stay.
+
+    outcomes: with the warnings found so far, which those of the answer itself lack.
+    """
 
     outcomes: tuple[Outcome, ...]
     answer: Answer | None
@@ -165,8 +168,8 @@ def _fit(part: Part, answer: Answer, *, step: int, stamps: Stamps, query: Matrix
     if not answer.node_id and not answer.merged:
         catalogue = with_range_ids(matrix.catalogue)
         matrix = matrix if catalogue is matrix.catalogue else replace(matrix, catalogue=catalogue)
-    if matrix is not answer.matrix or part.outcomes != answer.outcomes:
-        answer = replace(answer, matrix=matrix, column_nodes=column_nodes, outcomes=part.outcomes)
+    if matrix is not answer.matrix:
+        answer = replace(answer, matrix=matrix, column_nodes=column_nodes)
     part.answer = select_rows(answer, query.bucket_ids)
 
 
