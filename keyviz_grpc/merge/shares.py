@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.model import Matrix, Shares
-from keyviz_grpc.traffic import Counts, begins, where
+from keyviz_grpc.traffic import Counts, begins, rows_and_columns, where
 
 
 def spread_out(matrix: Matrix) -> Shares:
@@ -49,20 +49,18 @@ def dominant(
     if len(cells) == 0:
         return np.empty(0, np.int64), np.empty(0, np.uint32)
     marks = begins(cells)
-    number = marks.cumsum() - 1
-    best = where(codes != 0)
-    # Of each cell those that are left stand side by side, and in most cells one is left after the first round.
-    for field in (None, 1, 0):
-        fresh = begins(number.take(best))
-        if np.count_nonzero(fresh) == len(fresh):
+    starts, number = where(marks), marks.cumsum() - 1
+    known = values * (codes != 0)
+    best = where(known == np.maximum.reduceat(known, starts).take(number))
+    # Of each cell some are left, side by side. Terms and groups of an unknown share are 0, below all others.
+    for field in (1, 0):
+        if len(best) == len(starts):
             break
-        told = values.take(best) if field is None else identities[codes.take(best), field]
-        largest = np.maximum.reduceat(told, where(fresh)).take(fresh.cumsum() - 1)
-        best = best.take(where(told == largest))
-    starts = where(marks)
-    winners = np.zeros(len(starts), np.uint32)
-    winners[number.take(best)] = codes.take(best)
-    return starts, winners
+        own = number.take(best)
+        told = identities[codes.take(best), field]
+        largest = np.maximum.reduceat(told, where(begins(own)))
+        best = best.take(where(told == largest.take(own)))
+    return starts, codes.take(best)
 
 
 def listed(
@@ -79,7 +77,8 @@ def listed(
     """
     if len(cells) == 0:
         return Shares.none()
-    number = np.cumsum(begins(cells)) - 1
-    alone = np.bincount(number)[number] == 1
-    keep = ~alone | (parts != values.ravel()[cells])
-    return Shares(cells[keep] // width, cells[keep] % width, codes[keep], parts[keep])
+    starting = begins(cells)
+    alone = starting.copy()
+    alone[:-1] &= starting[1:]
+    keep = where(~alone | (parts != values.ravel().take(cells)))
+    return Shares(*rows_and_columns(cells.take(keep), width), codes.take(keep), parts.take(keep))
