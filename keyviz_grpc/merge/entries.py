@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, rows_and_columns, true_cells, where
 
 _NONE: Final = np.empty(0, np.int64)
+
+_Spans: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.int64]]"
 
 FEW_BYTES: Final = 1 << 21
 """Cells that fit these when all are as wide as the widest are made so, rather than looked for in several blocks."""
@@ -183,24 +185,24 @@ def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) 
 def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, in_order: NDArray[np.int64]) -> RowCodes:
     """Of entries with traffic there, in so many columns. runs: of all cells, entry by entry in that order."""
     ends = runs.ends
-    counted = counts.take(in_order)
-    row_ends = counted.cumsum()
+    bounds = np.zeros(len(counts) + 1, np.int64)
+    row_ends = counts.take(in_order).cumsum(out=bounds[1:])
     of = np.empty(len(counts), np.int64)
     if len(ends) == len(row_ends) and np.count_nonzero(ends == row_ends) == len(ends):
         # Neighbours under different leaders: a run a row.
         of[in_order] = runs.codes
         return RowCodes(of, np.zeros((0, busy.shape[1]), np.uint32))
-    row_starts = row_ends - counted
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
-    first = np.minimum(_up_to(ends, row_starts), len(ends) - 1)
+    among = np.minimum(_up_to(ends, bounds), len(ends) - 1)
+    first = among[:-1]
     of[in_order] = runs.codes.take(first)
     # One leader throughout is the rule.
     several = where(ends.take(first) < row_ends)
     mixed = in_order.take(several)
     codes = np.zeros((len(mixed), busy.shape[1]), np.uint32)
     if len(mixed):
-        told = _told_between(runs, ends, row_starts.take(several), row_ends.take(several))
-        codes[busy.take(mixed, axis=0)] = told
+        runs_there, cells_there = ((of_row.take(several), of_row.take(several + 1)) for of_row in (among, bounds))
+        codes[busy.take(mixed, axis=0)] = _told_between(runs, ends, runs_there, cells_there)
         of[mixed] = -1 - np.arange(len(mixed))
     return RowCodes(of, codes)
 
@@ -214,17 +216,19 @@ def _up_to(ends: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int
     return where(order >= len(ends)) - np.arange(len(starts))
 
 
-def _told_between(
-    runs: Runs, run_ends: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> NDArray[np.uint32]:
-    """The codes of cells starts[i] to ends[i] (exclusive) of those with traffic, for one i after the other."""
-    first, last = run_ends.searchsorted(starts, side="right"), run_ends.searchsorted(ends - 1, side="right")
+def _told_between(runs: Runs, run_ends: NDArray[np.int64], among: _Spans, cells: _Spans) -> NDArray[np.uint32]:
+    """The codes of cells from cells[0][i] to cells[1][i] (exclusive) of those with traffic, for one i after the other.
+
+    among: in which runs they are, from among[0][i] to among[1][i]; one of no such cell may be among them.
+    """
+    (first, last), (starts, ends) = among, cells
     spans = last - first + 1
     until = spans.cumsum()
     which = np.arange(until[-1]) + (first - (until - spans)).repeat(spans)
-    before, after = run_ends.take(which) - runs.lengths.take(which), run_ends.take(which)
-    cells = np.minimum(after, ends.repeat(spans)) - np.maximum(before, starts.repeat(spans))
-    codes: NDArray[np.uint32] = runs.codes.take(which).repeat(cells)
+    after = run_ends.take(which)
+    before = after - runs.lengths.take(which)
+    told = np.minimum(after, ends.repeat(spans)) - np.maximum(before, starts.repeat(spans))
+    codes: NDArray[np.uint32] = runs.codes.take(which).repeat(told)
     return codes
 
 
