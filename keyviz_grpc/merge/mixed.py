@@ -39,24 +39,18 @@ class Mixed:
     told: Told
 
 
-def fits(rows: NDArray[np.int64], lots: Sequence[NDArray[np.int64]], entries: Entries) -> bool:
-    """Whether `look_at` may be asked."""
-    return entries.has_blank and len(rows) * len(lots) * entries.busy.shape[1] <= MOST_CELLS
+def fits(rows: int, entries: Entries) -> bool:
+    """Whether `look_at` may be asked, of so many rows times lots."""
+    return entries.has_blank and rows * entries.busy.shape[1] <= MOST_CELLS
 
 
 def look_at(rows: NDArray[np.int64], lots: Sequence[NDArray[np.int64]], entries: Entries) -> Mixed:
-    """Of these rows, ascending. lots: all entries, each row once a lot at most. Entries must have a blank."""
+    """Of these rows, ascending. lots: of each the number of every row's entry, or that of the blank."""
     columns = entries.busy.shape[1]
-    own = np.empty((len(lots), len(rows)), np.int64)
-    last = np.empty(entries.union_rows, np.int64)
-    for number, lot in enumerate(lots):
-        last.fill(len(entries))
-        last[entries.rows.take(lot)] = lot
-        last.take(rows, out=own[number], mode="clip")
-    flat = own.ravel()
-    values = entries.blocks[0].values.take(flat, axis=0)
+    own = np.concatenate([lot.take(rows) for lot in lots])
+    values = entries.blocks[0].values.take(own, axis=0)
     busy = values != 0
-    codes = entries.codes.of_any(flat, busy)
+    codes = entries.codes.of_any(own, busy)
     values, busy, codes = (cells.reshape(len(lots), -1) for cells in (values, busy, codes))
     largest = np.maximum.reduce(codes)
     unlike = np.logical_or.reduce((codes != largest) & busy)

@@ -40,7 +40,9 @@ class Union:
         self.told: Told | None = None
         self._whole = np.zeros(shape[0], np.bool_)
         self._tangled: list[Numbers] = []
-        # Of whole rows, and of single cells; what they say of tangled cells counts for nothing, for these are decided.
+        # Of all rows, of whole ones, and of single cells; what they say of tangled ones counts for nothing, for these
+        # are decided.
+        self._differing: NDArray[np.bool_] | None = None
         self._conflicts: list[tuple[Numbers, NDArray[np.bool_]]] = []
         self._single_conflicts: list[Numbers] = []
         self._decided: list[tuple[Numbers, NDArray[np.bool_]]] = []
@@ -50,28 +52,30 @@ class Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
         union = cls(shape, entries.width, _leading(entries, shape, mixed))
         whole, thin = _by_thickness(entries)
-        sources = np.empty(shape[0], np.int64)
-        sources.fill(len(entries))  # `full` is a function of Python
-        first, *more = _lots(entries.rows, whole, sources)
+        lots = _lots(entries, whole)
+        first, *more = lots
         if entries.has_blank:
-            union.values = entries.blocks[0].values.take(sources, axis=0)
+            union.values = entries.blocks[0].values.take(first, axis=0)
         else:
-            union._place(entries, first)
+            union._place(entries, *_of_lot(first, entries))
         rows = where(union._codes.of < 0)
-        together = fits(rows, (first, *more), entries)
+        together = fits(len(rows) * len(lots), entries)
         if not together:
-            union._lead(entries, first)
-        for others in more:
-            union._add(entries, others, with_codes=not together)
+            union._lead(entries, *_of_lot(first, entries))
+        for lot in more:
+            own, chosen = _of_lot(lot, entries)
+            if together and 2 * len(own) > len(lot):
+                union._add_most(entries, own, lot)
+            else:
+                union._add(entries, own, chosen, with_codes=not together)
         union._add_cells(entries, thin)
         if together and len(rows):
-            union._take(look_at(rows, (first, *more), entries), is_all=not (mixed or union._tangled))
+            union._take(look_at(rows, lots, entries), is_all=not (mixed or union._tangled))
         union._look(entries, some_meet=bool(more) or len(thin) > 0)
         return union
 
-    def _place(self, entries: Entries, chosen: Numbers) -> None:
-        """Entries of as many rows; the other rows are 0."""
-        rows = entries.rows.take(chosen)
+    def _place(self, entries: Entries, rows: Numbers, chosen: Numbers) -> None:
+        """Entries of those rows; the other rows are 0."""
         blocks = sorted(entries.by_block(chosen), key=_fewest_last)
         for number, (block, there) in enumerate(blocks):
             own = chosen[there] - block.first
@@ -88,9 +92,9 @@ class Union:
             empty[rows] = False
             self.values[where(empty)] = 0
 
-    def _lead(self, entries: Entries, chosen: Numbers) -> None:
+    def _lead(self, entries: Entries, rows: Numbers, chosen: Numbers) -> None:
         """The codes of those of the entries whose rows are mixed."""
-        several, places = self._codes.mixed(entries.rows.take(chosen))
+        several, places = self._codes.mixed(rows)
         if len(several):
             self._codes.codes[places] = entries.codes_of(chosen.take(several))
 
@@ -100,18 +104,18 @@ class Union:
         self.tangle(mixed.tangled)
         self.told = mixed.told if is_all else None
 
-    def _add(self, entries: Entries, chosen: Numbers, *, with_codes: bool) -> None:
-        """Entries of as many rows, of which other parts have traffic already."""
-        rows = entries.rows.take(chosen)
+    def _add(self, entries: Entries, rows: Numbers, chosen: Numbers, *, with_codes: bool) -> None:
+        """Entries of those rows, of which other parts have traffic already."""
         values, theirs = self.values.take(rows, axis=0), entries.values_of(chosen)
         both = np.minimum(values, theirs) != 0
         self._conflicts.append((rows, both & (values != theirs)))
         self.values[rows] = np.maximum(values, theirs, out=values)
         of = self._codes.of.take(rows)
-        unknown, several = where(of == 0), where(of < 0)
+        unknown = where(of == 0)
         if len(unknown):
             self._tangle_rows(rows.take(unknown), both.take(unknown, axis=0))
-        if len(several) and with_codes:
+        several = where(of < 0) if with_codes else unknown[:0]
+        if len(several):
             places = -1 - of.take(several)
             mine = self._codes.codes.take(places, axis=0)
             codes = entries.codes_of(chosen.take(several))
@@ -119,6 +123,17 @@ class Union:
             self._tangle_rows(rows.take(several), both.take(several, axis=0) & ~alike)
             # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
             self._codes.codes[places] = np.maximum(mine, codes, out=mine)
+
+    def _add_most(self, entries: Entries, rows: Numbers, lot: Numbers) -> None:
+        """As `_add`, of most rows: all are compared, which takes less than to gather those and put them back."""
+        theirs = entries.values_of(lot)
+        both = np.minimum(self.values, theirs) != 0
+        marks = both & (self.values != theirs)
+        self._differing = marks if self._differing is None else self._differing | marks
+        np.maximum(self.values, theirs, out=self.values)
+        unknown = rows.take(where(self._codes.of.take(rows) == 0))
+        if len(unknown):
+            self._tangle_rows(unknown, both.take(unknown, axis=0))
 
     def _tangle_rows(self, rows: Numbers, marks: NDArray[np.bool_]) -> None:
         at, columns = rows_and_columns(where(marks.ravel()), marks.shape[1])
@@ -204,11 +219,12 @@ class Union:
 
     def conflicts(self, more: Sequence[tuple[Region, NDArray[np.bool_]]]) -> NDArray[np.bool_] | None:
         """bool[R, C], with what parts say themselves; None where there is none."""
-        if not (more or self._conflicts or self._single_conflicts or self._decided):
+        if not (more or self._conflicts or self._single_conflicts or self._decided or self._differing is not None):
             return None
-        united = np.zeros(self.values.shape, np.bool_)
+        united = np.zeros(self.values.shape, np.bool_) if self._differing is None else self._differing
         for number, (rows, marks) in enumerate(self._conflicts):
-            united[rows] = united.take(rows, axis=0) | marks if number else marks
+            is_first = number == 0 and self._differing is None
+            united[rows] = marks if is_first else united.take(rows, axis=0) | marks
         for cells in self._single_conflicts:
             united.ravel()[cells] = True
         # Whole cells differ where their shares may not.
@@ -225,12 +241,11 @@ def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers])
     if np.count_nonzero(entries.counts) < len(entries):
         hot = where(entries.counts > 0)
         rows, told = rows.take(hot), told.take(hot)
-    of, several = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.bool_)
+    of = np.zeros(shape[0], np.int64)
     of[rows] = told  # whichever of several comes last: where all say the same, none differs from it
-    several[rows.take(where((told < 0) | (told != of.take(rows))))] = True
-    for more in mixed:
-        several[more] = True
-    own = where(several)
+    for more in (rows.take(where(told != of.take(rows))), *mixed):
+        of[more] = -1
+    own = where(of < 0)
     of[own] = -1 - np.arange(len(own))
     return RowCodes(of, np.zeros((len(own), shape[1]), np.uint32))
 
@@ -251,19 +266,28 @@ def _by_thickness(entries: Entries) -> tuple[Numbers, Numbers]:
     return where(~thin), where(thin)
 
 
-def _lots(rows: Numbers, chosen: Numbers, last: Numbers) -> list[Numbers]:
+def _lots(entries: Entries, chosen: Numbers) -> list[Numbers]:
     """The chosen entries in lots, each row once a lot at most, and in the first one as soon as it occurs at all.
 
-    last: of every row, where the number of its entry in the first lot is put.
+    Of each lot the number of every row's entry, and where a row has none, that of the blank.
     """
     lots: list[Numbers] = []
+    rows = entries.rows.take(chosen)
     while len(chosen) or not lots:
-        own = rows.take(chosen)
-        last[own] = chosen
-        is_last = last.take(own) == chosen
-        lots.append(chosen.take(where(is_last)))
-        if len(lots[-1]) == len(chosen):
-            break
-        chosen = chosen.take(where(~is_last))
-        last = np.empty_like(last)
+        lot = np.empty(entries.union_rows, np.int64)
+        lot.fill(len(entries))  # `full` is a function of Python
+        lot[rows] = chosen
+        lots.append(lot)
+        later = where(lot.take(rows) != chosen)
+        chosen, rows = chosen.take(later), rows.take(later)
     return lots
+
+
+def _of_lot(lot: Numbers, entries: Entries) -> tuple[Numbers, Numbers]:
+    """(rows, entries) of it; in the order of entries where values are looked up block by block."""
+    rows = where(lot < len(entries))
+    chosen = lot.take(rows)
+    if not entries.has_blank:
+        chosen.sort()
+        rows = entries.rows.take(chosen)
+    return rows, chosen
