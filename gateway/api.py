@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import encodings
-from gateway.endpoints import while_connected
+from gateway.endpoints import header_of, while_connected
 from gateway.gate import Gate
 from gateway.hot_keys import (
     NOTHING_TO_TELL,
@@ -58,11 +58,15 @@ class _Wanted:
     asked: MatrixRequest
     encoding: str
 
+    def __hash__(self) -> int:
+        return hash(self.asked.query)
+
 
 @lru_cache(REMEMBERED_QUERIES)
-def _wanted(query_string: bytes, accept_encoding: str) -> _Wanted:
+def _wanted(query_string: bytes, accept_encoding: bytes) -> _Wanted:
     """Raises InvalidRequest naming the parameter and its value."""
-    return _Wanted(read_matrix_request(QueryParams(query_string)), encodings.choose(accept_encoding))
+    encoding = encodings.choose(accept_encoding.decode("latin-1"))
+    return _Wanted(read_matrix_request(QueryParams(query_string)), encoding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class Api:
         """GET …/keyviz/matrix."""
         self._gate.admit(request)
         self._unsent.check()
-        wanted = _wanted(request.scope["query_string"], request.headers.get("accept-encoding", ""))
+        wanted = _wanted(request.scope["query_string"], header_of(request.scope, b"accept-encoding"))
         with self._in_flight:
             body = await self._bodies.of(request, wanted, lambda: self._matrix_body(wanted))
         return _response(body, self._unsent)

@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.endpoints import ROUTE_KEY
+from gateway.endpoints import ROUTE_KEY, header_of
 from gateway.metrics import Metrics
 from gateway.problems import CLIENT_GONE, answer_to, problem
 from keyviz_grpc.metrics import OTHER
@@ -53,7 +53,7 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = sane_request_id(_offered_id(scope))
+        request_id = sane_request_id(header_of(scope, _REQUEST_ID).decode("latin-1"))
         token = REQUEST_ID.set(request_id)
         began = time.perf_counter()
         status = 0
@@ -87,8 +87,3 @@ class Edge:
         told = {"method": method[:20], "path": scope["path"][:200], "status": status, "ms": round(seconds * 1000, 1)}
         quiet = status < 400 or status == CLIENT_GONE
         log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=told)
-
-
-def _offered_id(scope: Scope) -> str:
-    offered: bytes = next((value for name, value in scope["headers"] if name == _REQUEST_ID), b"")
-    return offered.decode("latin-1")

@@ -26,6 +26,14 @@ ROUTE_KEY: Final = "keyviz.route"
 """Where a request's scope says which endpoint it found: a word from a small fixed set."""
 
 
+def header_of(scope: Scope, name: bytes) -> bytes:
+    """The first value of a header, by its name in lower case; nothing where it is absent."""
+    for header, value in scope["headers"]:
+        if header == name:
+            return bytes(value)
+    return b""
+
+
 class Endpoint:
     """An ASGI application for one path. GET answers HEAD too; any other method is 405 with Allow."""
 

@@ -42,20 +42,29 @@ class Gate:
         self._sessions, self._users, self._settings = sessions, users, settings
         self._attempts = RateLimit(settings.login_attempts)
 
-    def admit(self, request: Request) -> Session | None:
-        """The session of a request, None where none is required. Raises Refused (401) without a reason."""
-        session = self._session(request)
-        if session is None and self._sessions.required:
-            self._note(request, "look", "unauthenticated", who=_claimed(request))
-            raise Refused("unauthenticated", "sign in first: there is no valid session")
-        return session
+    def admit(self, request: Request) -> None:
+        """Lets in who has a session, and everybody where none is required. Raises Refused (401) without a reason."""
+        if self._sessions.required:
+            self._proven(request)
 
     def admit_full(self, request: Request) -> Session | None:
-        """As `admit`, for what holds user keys. Raises Refused (403) too, for a session without the full role."""
-        session = self.admit(request)
-        if session is not None and self._sessions.required and session.role is not Role.FULL:
+        """As `admit`, for what holds user keys; the session, None where none is required and there is none.
+
+        Raises Refused (403) too, for a session without the full role.
+        """
+        if not self._sessions.required:
+            return self._session(request)
+        session = self._proven(request)
+        if session.role is not Role.FULL:
             self._note(request, "look", "forbidden", who=session.subject)
             raise Refused("forbidden", "this holds user keys: the role full is needed")
+        return session
+
+    def _proven(self, request: Request) -> Session:
+        session = self._session(request)
+        if session is None:
+            self._note(request, "look", "unauthenticated", who=_claimed(request))
+            raise Refused("unauthenticated", "sign in first: there is no valid session")
         return session
 
     def note_look(self, request: Request, session: Session | None, what: str, told: Mapping[str, object]) -> None:

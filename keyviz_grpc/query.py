@@ -35,7 +35,8 @@ class MatrixQuery:
     aggregator keeps it to itself. exclude: (node_id, incarnation) of leaves that the caller has from elsewhere. known:
     what need not be said again; only a node heeds it. for_display: the answer will not be merged again, so shares and
     the books of who holds which row under which range are left out.
-    Hashable, so that identical requests can share one fan-out. Raises InvalidRequest for a negative budget.
+    Hashable, so that identical requests can share one fan-out; hashed once, for each is looked for again and again.
+    Raises InvalidRequest for a negative budget.
     """
 
     series: Series = Series.WRITES
@@ -49,7 +50,13 @@ class MatrixQuery:
     exclude: tuple[tuple[str, int], ...] = field(default=())
     known: Known | None = None
     for_display: bool = False
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.rows < 0:
             raise InvalidRequest("rows", self.rows, "must not be negative")
+        # Of what callers mostly ask differently; equal ones are equal in all of it.
+        object.__setattr__(self, "_hash", hash((self.series, self.window, self.rows, self.node_id, self.bucket_ids)))
+
+    def __hash__(self) -> int:
+        return self._hash
