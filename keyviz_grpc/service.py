@@ -20,11 +20,11 @@ from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.codec import (
     Question,
     answer_bytes,
-    bytes_at_once,
     decode_hot_keys_query,
     decode_overview_via,
     encode_hot_keys,
     encode_overview,
+    packed_before,
     question_of,
 )
 from keyviz_grpc.deadline import Deadline
@@ -34,7 +34,6 @@ from keyviz_grpc.hotkeys.answer import MAX_KEYS_BYTES, check_asked, top_of, with
 from keyviz_grpc.hotkeys.protocols import HotKeysSource, waiting
 from keyviz_grpc.interceptors import with_status
 from keyviz_grpc.metrics import ServerMetrics
-from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import admin_pb2_grpc, keyviz_pb2_grpc
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -63,9 +62,9 @@ class AnswerBounds:
     max_rows: int
     max_columns: int
 
-    def check(self, matrix: Matrix) -> None:
+    def check(self, shape: tuple[int, int]) -> None:
         """Raises TooLarge; its words are those by which callers know that a shorter slice of time may fit."""
-        rows, columns = matrix.shape
+        rows, columns = shape
         if rows > self.max_rows:
             raise _larger(rows, "rows", self.max_rows, "ask for a row budget")
         if columns > self.max_columns:
@@ -74,7 +73,7 @@ class AnswerBounds:
     def check_all(self, answer: Answer) -> None:
         """The same for an answer, and for those of its leaves that it carries."""
         for matrix in answer.matrices:
-            self.check(matrix)
+            self.check(matrix.shape)
 
 
 UNBOUNDED: Final = AnswerBounds(sys.maxsize, sys.maxsize)
@@ -88,13 +87,13 @@ def _encoded(answer: Answer, accept: tuple[int, ...], metrics: ServerMetrics | N
     began = time.perf_counter()
     with span("keyviz.encode", encoding="columnar" if accept else "rows"):
         raw = answer_bytes(answer, accept=accept)
-    _note_encoded(answer, began, metrics)
+    _note_encoded(answer.matrix.shape, began, metrics)
     return raw
 
 
-def _note_encoded(answer: Answer, began: float, metrics: ServerMetrics | None) -> None:
+def _note_encoded(shape: tuple[int, int], began: float, metrics: ServerMetrics | None) -> None:
     if metrics is not None:
-        metrics.encoded(answer.matrix.shape, time.perf_counter() - began)
+        metrics.encoded(shape, time.perf_counter() - began)
 
 
 def _nothing(query: MatrixQuery) -> None:
@@ -188,26 +187,26 @@ class NodeServicer(Servicer):
 
     def _ready(self, query: MatrixQuery, accept: tuple[int, ...]) -> bytes | None:
         answer = self._at_once(query)
-        if answer is None:
+        packed = None if answer is None else packed_before(answer, accept=accept)
+        if answer is None or packed is None:
             return None
-        self._bounds.check(answer.matrix)
+        self._bounds.check(packed.shape)
         began = time.perf_counter()
-        raw = bytes_at_once(answer, accept=accept)
-        if raw is not None:
-            if is_wanted():
-                # Of no length: what was there before has no other.
-                with span("keyviz.read", series=query.series.value) as note:
-                    note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
-                with span("keyviz.encode", encoding="columnar"):
-                    pass
-            _note_encoded(answer, began, self._metrics)
+        raw = answer_bytes(answer, accept=accept, packed=packed)
+        if is_wanted():
+            # Of no length: what was there before has no other.
+            with span("keyviz.read", series=query.series.value) as note:
+                note(rows=packed.shape[0], columns=packed.shape[1])
+            with span("keyviz.encode", encoding="columnar"):
+                pass
+        _note_encoded(packed.shape, began, self._metrics)
         return raw
 
     def _made(self, source: Source, query: MatrixQuery, accept: tuple[int, ...]) -> bytes:
         with span("keyviz.read", series=query.series.value) as note:
             answer = source.matrix(query)
             note(rows=answer.matrix.shape[0], columns=answer.matrix.shape[1])
-        self._bounds.check(answer.matrix)
+        self._bounds.check(answer.matrix.shape)
         return _encoded(answer, accept, self._metrics)
 
     async def overview(self, request: pb.GetClusterOverviewRequest, context: Context) -> pb.GetClusterOverviewResponse:

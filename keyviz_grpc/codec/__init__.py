@@ -9,7 +9,7 @@ from keyviz_grpc.codec.hot_keys import (
     encode_hot_keys,
     encode_hot_keys_query,
 )
-from keyviz_grpc.codec.outgoing import answer_bytes, bytes_at_once, encode_answer
+from keyviz_grpc.codec.outgoing import answer_bytes, encode_answer, packed_before
 from keyviz_grpc.codec.overviews import (
     decode_overview,
     decode_overview_via,
@@ -27,7 +27,6 @@ __all__ = [
     "Apart",
     "Question",
     "answer_bytes",
-    "bytes_at_once",
     "decode_answer",
     "decode_hot_keys",
     "decode_hot_keys_query",
@@ -44,6 +43,7 @@ __all__ = [
     "is_little",
     "known_bytes",
     "messages_in_response",
+    "packed_before",
     "parse",
     "parse_response",
     "query_bytes",

@@ -34,21 +34,23 @@ _Number = TypeVar("_Number", np.uint32, np.uint64)
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """What a matrix is in an answer, serialized: `column_unix_ms` and `columnar`, with a catalogue and without one.
+    """What a matrix of this shape is in an answer, serialized: `column_unix_ms` and `columnar`, with and without rows.
 
     Pieces, to be joined; the bytes are the same ones in both, those of the catalogue are those of every matrix with it.
     """
 
+    shape: tuple[int, int]
     whole: Sequence[bytes]
     without_rows: Sequence[bytes]
 
     @classmethod
-    def of(cls, columns: NDArray[np.int64], catalogue: bytes, rest: bytes) -> Packed:
-        """catalogue: serialized. rest: the serialized KeyVizColumnar without it."""
-        stamps = pb.GetKeyVizMatrixResponse(column_unix_ms=columns.tolist()).SerializeToString()
+    def of(cls, matrix: Matrix, rest: bytes) -> Packed:
+        """rest: its serialized KeyVizColumnar without a catalogue."""
+        stamps = pb.GetKeyVizMatrixResponse(column_unix_ms=matrix.columns.tolist()).SerializeToString()
+        catalogue = _catalogue_bytes(matrix.catalogue)
         number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
         rows = as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [catalogue]) if catalogue else []
-        return cls([stamps, *as_field(number, [*rows, rest])], [stamps, *as_field(number, [rest])])
+        return cls(matrix.shape, [stamps, *as_field(number, [*rows, rest])], [stamps, *as_field(number, [rest])])
 
 
 # Catalogues change rarely, and then in a few rows: one side keeps the bytes, the other what they meant.
@@ -93,7 +95,7 @@ def _encode(matrix: Matrix) -> Packed:
     )
     if matrix.codes is not None or len(matrix.shares):
         _encode_identities(matrix, counts, message)
-    return Packed.of(matrix.columns, _catalogue_bytes(matrix.catalogue), message.SerializeToString())
+    return Packed.of(matrix, message.SerializeToString())
 
 
 def _encode_identities(matrix: Matrix, counts: Counts, message: pb.KeyVizColumnar) -> None:

@@ -24,7 +24,7 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
     message, matrix = _books(answer, accept), answer.matrix
     message.MergeFromString(b"".join(_own(answer)))
     if pb.MATRIX_ENCODING_COLUMNAR in accept:
-        message.MergeFromString(b"".join(_packed(answer)))
+        message.MergeFromString(b"".join(_fields_of(answer, _packed(answer))))
     else:
         message.column_unix_ms.extend(matrix.columns.tolist())
         message.rows.extend(encode_rows(matrix))
@@ -33,21 +33,18 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
     return message
 
 
-def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
-    """The bytes of that message; a packed form is copied once, and never read."""
+def answer_bytes(answer: Answer, *, accept: Collection[int] = (), packed: Packed | None = None) -> bytes:
+    """The bytes of that message; a packed form is copied once, and never read. packed: as of `packed_before`."""
     if pb.MATRIX_ENCODING_COLUMNAR not in accept:
         return encode_answer(answer).SerializeToString()
-    return b"".join((*_head(answer, accept), *_packed(answer)))
+    return b"".join((*_head(answer, accept), *_fields_of(answer, packed or _packed(answer))))
 
 
-def bytes_at_once(answer: Answer, *, accept: Collection[int]) -> bytes | None:
-    """The same where next to nothing is left to do for them, as all is left out or packed already; else None."""
+def packed_before(answer: Answer, *, accept: Collection[int]) -> Packed | None:
+    """Its packed form where next to nothing is left to do: all is packed already, or left out; else None."""
     if pb.MATRIX_ENCODING_COLUMNAR not in accept:
         return None
-    packed = encoded_columnar(answer.matrix)
-    if packed is None and not _is_bare(answer):
-        return None
-    return b"".join((*_head(answer, accept), *_fields_of(answer, packed)))
+    return _nothing(answer) if _is_bare(answer) else encoded_columnar(answer.matrix)
 
 
 def _head(answer: Answer, accept: Collection[int]) -> tuple[bytes, ...]:
@@ -88,17 +85,17 @@ def _lasting(
     return message.SerializeToString()
 
 
-def _packed(answer: Answer) -> Sequence[bytes]:
-    return _fields_of(answer, None if _is_bare(answer) else encode_columnar(answer.matrix))
+def _packed(answer: Answer) -> Packed:
+    return _nothing(answer) if _is_bare(answer) else encode_columnar(answer.matrix)
 
 
-def _fields_of(answer: Answer, packed: Packed | None) -> Sequence[bytes]:
+def _nothing(answer: Answer) -> Packed:
+    return Packed(answer.matrix.shape, (), ())
+
+
+def _fields_of(answer: Answer, packed: Packed) -> Sequence[bytes]:
     """The serialized fields of its matrix in pieces, none where all columns are left out."""
-    if packed is None:
-        return ()
-    if not _is_left_out(answer):
-        return packed.whole
-    return packed.without_rows if answer.matrix.shape[1] else ()
+    return packed.without_rows if _is_left_out(answer) else packed.whole
 
 
 def _is_bare(answer: Answer) -> bool:

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.codec import (
     answer_bytes,
-    bytes_at_once,
     decode_answer,
     decode_query,
     encode_answer,
     encode_query,
     known_bytes,
     messages_in_response,
+    packed_before,
     query_bytes,
     question_of,
 )
@@ -83,9 +83,12 @@ def test_an_answer_put_together_from_bytes_is_its_message(
         raw, message = answer_bytes(answer, accept=accept), encode_answer(answer, accept=accept)
         assert pb.GetKeyVizMatrixResponse.FromString(raw) == message
         assert len(raw) == message.ByteSize()
-        assert bytes_at_once(answer, accept=accept) == (raw if accept else None), "packed a moment ago"
+        packed = packed_before(answer, accept=accept)
+        assert (packed is not None) == bool(accept), "packed a moment ago"
+        assert answer_bytes(answer, accept=accept, packed=packed) == raw
+        assert packed is None or packed.shape == answer.matrix.shape
     unpacked = replace(answer, matrix=replace(answer.matrix))
-    assert bytes_at_once(unpacked, accept=accept) is None
+    assert packed_before(unpacked, accept=accept) is None
 
 
 def test_a_question_has_its_own_bytes_however_many_are_asked() -> None:

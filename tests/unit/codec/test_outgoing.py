@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import Question, answer_bytes, bytes_at_once, encode_answer
+from keyviz_grpc.codec import Question, answer_bytes, encode_answer, packed_before
 from keyviz_grpc.errors import TooLarge
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -41,8 +41,9 @@ def test_the_bytes_of_an_answer_are_those_of_its_message(answer: Answer) -> None
     """Whatever of it was put into bytes before, for another answer of that node."""
     message = encode_answer(answer, accept=COLUMNAR)
     assert pb.GetKeyVizMatrixResponse.FromString(answer_bytes(answer, accept=COLUMNAR)) == message
-    ready = bytes_at_once(answer, accept=COLUMNAR)
-    assert ready is not None
+    packed = packed_before(answer, accept=COLUMNAR)
+    assert packed is not None
+    ready = answer_bytes(answer, accept=COLUMNAR, packed=packed)
     assert pb.GetKeyVizMatrixResponse.FromString(ready) == message
 
 
