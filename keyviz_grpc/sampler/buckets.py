@@ -34,6 +34,7 @@ class Buckets:
         self.max_tracked_routes = max_tracked_routes
         self.default_slices = slices
         self.routes: dict[int, Route] = {}
+        self._divisions: dict[int, Division] = {}  # of the same routes, in the same order
         self.slots = Slots()
         self._by_home: dict[Home, int] = {}
         self._by_aggregate: dict[str, int] = {}
@@ -68,7 +69,7 @@ class Buckets:
         return moved
 
     def _retire_route(self, route_id: int) -> None:
-        del self.routes[route_id]
+        del self.routes[route_id], self._divisions[route_id]
         for bucket in self._of_route(route_id):
             self.slots.leave(bucket)
 
@@ -81,7 +82,7 @@ class Buckets:
     def _register(self, route: Route) -> list[int]:
         before = self.routes.get(route.route_id)
         self.routes[route.route_id] = route
-        division = division_of(route, self.default_slices)
+        division = self._divisions[route.route_id] = division_of(route, self.default_slices)
         moved: list[int] = []
         labels = [label for (owner, label) in self._place_of if owner == route.route_id] if self._labelled else [""]
         for label in labels:
@@ -169,9 +170,9 @@ class Buckets:
 
         A removed route has those that it had, as long as the rows of its slices may be shown.
         """
-        route = self.routes.get(route_id)
-        if route is not None:
-            return division_of(route, self.default_slices).ranges
+        division = self._divisions.get(route_id)
+        if division is not None:
+            return division.ranges
         place = self._place_of.get((route_id, ""))
         return () if place is None or place.division is None else place.division.ranges
 
@@ -218,13 +219,13 @@ class Buckets:
         """Routes counted by themselves: in order of registration those whose slices fit into what is left."""
         found: dict[int, Division] = {}
         left = self.max_tracked_routes
-        for route_id, route in self.routes.items():
+        for route_id, division in self._divisions.items():
             if left <= 0:
                 break
-            division = division_of(route, self.default_slices)
-            if len(division) <= left:
+            size = len(division)
+            if size <= left:
                 found[route_id] = division
-                left -= len(division)
+                left -= size
         return found
 
     def _aggregate_slot(self, run: list[Route]) -> int:
