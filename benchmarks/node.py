@@ -163,29 +163,38 @@ def _observe_many(samples: int) -> list[Result]:
 def _answers(samples: int) -> list[Result]:
     """CPU from the query to the message's bytes, for polls of 60 columns of which one is new since the last."""
     rows: list[Result] = []
-    for routes, target in ((1024, "<= 2"), (10_000, "<= 6")):
-        times = _poll_ms(routes, max(20, samples // 2))
-        case = f"node answers {routes} x 60, one column new"
-        rows.append(Result(case, "p50 ms of CPU", statistics.median(times), None, None, target, spread(times)))
-        rows.append(Result(case, "p95 ms of CPU", percentile(times, 0.95), None, None, ""))
+    for splits, what in ((False, ""), (True, ", a route split each")):
+        for routes, target in ((1024, "<= 2"), (10_000, "<= 6")):
+            times = _poll_ms(routes, max(20, samples // 2), splits=splits)
+            case = f"node answers {routes} x 60, one column new{what}"
+            own = "" if splits else target
+            rows.append(Result(case, "p50 ms of CPU", statistics.median(times), None, None, own, spread(times)))
+            rows.append(Result(case, "p95 ms of CPU", percentile(times, 0.95), None, None, ""))
     return rows
 
 
-def _poll_ms(routes: int, polls: int) -> list[float]:
+def _poll_ms(routes: int, polls: int, *, splits: bool) -> list[float]:
+    """splits: in every window, whose columns the ring holds as many of as are asked for, one route becomes two."""
     rng = np.random.default_rng(1)
     weights = np.cumsum(1.0 / np.arange(1, routes + 1))
     clock = SteppedClock(1_700_000_000_000 // STEP_MS * STEP_MS)
     count = 5 * routes
     keys = PackedKeys(np.zeros(16 * count, np.uint8), np.arange(count + 1) * 16)
     times: list[float] = []
-    with Sampler(node_id="n1", columns=60, clock=clock, stall_s=1e9) as sampler:
+    with Sampler(node_id="n1", columns=60, max_tracked_routes=2 * routes, clock=clock, stall_s=1e9) as sampler:
         sampler.register_routes(Route(n, b"%05d" % (n - 1), b"%05d" % n, n % 50 + 1) for n in range(1, routes + 1))
+        whole = iter(rng.permutation(np.arange(1, routes + 1)).tolist())
         for group in range(1, 51):
             sampler.set_leader(group, 7)
         for column in range(60 + polls):
             ids = np.searchsorted(weights / weights[-1], rng.random(count)).clip(0, routes - 1).astype(np.uint64)
             sizes = rng.lognormal(5.5, 1.0, count).astype(np.int64)
             sampler.observe_many(ids + np.uint64(1), keys, np.ones(count, np.uint8), sizes)
+            if splits:
+                n = next(whole)
+                start, middle, end = b"%05d" % (n - 1), b"%05d5" % (n - 1), b"%05d" % n
+                halves = [Route(n, start, middle, n % 50 + 1), Route(routes + n, middle, end, n % 50 + 1)]
+                sampler.replace_routes(remove=(), add=halves)
             clock.move_to(clock.unix_ms + STEP_MS)
             sampler.advance_to(clock.unix_ms)
             query = MatrixQuery(Series.WRITES, Window(clock.unix_ms - 59 * STEP_MS, 0))
