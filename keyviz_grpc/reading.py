@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
+from functools import partial
 from typing import Final
 
 from keyviz_grpc.bytes_budget import HELD_CELL_BYTES, BytesBudget
@@ -11,12 +12,12 @@ from keyviz_grpc.codec import (
     HARMLESS_BYTES,
     MESSAGE_BYTES,
     Apart,
+    Weight,
     decode_answer,
-    decoded_bytes,
-    is_little,
     messages_in_response,
     parse_response,
     set_apart,
+    weight_of,
 )
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -49,11 +50,12 @@ async def read_raw(
         # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
         return await loop.run_in_executor(threads, read, apart, recalled, known, budget)
     message = parse_response(apart.rest)
-    little = is_little(message, rows_known=apart.rows_are_known)
-    if little and (recalled.held is None or _adds_little(message, recalled)):
+    weight = weight_of(message, rows_known=apart.rows_are_known)
+    if weight.is_little and (recalled.held is None or _adds_little(message, recalled)):
         # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
-        return decode(message, apart, recalled, known, budget)
-    return await loop.run_in_executor(threads, decode, message, apart, recalled, known, budget)
+        return decode(message, apart, recalled, known, budget, weight=weight)
+    work = partial(decode, message, apart, recalled, known, budget, weight=weight)
+    return await loop.run_in_executor(threads, work)
 
 
 def _adds_little(message: pb.GetKeyVizMatrixResponse, recalled: Recalled) -> bool:
@@ -72,19 +74,26 @@ def read(apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget) 
     try:
         if len(apart.rest) > HARMLESS_BYTES:
             pay(parsing, MESSAGE_BYTES * messages_in_response(apart.rest, budget.total_bytes // MESSAGE_BYTES))
-        return decode(parse_response(apart.rest), apart, recalled, known, budget)
+        message = parse_response(apart.rest)
+        return decode(message, apart, recalled, known, budget, weight=weight_of(message))
     finally:
         parsing.give_back()
 
 
 def decode(
-    message: pb.GetKeyVizMatrixResponse, apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget
+    message: pb.GetKeyVizMatrixResponse,
+    apart: Apart,
+    recalled: Recalled,
+    known: Outcome,
+    budget: BytesBudget,
+    *,
+    weight: Weight,
 ) -> tuple[Answer, int]:
-    """As `read`; message: what is parsed already."""
-    pay(budget, size := decoded_bytes(message))
+    """As `read`; message: what is parsed already, and how much that is."""
+    pay(budget, weight.decoded_bytes)
     told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows, large=apart.large)
     answer, left_out_bytes = recalled.whole(told, apart.size_bytes)
     if answer is not told:
         # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
-        pay(budget, HELD_CELL_BYTES * answer.cells - size)
+        pay(budget, HELD_CELL_BYTES * answer.cells - weight.decoded_bytes)
     return answer, left_out_bytes

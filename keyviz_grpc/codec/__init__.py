@@ -19,13 +19,14 @@ from keyviz_grpc.codec.overviews import (
 from keyviz_grpc.codec.parsing import parse
 from keyviz_grpc.codec.queries import Question, decode_query, encode_query, known_bytes, query_bytes, question_of
 from keyviz_grpc.codec.rows_as_bytes import parse_response
-from keyviz_grpc.codec.weight import decoded_bytes, is_little
+from keyviz_grpc.codec.weight import Weight, weight_of
 
 __all__ = [
     "HARMLESS_BYTES",
     "MESSAGE_BYTES",
     "Apart",
     "Question",
+    "Weight",
     "answer_bytes",
     "decode_answer",
     "decode_hot_keys",
@@ -33,14 +34,12 @@ __all__ = [
     "decode_overview",
     "decode_overview_via",
     "decode_query",
-    "decoded_bytes",
     "encode_answer",
     "encode_hot_keys",
     "encode_hot_keys_query",
     "encode_overview",
     "encode_overview_request",
     "encode_query",
-    "is_little",
     "known_bytes",
     "messages_in_response",
     "packed_before",
@@ -49,4 +48,5 @@ __all__ = [
     "query_bytes",
     "question_of",
     "set_apart",
+    "weight_of",
 ]

@@ -77,7 +77,7 @@ def decode_answer(
         leaf_sets=leaf_sets,
         row_leaf_set=row_leaf_set,
         leaf_ranges=ranges,
-        leaf_answers=_decode_leaf_answers(response, series, outcomes, max_cells),
+        leaf_answers=_decode_leaf_answers(response, series, outcomes, max_cells) if response.leaf_answers else (),
         revision=response.revision,
         history=None if merged else history,
     )

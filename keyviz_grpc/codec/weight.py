@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from keyviz_grpc.bytes_budget import HELD_CELL_BYTES
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -19,27 +19,30 @@ FEW_ENTRIES: Final = 4096
 FEW_CELLS: Final = 1 << 20
 
 
-def decoded_bytes(response: pb.GetKeyVizMatrixResponse) -> int:
-    """At most, that of its leaves included; columns that it leaves out as known, and their rows, aside."""
+class Weight(NamedTuple):
+    """decoded_bytes: at most, that of its leaves included; columns that it leaves out as known, and their rows, aside.
+
+    is_little: whether it is decoded and remembered in a few milliseconds: no aggregator's, few cells, little one by
+    one. In few bytes there may be many of anything: an empty message takes two, and a column of rows without traffic
+    as few.
+    """
+
+    decoded_bytes: int
+    is_little: bool
+
+
+def weight_of(response: pb.GetKeyVizMatrixResponse, *, rows_known: bool = False) -> Weight:
+    """rows_known: nothing is read of those that it has in packed form."""
+    columns, rows, leaves = len(response.column_unix_ms), len(response.rows), response.leaf_answers
+    shares = len(response.shares)
+    entries, packed = rows + shares + len(response.conflicts) + len(leaves), 0
     if response.HasField("columnar"):
         columnar = response.columnar
-        rows, shares = len(columnar.widths), len(columnar.share_values)
-    else:
-        rows, shares = len(response.rows), len(response.shares)
-    own = rows * (ROW_BYTES + HELD_CELL_BYTES * len(response.column_unix_ms)) + SHARE_BYTES * shares
-    leaves = response.leaf_answers
-    return own + sum(decoded_bytes(leaf.answer) for leaf in leaves) if leaves else own
-
-
-def is_little(response: pb.GetKeyVizMatrixResponse, *, rows_known: bool = False) -> bool:
-    """Whether it is decoded and remembered in a few milliseconds: no aggregator's, few cells, little one by one.
-
-    rows_known: nothing is read of those that it has in packed form.
-    In few bytes there may be many of anything: an empty message takes two, and a column of rows without traffic as few.
-    """
-    packed, rows = len(response.columnar.widths), len(response.rows)
-    entries = rows + len(response.shares) + len(response.conflicts) + len(response.leaf_answers)
-    if not rows_known:
-        entries += packed
-    cells = (packed + rows) * len(response.column_unix_ms)
-    return not response.outcomes and entries <= FEW_ENTRIES and cells <= FEW_CELLS
+        packed, shares = len(columnar.widths), len(columnar.share_values)
+        if not rows_known:
+            entries += packed
+    cells = (packed + rows) * columns
+    size = (packed + rows) * ROW_BYTES + HELD_CELL_BYTES * cells + SHARE_BYTES * shares
+    if leaves:
+        size += sum([weight_of(leaf.answer).decoded_bytes for leaf in leaves])
+    return Weight(size, entries <= FEW_ENTRIES and cells <= FEW_CELLS and not response.outcomes)

@@ -16,7 +16,7 @@ import pytest_asyncio
 from keyviz_grpc.aggregator import Aggregator, Observers
 from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES
 from keyviz_grpc.client import ACCEPT, ClientShared
-from keyviz_grpc.codec import decoded_bytes, encode_answer
+from keyviz_grpc.codec import encode_answer, weight_of
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import Overloaded
@@ -126,7 +126,7 @@ async def test_memory_that_other_requests_hold_is_told_and_comes_back(house: Gua
     servicer, held = await holding(house)
     node, answered = await house.node(1), Answered()
     message = encode_answer(ANSWERS[1], accept=ACCEPT)
-    one = message.ByteSize() + decoded_bytes(message) + MERGED_CELL_BYTES * ANSWERS[1].matrix.values.size
+    one = message.ByteSize() + weight_of(message).decoded_bytes + MERGED_CELL_BYTES * ANSWERS[1].matrix.values.size
     settings = FanoutSettings(timeout_s=20, max_total_bytes=one * 3 // 2, max_held_bytes=one * 3 // 2)
     peers = StaticPeers([held, node.address], house.shared())
     aggregator = Aggregator(peers, settings=settings, node_id="a", observer=answered)
