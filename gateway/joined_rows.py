@@ -42,17 +42,13 @@ def joined(openings: Sequence[bytes], matrix: Matrix, *, identity: bool) -> list
     pieces: list[Piece] = []
     for at in range(0, rows, step):
         there = slice(at, min(at + step, rows))
-        values = cut(matrix.narrowest[there])
-        parts = [b"", b"", AGREED, b""] * len(values)
-        parts[0::4], parts[1::4], parts[3::4] = openings[there], values, ends.texts[there]
-        for row, flags in _flags_of(matrix, there):
-            parts[4 * row + 2] = flags
-        for row, end in ends.of_several(there):
-            parts[4 * row + 3] = end
+        parts = [b""] * (4 * (there.stop - at))
+        parts[0::4], parts[1::4] = openings[there], cut(matrix.narrowest[there])
+        parts[2::4], parts[3::4] = _flags_of(matrix, there), ends.of_rows(there)
         text = memoryview(b"".join(parts))
         if there.stop == rows:
             text = text[:-1]  # no comma after the last row
-        count = max(1, len(text) // piece_bytes(len(text) * rows // len(values)))
+        count = max(1, len(text) // piece_bytes(len(text) * rows // (there.stop - at)))
         size = -(-len(text) // count)
         pieces.extend(text[start : start + size] for start in range(0, len(text), size))
     return pieces
@@ -66,15 +62,16 @@ def cut(array: NDArray[Any]) -> list[bytes]:
     return texts
 
 
-def _flags_of(matrix: Matrix, there: slice) -> Iterable[tuple[int, bytes]]:
-    """Those of some rows in which anything is marked, counted from the first, and what stands after their values."""
-    conflicts = () if matrix.conflicts is None else _marked(matrix.conflicts[there], CONFLICTS)
-    if matrix.soft is None:
-        return conflicts
-    flags = dict(conflicts)
-    for row, text in _marked(matrix.soft[there], SOFT):
-        flags[row] = b"%b,%b" % (flags.get(row, AGREED), text)
-    return flags.items()
+def _flags_of(matrix: Matrix, there: slice) -> list[bytes]:
+    """What stands after the values of each row: whether it is in conflict, and its marks."""
+    flags = [AGREED] * (there.stop - there.start)
+    if matrix.conflicts is not None:
+        for row, text in _marked(matrix.conflicts[there], CONFLICTS):
+            flags[row] = text
+    if matrix.soft is not None:
+        for row, text in _marked(matrix.soft[there], SOFT):
+            flags[row] = b"%b,%b" % (flags[row], text)
+    return flags
 
 
 def _marked(marks: NDArray[np.bool_], before: bytes) -> Iterable[tuple[int, bytes]]:
@@ -120,16 +117,15 @@ class _Ends:
         texts = IDENTITIES.of_rows(matrix.identities, shown, matrix.shape[1])
         return cls(matrix, leaders, texts, others)
 
-    def of_several(self, there: slice) -> Iterable[tuple[int, bytes]]:
-        """Of some rows those of several leaders, counted from the first."""
+    def of_rows(self, there: slice) -> list[bytes]:
+        """Of some rows, those of several leaders among them."""
+        texts = self.texts[there]
         if self.matrix is None or self.leaders is None or not len(self.others):
-            return ()
+            return texts
         own = self.others[slice(*self.others.searchsorted((there.start, there.stop)).tolist())]
         rows, groups, terms = of_several(self.matrix, self.leaders, own)
-        if not len(rows):
-            return ()
-        ends = (
-            b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
-            for group, term in zip(cut(groups), cut(terms), strict=True)
-        )
-        return zip((rows - there.start).tolist(), ends, strict=True)
+        if len(rows):
+            told = zip((rows - there.start).tolist(), cut(groups), cut(terms), strict=True)
+            for row, group, term in told:
+                texts[row] = b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
+        return texts
