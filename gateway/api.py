@@ -127,7 +127,10 @@ class Api:
         """What is little work on the loop, the rest in a thread; a long body of one reader is only begun."""
         loop, plain = asyncio.get_running_loop(), not wanted.encoding
         if plain and self._renderer.is_quick(answer, identity=wanted.asked.identity):
-            return self._render(answer, wanted)
+            body, took_s = self._plain(answer, wanted)
+            # Its reader has it before the next turn of the loop.
+            loop.call_soon(self._metrics.rendered, took_s, body.size_bytes)
+            return body
         if not plain or self._bodies.is_shared(wanted) or not self._renderer.streams(answer):
             return await loop.run_in_executor(self._threads, self._render, answer, wanted)
         return self._begun(answer, wanted)
@@ -150,11 +153,14 @@ class Api:
             yield piece
         self._metrics.rendered(spent_s, streamed.size_bytes)
 
-    def _render(self, answer: Answer, wanted: _Wanted) -> _Body:
+    def _plain(self, answer: Answer, wanted: _Wanted) -> tuple[_Body, float]:
+        """And the seconds that it took."""
         began = time.perf_counter()
-        plain = _Body(self._renderer.pieces(answer, identity=wanted.asked.identity), "")
-        rendered = time.perf_counter()
-        self._metrics.rendered(rendered - began, plain.size_bytes)
+        return _Body(self._renderer.pieces(answer, identity=wanted.asked.identity), ""), time.perf_counter() - began
+
+    def _render(self, answer: Answer, wanted: _Wanted) -> _Body:
+        plain, took_s = self._plain(answer, wanted)
+        self._metrics.rendered(took_s, plain.size_bytes)
         return self._packed(plain, wanted.encoding)
 
     def _packed(self, plain: _Body, encoding: str) -> _Body:

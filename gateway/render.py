@@ -35,6 +35,10 @@ def _second(unix_s: int) -> str:
 
 def render_fanout(outcomes: Sequence[Outcome]) -> bytes:
     """How every leaf fared, in configured order."""
+    return orjson.dumps(_fanout(outcomes))
+
+
+def _fanout(outcomes: Sequence[Outcome]) -> dict[str, object]:
     nodes = [
         {
             "node": outcome.address or "self",
@@ -51,15 +55,14 @@ def render_fanout(outcomes: Sequence[Outcome]) -> bytes:
         }
         for outcome in outcomes
     ]
-    responded = sum(outcome.ok for outcome in outcomes)
-    return orjson.dumps({"nodes": nodes, "responded": responded, "expected": len(nodes)})
+    return {"nodes": nodes, "responded": sum([outcome.ok for outcome in outcomes]), "expected": len(nodes)}
 
 
 def fanout_of(answer: Answer | HotKeysAnswer) -> dict[str, object]:
     """The part of a body that says how every leaf fared; nothing where no fan-out was made: a local node alone."""
     if not answer.merged or [outcome.address for outcome in answer.outcomes] == ["self"]:
         return {}
-    return {"fanout": orjson.Fragment(render_fanout(answer.outcomes))}
+    return {"fanout": _fanout(answer.outcomes)}
 
 
 def render_cell(cell: Cell) -> bytes:
@@ -85,7 +88,7 @@ def render_cell(cell: Cell) -> bytes:
         "contributions": contributions,
     }
     if cell.outcomes:
-        body["fanout"] = orjson.Fragment(render_fanout(cell.outcomes))
+        body["fanout"] = _fanout(cell.outcomes)
     return orjson.dumps(body)
 
 
