@@ -32,9 +32,11 @@ def with_warnings(outcome: Outcome, found: Iterable[PeerWarning], ready: tuple[P
     They stay the same from one request to the next, and to sort them takes a microsecond each.
     """
     more = tuple(found)
-    if not (outcome.warnings or more):
-        return outcome.warned(ready) if ready else outcome
-    united = in_order((*outcome.warnings, *more, *ready)) if more or ready else outcome.warnings
+    if not (more or ready):
+        return outcome
+    if not more and (not outcome.warnings or ready[-1] < outcome.warnings[0]):
+        return outcome.warned((*ready, *outcome.warnings))
+    united = in_order((*outcome.warnings, *more, *ready))
     return outcome if united == outcome.warnings else outcome.warned(united)
 
 
