@@ -77,17 +77,20 @@ def _joined(found: Sequence[Shares]) -> Shares:
 def _decided(union: Union, told: Told, tangled: NDArray[np.int64], *, identities: NDArray[np.uint64]) -> _All:
     keys = told.cells * len(identities) + told.codes
     order = keys.argsort(kind="stable")
-    values = told.values.take(order)
+    largest = smallest = told.values.take(order)
     runs = where(begins(keys.take(order)))
-    largest = np.maximum.reduceat(values, runs)
-    smallest = np.minimum.reduceat(values, runs)
-    distinct = order.take(runs)
-    cells, codes = told.cells.take(distinct), told.codes.take(distinct)
+    if len(runs) < len(order):  # somewhere two parts tell of one identity
+        smallest = np.minimum.reduceat(largest, runs)
+        largest = np.maximum.reduceat(largest, runs)
+        order = order.take(runs)
+    cells, codes = told.cells.take(order), told.codes.take(order)
     # Of every tangled cell something is told, so that the runs are those cells in turn.
     starts, winners = dominant(cells, codes, largest, identities)
 
     is_known = codes != 0
-    conflicts = np.logical_or.reduceat((largest != smallest) & is_known, starts)
+    conflicts = np.zeros(len(tangled), np.bool_)
+    if smallest is not largest:
+        conflicts = np.logical_or.reduceat((largest != smallest) & is_known, starts)
     decided = np.maximum(sum_runs(largest * is_known, starts), union.values.take(tangled))
     if np.count_nonzero(is_known) < len(is_known):
         unknown = np.maximum.reduceat(largest * ~is_known, starts)
