@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -17,6 +16,12 @@ FULL: Final = 255
 
 EVERY_OTHER_BYTE: Final = np.uint64(0x00FF_00FF_00FF_00FF)
 EVERY_PAIR: Final = np.uint64(0x0001_0001_0001_0001)
+
+_WORDS: Final = tuple(
+    (word, word().itemsize, word((1 << 8 * word().itemsize) // FULL), word(8 * word().itemsize - 8))
+    for word in (np.uint64, np.uint32, np.uint16, np.uint8)
+)
+"""Of each width: its bytes, one in every byte, and where its highest byte begins."""
 
 MANY_ROWS: Final = 1 << 12
 """Marks of so many narrow rows are packed to bits sooner than they are added up."""
@@ -119,7 +124,7 @@ class Busy:
         return values
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class RowCodes:
     """Codes of the cells of some rows, one for all of a row as a rule.
 
@@ -150,10 +155,8 @@ class RowCodes:
         return self._over(self.of, busy)
 
     def of_any(self, rows: NDArray[np.int64], busy: NDArray[np.bool_]) -> NDArray[np.uint32]:
-        """Of every cell of some rows, which have traffic there; a number beyond all rows is one without any."""
-        of = self.of.take(rows, mode="clip")
-        of[rows >= len(self.of)] = 0
-        return self._over(of, busy)
+        """Of every cell of some rows, which have traffic there."""
+        return self._over(self.of.take(rows), busy)
 
     def _over(self, of: NDArray[np.int64], busy: NDArray[np.bool_]) -> NDArray[np.uint32]:
         # What a mixed row has for a moment, it loses at once.
@@ -164,7 +167,7 @@ class RowCodes:
         return spread
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Leaders(RowCodes):
     """Under which code the traffic of every row of a matrix stands.
 
@@ -225,15 +228,13 @@ def true_cells(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
     width = marks.shape[1]
     if len(marks) >= MANY_ROWS and (packed := row_bits(marks)) is not None:
         return np.bitwise_count(packed).astype(np.int64)
-    for word in (np.uint64, np.uint32, np.uint16, np.uint8):
-        words, left = divmod(width, word().itemsize)
-        if not left and words <= FULL:
+    for word, word_bytes, ones, top in _WORDS:
+        if not width % word_bytes and width <= FULL * word_bytes:
             # Marks are bytes of 0 and 1. Those of a word are added in one go, and at last the bytes of the sums.
             words_sum: Counts = np.einsum("ij->i", marks.view(word))
             if width <= FULL:
                 # What all bytes come to fits the highest one, to which a product with ones adds them up.
-                bits = 8 * words_sum.itemsize
-                return (words_sum * word((1 << bits) // FULL) >> word(bits - 8)).astype(np.int64)
+                return (words_sum * ones >> top).astype(np.int64)
             sums = words_sum.astype(np.uint64)
             pairs: NDArray[np.uint64] = (sums & EVERY_OTHER_BYTE) + (sums >> np.uint64(8) & EVERY_OTHER_BYTE)
             return (pairs * EVERY_PAIR >> np.uint64(48)).view(np.int64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,10 @@ from keyviz_grpc.merge.sparse import sparse_pass
 from keyviz_grpc.merge.union import Region, Union
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
 from keyviz_grpc.traffic import Counts, Leaders
+from keyviz_grpc.unchanging import unchanging
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Cells:
     """What `Matrix` holds besides rows and columns, over the union of all parts."""
 
@@ -81,14 +81,14 @@ def merge_writes(
         if len(shares):
             union.tangle(shares.rows * shape[1] + shares.columns)
     listed_shares = sparse_pass(union, entries, lists, identities=identities, list_shares=list_shares)
-    marked = [(_region(part), part.matrix.conflicts) for part in parts]
+    marked = [(_region(part), part.matrix.conflicts) for part in parts if part.matrix.conflicts is not None]
     return Cells(
         union.values,
         identities,
         union.leaders(),
         listed_shares,
         _soft(parts, shape),
-        union.conflicts([(region, marks) for region, marks in marked if marks is not None]),
+        union.conflicts(marked),
     )
 
 

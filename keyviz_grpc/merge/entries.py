@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, rows_and_columns, true_cells, where
+from keyviz_grpc.unchanging import unchanging
 
 _NONE: Final = np.empty(0, np.int64)
 
@@ -22,7 +22,7 @@ FEW_BYTES: Final = 1 << 21
 """Cells that fit these when all are as wide as the widest are made so, rather than looked for in several blocks."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Placed:
     """A part's matrix and where it goes: its row i is row rows[i] of the union, its column j column columns[j].
 
@@ -34,7 +34,7 @@ class Placed:
     columns: NDArray[np.int64] | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Block:
     """Entries whose counts need equally many bytes: values[B, C], of the entries from number `first` on.
 
@@ -45,14 +45,14 @@ class Block:
     values: Counts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Entries:
     """Rows of parts that have traffic, E of them, in no order that means anything.
 
     rows: int64[E], of the union; several entries of one row come from as many parts, of which `sources` has the number
     and how many there are one after the other.
-    busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells.
-    union_rows: R. blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
+    busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells
+    and of the blank's. union_rows: R. blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
     """
 
     rows: NDArray[np.int64]
@@ -183,11 +183,11 @@ def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) 
 
 
 def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, in_order: NDArray[np.int64]) -> RowCodes:
-    """Of entries with traffic there, in so many columns. runs: of all cells, entry by entry in that order."""
+    """Of entries with traffic there, in so many columns, and of a blank. runs: of all cells, entry by entry so."""
     ends = runs.ends
     bounds = np.zeros(len(counts) + 1, np.int64)
     row_ends = counts.take(in_order).cumsum(out=bounds[1:])
-    of = np.empty(len(counts), np.int64)
+    of = np.zeros(len(bounds), np.int64)
     if len(ends) == len(row_ends) and np.count_nonzero(ends == row_ends) == len(ends):
         # Neighbours under different leaders: a run a row.
         of[in_order] = runs.codes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -19,9 +18,10 @@ from keyviz_grpc.merge.warnings import divergences, of_leaf, short_history, with
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.unchanging import unchanging
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class MergedCells:
     """The cells of a merged answer. column_nodes: as in `Answer`."""
 

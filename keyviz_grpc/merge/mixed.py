@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
 from keyviz_grpc.traffic import rows_and_columns, where
+from keyviz_grpc.unchanging import unchanging
 
 MOST_CELLS: Final = 1 << 18
 """Of mixed rows, times the most entries that a row has, looked at together: each takes some ten bytes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Told:
     """Shares of parts in tangled cells; of each such cell at least one. parts: in how many parts each has traffic."""
 
@@ -26,7 +26,7 @@ class Told:
     parts: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Mixed:
     """What there is to know of M rows of the union.
 

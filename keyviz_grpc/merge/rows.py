@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from typing import Final
 
@@ -14,9 +14,10 @@ from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.kept import Kept, KeptByIdentity
 from keyviz_grpc.model import Catalogue, Row
 from keyviz_grpc.outcome import Answer, LeafRange
+from keyviz_grpc.unchanging import unchanging
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Places:
     """Where the rows of all parts go: row i of part p is the union's row rows[firsts[p] + i]."""
 
@@ -33,7 +34,7 @@ class Places:
         return cls(np.concatenate(whole), (0, *accumulate(map(len, whole[:-1]))))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Joined:
     """The union of several catalogues in key order; maps[p][i] is the union's number of row i of part p.
 
@@ -146,7 +147,7 @@ def with_range_ids(catalogue: Catalogue) -> Catalogue:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Holders:
     """Which leaves hold which row: leaf_sets[row_leaf_set[i]], or all that are ok when row_leaf_set is None."""
 

@@ -237,7 +237,7 @@ class Union:
 
 def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> RowCodes:
     """Who leads every row, and room for the codes of those that are mixed. mixed: more of these."""
-    rows, told = entries.rows, entries.codes.of
+    rows, told = entries.rows, entries.codes.of[:-1]
     if np.count_nonzero(entries.counts) < len(entries):
         hot = where(entries.counts > 0)
         rows, told = rows.take(hot), told.take(hot)

@@ -30,11 +30,11 @@ class Details(TypedDict, total=False):
     conflicts: NDArray[np.bool_] | None
 
 
-_UNSAID: Final = (
-    ("identities", NO_IDENTITIES),
-    ("shares", NO_SHARES),
-    *((name, None) for name in ("soft", "conflicts", "busy", "leaders", "counts")),
-)
+_UNSAID: Final = {
+    "identities": NO_IDENTITIES,
+    "shares": NO_SHARES,
+    **dict.fromkeys(("soft", "conflicts", "busy", "leaders", "counts")),
+}
 _CELLS: Final = ("values", "counts", "codes", "soft", "conflicts")
 
 
@@ -159,10 +159,7 @@ class Matrix:
     def _of(cls, **given: Any) -> Matrix:
         """With all fields but those that are filled when they are read."""
         matrix, put = object.__new__(cls), object.__setattr__
-        for name, value in _UNSAID:
-            if name not in given:
-                put(matrix, name, value)
-        for name, value in given.items():
+        for name, value in {**_UNSAID, **given}.items():
             put(matrix, name, value)
         matrix._check(**{name: given[name] for name in _CELLS if name in given})
         return matrix

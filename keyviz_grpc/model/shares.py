@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.errors import MalformedAnswer
+from keyviz_grpc.unchanging import unchanging
 
 UNKNOWN: Final = (0, 0)
 """The identity (raft_group_id, leader_term) of traffic whose leader is not known; either number 0 means this."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Shares:
     """Parts of cells, S of them, sorted by (row, column, group, term), no two of one cell with one identity.
 
