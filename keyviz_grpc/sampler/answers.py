@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +22,16 @@ from keyviz_grpc.sampler.history import Columns, HistoryNumber, ShownRows, what_
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.slots import Visible
 
+KEPT_GIVEN: Final = 4
+"""Queries whose last answer is given again; as many callers ask in words of their own."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """All that an answer is made of, at one moment; none of it is ever written to."""
 
     held: Columns
+    puts: int
     state: State
     oldest_unix_ms: int
     newest_unix_ms: int
@@ -33,7 +39,7 @@ class Snapshot:
 
 
 class Answers:
-    """One node's answers. `snapshot` is called under the sampler's lock, `matrix` without it.
+    """One node's answers. `snapshot`, `again` and `is_quick` are called under the sampler's lock, the rest without it.
 
     own: the node as an outcome, without times.
     """
@@ -41,6 +47,7 @@ class Answers:
     def __init__(self, own: Outcome, ring: Ring, buckets: Buckets, assembled: Assembled) -> None:
         self._own, self._ring, self._buckets, self._assembled = own, ring, buckets, assembled
         self._last: _Last | None = None
+        self._given: tuple[_Given, ...] = ()
         self._history = HistoryNumber()
 
     def snapshot(
@@ -53,7 +60,18 @@ class Answers:
         if query.node_id and query.node_id != self._own.node_id:
             held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))
         ring = self._ring
-        return Snapshot(held, State(number, shown, table), ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision)
+        state = State(number, shown, table)
+        return Snapshot(held, ring.puts, state, ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision)
+
+    def again(self, query: MatrixQuery, *, generated_at_unix_ms: int) -> Answer | None:
+        """What the very same query was answered with before, where nothing closed and no row changed since."""
+        if self._last is None or not self._is_current(self._last):
+            return None
+        for given in self._given:
+            if given.query is query and given.puts == self._ring.puts and given.shown is self._last.shown:
+                matrix = given.matrix()
+                return None if matrix is None else self._answer(matrix, given, generated_at_unix_ms)
+        return None
 
     def is_quick(self) -> bool:
         """Whether `snapshot` would find the rows as they were the last time."""
@@ -63,7 +81,7 @@ class Answers:
         """The answer of that moment, as `Source.matrix` has it."""
         left, history = self._left(query, snapshot)
         matrix = self._assembled.matrix(query.series, left, snapshot.state)
-        answer = self._answer(matrix, history, snapshot, generated_at_unix_ms)
+        answer = self._answer(matrix, _Given.of(query, snapshot, matrix, history), generated_at_unix_ms)
         return fold(select_rows(answer, query.bucket_ids), query.rows)
 
     def found(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer | None:
@@ -72,7 +90,11 @@ class Answers:
             return None
         left, history = self._left(query, snapshot)
         matrix = self._assembled.found(query.series, left, snapshot.state)
-        return None if matrix is None else self._answer(matrix, history, snapshot, generated_at_unix_ms)
+        if matrix is None:
+            return None
+        given = _Given.of(query, snapshot, matrix, history)
+        self._given = (given, *self._given[: KEPT_GIVEN - 1])
+        return self._answer(matrix, given, generated_at_unix_ms)
 
     def _left(self, query: MatrixQuery, snapshot: Snapshot) -> tuple[Columns, History | None]:
         return what_is_left(
@@ -84,7 +106,7 @@ class Answers:
             newest_unix_ms=snapshot.newest_unix_ms,
         )
 
-    def _answer(self, matrix: Matrix, history: History | None, snapshot: Snapshot, generated_at_unix_ms: int) -> Answer:
+    def _answer(self, matrix: Matrix, given: _Given, generated_at_unix_ms: int) -> Answer:
         own = self._own
         outcome = Outcome(
             "",
@@ -92,7 +114,7 @@ class Answers:
             incarnation=own.incarnation,
             step_ms=own.step_ms,
             generated_at_unix_ms=generated_at_unix_ms,
-            oldest_unix_ms=snapshot.oldest_unix_ms,
+            oldest_unix_ms=given.oldest_unix_ms,
         )
         return Answer(
             matrix,
@@ -101,9 +123,9 @@ class Answers:
             incarnation=own.incarnation,
             step_ms=own.step_ms,
             generated_at_unix_ms=generated_at_unix_ms,
-            oldest_unix_ms=snapshot.oldest_unix_ms,
-            revision=snapshot.revision,
-            history=history,
+            oldest_unix_ms=given.oldest_unix_ms,
+            revision=given.revision,
+            history=given.history,
         )
 
     def _is_current(self, last: _Last) -> bool:
@@ -131,6 +153,26 @@ class _Last:
     from_unix_ms: int
     until_unix_ms: int
     shown: ShownRows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """What a query was answered with; matrix: as long as anybody keeps it."""
+
+    query: MatrixQuery
+    puts: int
+    shown: ShownRows
+    matrix: Callable[[], Matrix | None]
+    history: History | None
+    oldest_unix_ms: int
+    revision: int
+
+    @classmethod
+    def of(cls, query: MatrixQuery, snapshot: Snapshot, matrix: Matrix, history: History | None) -> _Given:
+        """At the moment of a snapshot."""
+        shown, oldest = snapshot.state.shown, snapshot.oldest_unix_ms
+        kept = weakref.ref(matrix) if matrix.shape[1] else lambda: matrix  # of no columns nobody else keeps one
+        return cls(query, snapshot.puts, shown, kept, history, oldest, snapshot.revision)
 
 
 def _shown(visible: Visible) -> ShownRows:

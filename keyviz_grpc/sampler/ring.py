@@ -29,19 +29,21 @@ Held: TypeAlias = Column | Place
 class Ring(Timeline[Held]):
     """Columns by stamp, each loose or a place in a block; columns and blocks are immutable.
 
-    `revision` grows when a column that was there already is counted into again, `rewrites` also when one is put
-    before the newest. Packing changes neither.
+    `puts` grows with every column that is put, `revision` when one that was there already is counted into again,
+    `rewrites` also when one is put before the newest. Packing changes none of them.
     """
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
         self._loose = 0
+        self.puts = 0
         self.revision = 0
         self.rewrites = 0
 
     def put(self, stamp: int, column: Column) -> None:
         """Keeps a closed window; one of a stamp that is there already is added to it. The oldest give way."""
+        self.puts += 1
         held = self.get(stamp)
         if held is not None:
             if isinstance(held, Place):

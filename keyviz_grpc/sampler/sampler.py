@@ -303,8 +303,11 @@ class Sampler:
         if not self._lock.acquire(blocking=False):
             return None
         try:
-            if not (self._counting.is_closed_up and self._answers.is_quick()):
+            if not self._counting.is_closed_up:
                 return None
+            again = self._answers.again(query, generated_at_unix_ms=self._now_unix_ms())
+            if again is not None or not self._answers.is_quick():
+                return again
             snapshot = self._snapshot(query)
         finally:
             self._lock.release()

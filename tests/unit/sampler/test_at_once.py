@@ -13,6 +13,7 @@ from keyviz_grpc.model import Series, Window
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import Known, MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler
+from keyviz_grpc.sampler.answers import Snapshot
 from tests.unit.sampler.clocks import Clock
 
 QUERY = MatrixQuery(Series.WRITES)
@@ -86,11 +87,19 @@ def test_nothing_is_there_before_it_was_asked(sampler: Sampler) -> None:
     assert sampler.matrix_at_once(QUERY) is not None
 
 
+def late(sampler: Sampler, clock: Clock) -> None:
+    """An operation of the first window, and the close of that and of the open one; the clock is where it was then."""
+    sampler.observe_many([1], [b"a"], [1], [5], at_unix_ms=[1_000_500])
+    clock.now_s += 1
+    sampler.tick()
+
+
 CHANGES: dict[str, Callable[[Sampler, Clock], object]] = {
     "a window that is due": lambda _, clock: setattr(clock, "now_s", clock.now_s + 1),
     "a clock that went back": lambda _, clock: setattr(clock, "now_s", clock.now_s - 1),
     "another route": lambda sampler, _: sampler.replace_routes(remove=[2], add=[Route(3, b"m", b"", 1)]),
     "a new column": lambda sampler, _: sampler.advance_to(1_004_000),
+    "an old column that is counted into": late,
 }
 
 
@@ -98,9 +107,45 @@ CHANGES: dict[str, Callable[[Sampler, Clock], object]] = {
 def test_after_a_change_it_is_made_anew(sampler: Sampler, clock: Clock, name: str) -> None:
     """And then it is there again, as it is now."""
     sampler.matrix(QUERY)
+    assert sampler.matrix_at_once(QUERY) is not None
     CHANGES[name](sampler, clock)
     assert sampler.matrix_at_once(QUERY) is None
     assert told(sampler.matrix(QUERY)) == told(sampler.matrix_at_once(QUERY))
+
+
+@pytest.mark.parametrize("window", [Window(), Window(9_000_000)])
+def test_the_very_same_question_is_answered_without_a_look_at_the_ring(
+    sampler: Sampler, clock: Clock, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by no columns at all; what differs is the moment, and an equal question is looked into."""
+    query = replace(QUERY, window=window)
+    sampler.matrix(query)
+    whole = told(sampler.matrix_at_once(query))
+    looks: list[MatrixQuery] = []
+    snapshot = Sampler._snapshot
+
+    def looking(sampler: Sampler, query: MatrixQuery) -> Snapshot:
+        looks.append(query)
+        return snapshot(sampler, query)
+
+    monkeypatch.setattr(Sampler, "_snapshot", looking)
+    assert told(sampler.matrix_at_once(query)) == whole
+    assert not looks
+    clock.now_s += 0.25
+    again = sampler.matrix_at_once(query)
+    assert again is not None
+    assert again.generated_at_unix_ms == again.outcomes[0].generated_at_unix_ms == int(clock.now_s * 1000)
+    assert not looks
+    assert told(sampler.matrix_at_once(replace(query))) == told(again)
+    assert looks == [query]
+
+
+def test_what_nobody_keeps_any_more_is_not_there(sampler: Sampler) -> None:
+    """Questions keep no matrix alive."""
+    sampler.matrix(QUERY)
+    assert sampler.matrix_at_once(QUERY) is not None
+    sampler._assembled.clear()
+    assert sampler.matrix_at_once(QUERY) is None
 
 
 @pytest.mark.parametrize("query", [replace(QUERY, rows=1), replace(QUERY, bucket_ids=("route:1",))])
