@@ -33,9 +33,12 @@ class State:
     shown: ShownRows
     identities: NDArray[np.uint64]
 
-    def same_as(self, other: State) -> bool:
-        """Whether one column gives the same under both."""
-        return self.number == other.number and self.shown is other.shown and self.identities is other.identities
+    def goes_on_in(self, later: State) -> bool:
+        """Whether a column gives the same under both, by identities: a later table may have more of them behind."""
+        if self.number != later.number or self.shown is not later.shown:
+            return False
+        own = self.identities
+        return own is later.identities or np.array_equal(own, later.identities[: len(own)])
 
 
 class Assembled:
@@ -51,10 +54,10 @@ class Assembled:
     def matrix(self, series: Series, held: Columns, state: State) -> Matrix:
         """The matrix of these columns."""
         stamps = _stamps(held)
-        before = self._before(series, state)
-        if (there := _of_columns(before, stamps)) is not None:
+        if (there := _of_columns(self._before(series, state), stamps)) is not None:
             return there
-        old = next((matrix for matrix in reversed(before) if _common(matrix.columns, stamps)), None)
+        earlier = self._before(series, state, fewer_identities=True)
+        old = next((matrix for matrix in reversed(earlier) if _common(matrix.columns, stamps)), None)
         made = _read(series, held, state) if old is None else _carried_on(old, stamps, held, state)
         self._keep(state, made)
         return made
@@ -66,9 +69,14 @@ class Assembled:
             return Matrix(series, np.empty(0, np.int64), rows, np.empty((len(rows), 0), np.uint64))
         return _of_columns(self._before(series, state), _stamps(held))
 
-    def _before(self, series: Series, state: State) -> list[Matrix]:
+    def _before(self, series: Series, state: State, *, fewer_identities: bool = False) -> list[Matrix]:
         with self._lock:
-            return [matrix for was, matrix in self._kept if matrix.series is series and was.same_as(state)]
+            kept = [(was, matrix) for was, matrix in self._kept if matrix.series is series]
+        return [
+            matrix
+            for was, matrix in kept
+            if was.goes_on_in(state) and (fewer_identities or was.identities is state.identities)
+        ]
 
     def clear(self) -> None:
         """Forgets them all."""
@@ -128,6 +136,8 @@ def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: St
     first = int(np.searchsorted(old.columns, stamps[0]))
     kept, rest = slice(first, first + length), slice(length, len(stamps))
     new = _read(old.series, held[length:], state)
+    # Of the two tables the new one has all that the old one has.
+    identities, (recode, _) = unite([old.identities, new.identities])
     shape = (len(old.catalogue), len(stamps))
     values = np.empty(shape, np.uint64)
     values[:, :length] = old.values[:, kept]
@@ -136,7 +146,7 @@ def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: St
     if old.codes is not None or new.codes is not None:
         codes = np.zeros(shape, np.uint32)
         if old.codes is not None:
-            codes[:, :length] = old.codes[:, kept]
+            codes[:, :length] = old.codes[:, kept] if recode is None else recode[old.codes[:, kept]]
         if new.codes is not None:
             codes[:, rest] = new.codes
     soft = None
@@ -151,9 +161,11 @@ def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: St
         stamps,
         old.catalogue,
         values,
-        old.identities,
+        identities,
         codes if codes is not None and codes.any() else None,
-        _joined(_moved(old.shares, first, first + length, 0), _moved(new.shares, 0, len(stamps), length)),
+        _joined(
+            _recoded(_moved(old.shares, first, first + length, 0), recode), _moved(new.shares, 0, len(stamps), length)
+        ),
         soft=soft if soft is not None and soft.any() else None,
     )
 
@@ -164,6 +176,12 @@ def _moved(shares: Shares, first: int, last: int, to: int) -> Shares:
         return shares
     own = (shares.columns >= first) & (shares.columns < last)
     return Shares(shares.rows[own], shares.columns[own] - first + to, shares.codes[own], shares.values[own])
+
+
+def _recoded(shares: Shares, recode: NDArray[np.uint32] | None) -> Shares:
+    if recode is None or not len(shares):
+        return shares
+    return Shares(shares.rows, shares.columns, recode[shares.codes], shares.values)
 
 
 def _joined(left: Shares, right: Shares) -> Shares:

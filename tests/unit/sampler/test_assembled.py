@@ -105,3 +105,29 @@ def test_matrices_are_kept_that_fit_together(columns: int, kept: int, monkeypatc
             sampler.matrix(query)
         there = [sampler.matrix_at_once(query) is not None for query in queries]
         assert there == [False] * (3 - kept) + [True] * kept
+
+
+def test_a_new_leader_leaves_the_columns_before_it_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the column that closed is read; terms in between those that are known are told all the same."""
+    reads: list[int] = []
+    whole = assembled._read
+
+    def counting(series: Series, held: Columns, state: assembled.State) -> Matrix:
+        reads.append(len(held))
+        return whole(series, held, state)
+
+    monkeypatch.setattr(assembled, "_read", counting)
+    now_s = 10_000.0
+    with Sampler(node_id="n", step_ms=1000, stall_s=1e9, clock=lambda: now_s, drain_interval_s=3600) as sampler:
+        sampler.register_routes([Route(1, b"", b"m", 1), Route(2, b"m", b"", 2)])
+        for term in (5, 9, 7):
+            sampler.set_leader(1, term)
+            for _ in range(4):
+                sampler.observe(1, b"a", Op.WRITE, 1)
+                now_s += 1
+                sampler.tick()
+                matrix = sampler.matrix(MatrixQuery()).matrix
+        assert reads == [1] * 12
+        arrays = matrix.identity_arrays()
+        assert arrays is not None
+        assert arrays[1].tolist() == [[5] * 4 + [9] * 4 + [7] * 4, [0] * 12]
