@@ -90,7 +90,7 @@ def as_failures(outcomes: Iterable[Outcome], kind: FailureKind, detail: str) -> 
     return tuple(replace(outcome, kind=kind, detail=detail) if outcome.ok else outcome for outcome in outcomes)
 
 
-@dataclass(frozen=True, slots=True)
+@unchanging(frozen=True, slots=True)
 class LeafRange:
     """Leaf number `leaf` holds row number `row` under this range, which is not the range that the row shows."""
 

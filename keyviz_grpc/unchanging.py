@@ -15,6 +15,6 @@ else:
         """A frozen dataclass for the type checker; nothing keeps it so at run time.
 
         A constructor that is to keep it goes through `object.__setattr__` field by field, which takes seven times as
-        long: an answer of a peer is made of some ten such values with sixty fields.
+        long: an answer of a peer is made of some ten such values with sixty fields, and a catalogue of its rows.
         """
         return dataclass(eq=eq, unsafe_hash=eq, **more)

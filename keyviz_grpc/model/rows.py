@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer
+from keyviz_grpc.unchanging import unchanging
 
 MAX_ROUTE_IDS: Final = 256
 """How many route ids an aggregate lists before it says `route_ids_truncated`."""
@@ -35,7 +36,7 @@ class KeyRange:
 ALL_KEYS: Final = KeyRange()
 
 
-@dataclass(frozen=True, slots=True)
+@unchanging(frozen=True, slots=True)
 class Row:
     """What a bucket is, apart from its traffic. Range [start, end) of keys by bytes; an empty `end` is unbounded.
 
