@@ -5,41 +5,25 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
 from benchmarks.children import options, say
+from benchmarks.counted import Counted
 from benchmarks.synthetic import Shape, cluster, without_extensions
-from keyviz_grpc.codec import encode_answer
-from keyviz_grpc.outcome import Answer, Member, Overview
+from keyviz_grpc.codec import answer_bytes, encode_answer
+from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.server import serve_node
 
 OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
 MATRIX = "GetKeyVizMatrix"
+ACCEPT = (pb.MATRIX_ENCODING_COLUMNAR,)
 
-
-@dataclass
-class _Prepared:
-    """As a sampler between two columns: the matrix is there, what it costs to build is measured elsewhere."""
-
-    answer: Answer
-
-    def matrix(self, query: MatrixQuery) -> Answer:
-        """The answer to the one query that is asked here."""
-        del query
-        return self.answer
-
-    def matrix_at_once(self, query: MatrixQuery) -> Answer | None:
-        """As a sampler between two columns."""
-        return self.matrix(query)
-
-    def overview(self) -> Overview:
-        """Its name."""
-        return Overview(Member(self.answer.node_id, ""))
+NEVER_S = 3600.0
+"""Nothing is observed here; in a cluster no two nodes share cores."""
 
 
 async def _canned(stack: AsyncExitStack, service: str, replies: dict[str, bytes]) -> str:
@@ -62,19 +46,20 @@ async def _canned(stack: AsyncExitStack, service: str, replies: dict[str, bytes]
 
 
 async def _serve(answers: list[Answer], *, older: bool) -> None:
-    accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
     addresses, canned, sizes = [], [], []
     async with AsyncExitStack() as stack:
         for answer in answers:
-            message = encode_answer(answer, accept=accept)
-            raw = (without_extensions(message) if older else message).SerializeToString()
             if older:
                 # An existing node is another program; what its answer costs it is not ours to measure.
+                raw = without_extensions(encode_answer(answer)).SerializeToString()
                 overview = pb.GetClusterOverviewResponse(self=pb.NodeIdentity(node_id=answer.node_id))
                 replies = {MATRIX: raw, "GetClusterOverview": overview.SerializeToString()}
                 addresses.append(await _canned(stack, "keyviz.v1.KeyViz", replies))
             else:
-                node = await stack.enter_async_context(await serve_node(_Prepared(answer), listen="127.0.0.1:0"))
+                sampler = Counted(answer, len(answer.matrix.columns), drain_interval_s=NEVER_S).sampler
+                stack.callback(sampler.close)
+                raw = answer_bytes(sampler.matrix(MatrixQuery()), accept=ACCEPT)
+                node = await stack.enter_async_context(await serve_node(sampler, listen="127.0.0.1:0"))
                 addresses.append(node.address)
             canned.append(await _canned(stack, "floor", {MATRIX: raw}))
             sizes.append(len(raw))
