@@ -107,7 +107,7 @@ class Flights(Generic[Key, Value]):
         self._room.taken += 1
         self._room.begun += 1
         waiting: Waiting[Value] = Waiting()
-        task = asyncio.ensure_future(self._run(key, waiting, work))
+        task = asyncio.get_running_loop().create_task(self._run(key, waiting, work))
         task.add_done_callback(lambda _: self._landed(key, waiting))
         flight = self._flying[key] = _Flight(task, waiting, due_s)
         return flight

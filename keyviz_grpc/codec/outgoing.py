@@ -37,7 +37,10 @@ def answer_bytes(answer: Answer, *, accept: Collection[int] = (), packed: Packed
     """The bytes of that message; a packed form is copied once, and never read. packed: as of `packed_before`."""
     if pb.MATRIX_ENCODING_COLUMNAR not in accept:
         return encode_answer(answer).SerializeToString()
-    return b"".join((*_head(answer, accept), *_fields_of(answer, packed or _packed(answer))))
+    pieces = [*_own(answer)]
+    if answer.merged or answer.leaf_answers:
+        pieces.append(_books(answer, accept).SerializeToString())
+    return b"".join([*pieces, *_fields_of(answer, packed or _packed(answer))])
 
 
 def packed_before(answer: Answer, *, accept: Collection[int]) -> Packed | None:
@@ -47,15 +50,8 @@ def packed_before(answer: Answer, *, accept: Collection[int]) -> Packed | None:
     return _nothing(answer) if _is_bare(answer) else encoded_columnar(answer.matrix)
 
 
-def _head(answer: Answer, accept: Collection[int]) -> tuple[bytes, ...]:
-    """The serialized fields of all but its matrix."""
-    if not (answer.merged or answer.leaf_answers):
-        return _own(answer)
-    return *_own(answer), _books(answer, accept).SerializeToString()
-
-
 def _own(answer: Answer) -> tuple[bytes, ...]:
-    """Those that every answer has."""
+    """The serialized fields that every answer has besides its matrix."""
     lasting = _lasting(
         node_id=answer.node_id,
         incarnation=answer.incarnation,

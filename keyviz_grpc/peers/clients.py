@@ -20,10 +20,13 @@ class Clients:
     def __init__(self, shared: ClientShared) -> None:
         self._shared = shared
         self._clients: dict[str, PeerClient] = {}
+        self._last: tuple[list[str], tuple[PeerClient, ...]] = [], ()
         self._closing: set[asyncio.Task[None]] = set()
 
-    def of(self, addresses: Sequence[str]) -> list[PeerClient]:
+    def of(self, addresses: Sequence[str]) -> Sequence[PeerClient]:
         """The clients of these addresses; those of other addresses are closed once they have been idle for a while."""
+        if addresses == self._last[0]:
+            return self._last[1]
         for address in self._clients.keys() - set(addresses):
             task = asyncio.ensure_future(_close_when_idle(self._clients.pop(address)))
             self._closing.add(task)
@@ -31,7 +34,8 @@ class Clients:
         for address in addresses:
             if address not in self._clients:
                 self._clients[address] = PeerClient(address, self._shared)
-        return [self._clients[address] for address in addresses]
+        self._last = list(addresses), tuple(self._clients[address] for address in addresses)
+        return self._last[1]
 
     async def close(self) -> None:
         """Closes all at once."""
@@ -40,6 +44,7 @@ class Clients:
         await asyncio.gather(*self._closing, return_exceptions=True)
         await asyncio.gather(*(client.close() for client in self._clients.values()))
         self._clients.clear()
+        self._last = [], ()
 
 
 async def _close_when_idle(client: PeerClient) -> None:
