@@ -26,6 +26,7 @@ from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, Runs, Strip, where
 
 VERSION: Final = 1
 WIDTHS: Final = (1, 2, 4, 8)
+_COUNTS: Final = {width: np.dtype(f"<u{width}") for width in WIDTHS}
 KEPT_CELLS: Final = 1 << 21
 FEW: Final = 32
 
@@ -214,7 +215,7 @@ def _decode_values(widths: bytes, packed: Span, shape: tuple[int, int]) -> list[
         size = width * len(rows) * shape[1]
         # Wide ones are copied where they do not stand as they are read fastest.
         own, first = (raw[at : at + size], 0) if at % width else (raw, at)
-        values = np.frombuffer(own, f"<u{width}", len(rows) * shape[1], first)
+        values = np.frombuffer(own, _COUNTS[width], len(rows) * shape[1], first)
         strips.append(Strip(rows, values.reshape(len(rows), shape[1])))
         at += size
     return strips
@@ -273,7 +274,7 @@ def _decode_runs(codes: NDArray[np.uint32], lengths: NDArray[np.uint32], strips:
     if len(codes) == len(lengths) == 0:
         return None
     busy = sum([np.count_nonzero(strip.values) for strip in strips])
-    if len(codes) != len(lengths) or int(lengths.sum(dtype=np.int64)) != busy:
+    if len(codes) != len(lengths) or np.add.reduce(lengths.astype(np.int64)) != busy:
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
     if np.count_nonzero(lengths) != len(lengths):
         # Runs of no cell say nothing, and there may be millions of them in an answer of few cells.
