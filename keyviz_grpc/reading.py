@@ -14,6 +14,7 @@ from keyviz_grpc.codec import (
     Apart,
     Weight,
     decode_answer,
+    leaves_bytes,
     messages_in_response,
     parse_response,
     set_apart,
@@ -90,10 +91,10 @@ def decode(
     weight: Weight,
 ) -> tuple[Answer, int]:
     """As `read`; message: what is parsed already, and how much that is."""
-    pay(budget, weight.decoded_bytes)
+    pay(budget, size := weight.decoded_bytes + leaves_bytes(message))
     told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows, large=apart.large)
     answer, left_out_bytes = recalled.whole(told, apart.size_bytes)
     if answer is not told:
         # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
-        pay(budget, HELD_CELL_BYTES * answer.cells - weight.decoded_bytes)
+        pay(budget, HELD_CELL_BYTES * answer.cells - size)
     return answer, left_out_bytes

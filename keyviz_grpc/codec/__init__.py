@@ -19,7 +19,7 @@ from keyviz_grpc.codec.overviews import (
 from keyviz_grpc.codec.parsing import parse
 from keyviz_grpc.codec.queries import Question, decode_query, encode_query, known_bytes, query_bytes, question_of
 from keyviz_grpc.codec.rows_as_bytes import parse_response
-from keyviz_grpc.codec.weight import Weight, weight_of
+from keyviz_grpc.codec.weight import Weight, leaves_bytes, weight_of
 
 __all__ = [
     "HARMLESS_BYTES",
@@ -41,6 +41,7 @@ __all__ = [
     "encode_overview_request",
     "encode_query",
     "known_bytes",
+    "leaves_bytes",
     "messages_in_response",
     "packed_before",
     "parse",

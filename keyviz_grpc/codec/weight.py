@@ -20,7 +20,7 @@ FEW_CELLS: Final = 1 << 20
 
 
 class Weight(NamedTuple):
-    """decoded_bytes: at most, that of its leaves included; columns that it leaves out as known, and their rows, aside.
+    """decoded_bytes: at most; what its leaves answered, columns that it leaves out as known, and their rows, aside.
 
     is_little: whether it is decoded and remembered in a few milliseconds: no aggregator's, few cells, little one by
     one. In few bytes there may be many of anything: an empty message takes two, and a column of rows without traffic
@@ -32,10 +32,9 @@ class Weight(NamedTuple):
 
 
 def weight_of(response: pb.GetKeyVizMatrixResponse, *, rows_known: bool = False) -> Weight:
-    """rows_known: nothing is read of those that it has in packed form."""
-    columns, rows, leaves = len(response.column_unix_ms), len(response.rows), response.leaf_answers
-    shares = len(response.shares)
-    entries, packed = rows + shares + len(response.conflicts) + len(leaves), 0
+    """Told in no time, whatever is in it. rows_known: nothing is read of those that it has in packed form."""
+    columns, rows, shares = len(response.column_unix_ms), len(response.rows), len(response.shares)
+    entries, packed = rows + shares + len(response.conflicts), 0
     if response.HasField("columnar"):
         columnar = response.columnar
         packed, shares = len(columnar.widths), len(columnar.share_values)
@@ -43,6 +42,11 @@ def weight_of(response: pb.GetKeyVizMatrixResponse, *, rows_known: bool = False)
             entries += packed
     cells = (packed + rows) * columns
     size = (packed + rows) * ROW_BYTES + HELD_CELL_BYTES * cells + SHARE_BYTES * shares
-    if leaves:
-        size += sum([weight_of(leaf.answer).decoded_bytes for leaf in leaves])
-    return Weight(size, entries <= FEW_ENTRIES and cells <= FEW_CELLS and not response.outcomes)
+    is_aggregated = response.outcomes or response.leaf_answers
+    return Weight(size, entries <= FEW_ENTRIES and cells <= FEW_CELLS and not is_aggregated)
+
+
+def leaves_bytes(response: pb.GetKeyVizMatrixResponse) -> int:
+    """What the answers of its leaves will take at most; they may be many, and so may be what stands in each."""
+    answers = [leaf.answer for leaf in response.leaf_answers]
+    return sum([weight_of(answer).decoded_bytes + leaves_bytes(answer) for answer in answers])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from keyviz_grpc.bytes_budget import HELD_CELL_BYTES
-from keyviz_grpc.codec import weight_of
+from keyviz_grpc.codec import leaves_bytes, weight_of
 from keyviz_grpc.codec.weight import FEW_CELLS, FEW_ENTRIES, ROW_BYTES, SHARE_BYTES
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
@@ -30,7 +30,13 @@ def test_both_forms_weigh_the_same() -> None:
 def test_what_leaves_answered_counts() -> None:
     """However deep they stand in each other, for nothing was checked yet."""
     inner = pb.LeafAnswer(answer=Response(leaf_answers=[pb.LeafAnswer(answer=packed(5))]))
-    assert weight_of(Response(leaf_answers=[inner, inner])).decoded_bytes == 2 * weight_of(packed(5)).decoded_bytes
+    assert leaves_bytes(Response(leaf_answers=[inner, inner])) == 2 * weight_of(packed(5)).decoded_bytes
+
+
+def test_leaves_are_not_looked_at_to_tell_whether_it_is_little() -> None:
+    """An answer of a quarter of a megabyte has room for so many that looking at each takes a tenth of a second."""
+    held_up = Response(leaf_answers=[pb.LeafAnswer(answer=packed(5))])
+    assert weight_of(held_up) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,7 @@ def test_what_leaves_answered_counts() -> None:
         (Response(rows=[pb.KeyVizRow()] * (FEW_ENTRIES + 1)), {"rows_known": True}),
         (Response(shares=[pb.KeyVizShare()] * (FEW_ENTRIES + 1)), {}),
         (Response(conflicts=[pb.KeyVizConflicts()] * (FEW_ENTRIES + 1)), {}),
-        (Response(leaf_answers=[pb.LeafAnswer()] * (FEW_ENTRIES + 1)), {}),
+        (Response(leaf_answers=[pb.LeafAnswer()]), {}),
         (Response(outcomes=[pb.KeyVizOutcome()]), {}),
     ],
 )
