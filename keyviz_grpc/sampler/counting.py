@@ -136,7 +136,6 @@ class Counting:
     def moved(self, slots: list[int]) -> None:
         """What these slots have counted stays with the group that they had; called after nobody finds old places."""
         self.leadership.moved(slots)
-        self.leadership.grow()
 
     def stats(self) -> SamplerStats:
         """How it is doing; what is appended and not yet counted is not in it."""

@@ -48,6 +48,7 @@ class Leadership:
         code = self._identities.known(identity)
         if code is None:
             code = self._new_code(identity, oldest_unix_ms)
+        self.grow()  # to look for rows gives slots too
         slots = np.flatnonzero(self._buckets.slots.groups[: len(self._buckets.slots)] == np.uint64(raft_group_id))
         self._stamp(slots)
         self._group_codes[raft_group_id] = code
@@ -59,7 +60,8 @@ class Leadership:
         return self._identities.add(identity)
 
     def moved(self, slots: list[int]) -> None:
-        """The routes of these slots went to other groups; what the slots have counted keeps the old one."""
+        """Routes were changed, and those of these slots went to other groups; what was counted keeps the old one."""
+        self.grow()
         if not slots:
             return
         self._stamp(np.array(slots, np.int64))
