@@ -37,6 +37,7 @@ class Buckets:
         self._divisions: dict[int, Division] = {}  # of the same routes, in the same order
         self.slots = Slots()
         self._by_home: dict[Home, int] = {}
+        self._home_of: dict[str, Home] = {}  # where the bucket is at home that had this id last
         self._by_aggregate: dict[str, int] = {}
         self._place_of: dict[tuple[int, str], Place] = {}
         self._tables: tuple[RouteTable, CutTable] | None = None
@@ -113,6 +114,15 @@ class Buckets:
         if label:
             self._labelled -= len(place.slots)
 
+    def _take_id_over(self, home: Home) -> None:
+        # Who had it is still there where the route was in an aggregate when it was divided anew.
+        before = self._home_of.get(home[1], home)
+        self._home_of[home[1]] = home
+        slot = self._by_home.get(before)
+        bucket = None if before == home or slot is None else self.slots[slot]
+        if slot is not None and bucket is not None:
+            self._show_as_old_range(slot, bucket)
+
     def _show_as_old_range(self, slot: int, bucket: Bucket) -> None:
         # The id now means another range; what was counted before stays under the range that it was counted in.
         row, home = bucket.row, bucket.home
@@ -180,6 +190,7 @@ class Buckets:
         slots = []
         for row in rows_of(route, label, division):
             home = (route.route_id, row.bucket_id, row.start, row.end)
+            self._take_id_over(home)
             slot = self._by_home.get(home)
             if slot is None:
                 slot = self._by_home[home] = self.slots.new(Bucket(row, home, live=True), route.raft_group_id)
@@ -263,6 +274,7 @@ class Buckets:
             return
         self.slots.free(gone)
         self._by_home = {name: slot for name, slot in self._by_home.items() if slot not in gone}
+        self._home_of = {name: home for name, home in self._home_of.items() if home in self._by_home}
         self._by_aggregate = {name: slot for name, slot in self._by_aggregate.items() if slot not in gone}
         dropped = [name for name, place in self._place_of.items() if place.slots[0] in gone]
         for name in dropped:
