@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-from gateway.streamed import Pieces, held_by
+from gateway.streamed import Pieces, copied_of, held_by
 from keyviz_grpc.errors import Overloaded
 
 WINDOW_S: Final = 60.0
@@ -32,7 +32,7 @@ class InFlight:
 class Unsent:
     """Bodies that their readers have not taken, of `limit_bytes` together at most, or one that is larger.
 
-    held_bytes: a body that several readers take counts once.
+    held_bytes: a body that several readers take counts once, and what may be copied of it for each of them.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -48,17 +48,17 @@ class Unsent:
     def hold(self, pieces: Pieces) -> None:
         """Counts a body until it is let go of; raises Overloaded where it has no room beside those that wait."""
         readers = self._readers.get(id(pieces), 0)
-        if not readers:
-            size_bytes = held_by(pieces)
-            if self.held_bytes and self.held_bytes + size_bytes > self.limit_bytes:
-                held = f"{self.held_bytes} bytes wait for readers that do not take them"
-                raise Overloaded(f"{held}, and {size_bytes} more would be over {self.limit_bytes}: try again")
-            self.held_bytes += size_bytes
+        more_bytes = copied_of(pieces) + (0 if readers else held_by(pieces))
+        if self.held_bytes and self.held_bytes + more_bytes > self.limit_bytes:
+            held = f"{self.held_bytes} bytes wait for readers that do not take them"
+            raise Overloaded(f"{held}, and {more_bytes} more would be over {self.limit_bytes}: try again")
+        self.held_bytes += more_bytes
         self._readers[id(pieces)] = readers + 1
 
     def let_go(self, pieces: Pieces) -> None:
         """One of its readers has taken it, or has gone."""
         readers = self._readers.pop(id(pieces)) - 1
+        self.held_bytes -= copied_of(pieces)
         if readers:
             self._readers[id(pieces)] = readers
         else:

@@ -44,10 +44,11 @@ async def served(settings: GatewaySettings) -> AsyncIterator[str]:
 async def test_bodies_that_nobody_takes_are_bounded() -> None:
     """Whoever asks at the same moment: those beyond are refused in clear words, and all get theirs when readers go.
 
-    Small answers are given meanwhile, one body that many want counts once, and one alone is given whatever its size.
+    Small answers are given meanwhile, one body that many want counts once beside a piece for each, and one alone is
+    given whatever its size.
     """
     async with (
-        served(GatewaySettings(timeout_s=30, max_unsent_bytes=15 << 20)) as address,
+        served(GatewaySettings(timeout_s=30, max_unsent_bytes=20 << 20)) as address,
         httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=60) as client,
         asyncio.timeout(120),
     ):

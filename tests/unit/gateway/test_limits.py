@@ -20,20 +20,21 @@ class Clock:
         return self.now
 
 
-def test_a_body_counts_once_until_the_last_of_its_readers_has_taken_it() -> None:
-    """However many they are; another one that has no room beside it is refused, and changes nothing."""
-    unsent, shared, other = Unsent(10), [b"123", b"4567"], [b"89ab"]
+def test_a_body_counts_once_and_its_longest_piece_for_each_of_its_readers() -> None:
+    """Until the last of them has taken it; one more that has no room beside it is refused, and changes nothing."""
+    unsent, shared, other = Unsent(20), [b"123", b"4567"], [b"89a"]
     for _ in range(3):
         unsent.hold(shared)
-    with pytest.raises(Overloaded, match=r"7 bytes wait .* 4 more would be over 10"):
-        unsent.hold(other)
+    for refused, more in ((shared, 4), (other, 6)):
+        with pytest.raises(Overloaded, match=rf"19 bytes wait .* {more} more would be over 20"):
+            unsent.hold(refused)
     unsent.let_go(shared)
     unsent.let_go(shared)
-    assert unsent.held_bytes == 7
+    assert unsent.held_bytes == 11
     unsent.let_go(shared)
     assert unsent.held_bytes == 0
     unsent.hold(other)
-    assert unsent.held_bytes == 4
+    assert unsent.held_bytes == 6
 
 
 def test_a_streamed_body_counts_as_what_it_is_written_from() -> None:
