@@ -85,6 +85,8 @@ class Promptness:
                 await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, words)
             except grpc.aio.AbortError:
                 raise
+            except DecodeError:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
             except Exception:
                 log.exception("a stream failed", extra={"method": method})
                 await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)

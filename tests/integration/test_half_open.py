@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -11,7 +12,7 @@ from typing import Any, cast
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from keyviz_grpc.half_open import MOST_STREAMS, MOST_WAITING, NO_MESSAGE, NONE_CAME, Promptness
 from keyviz_grpc.interceptors import MOST_OPEN_CALLS
@@ -113,6 +114,23 @@ async def test_what_is_no_message_is_told_in_our_own_words(path: str) -> None:
         nothing = call(iter([]), timeout=30)
         assert (await nothing.code(), await nothing.details()) == (grpc.StatusCode.INVALID_ARGUMENT, NONE_CAME)
         assert await is_well(channel)
+
+
+async def test_nonsense_on_a_stream_is_its_callers_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever came before it; nothing failed here, and the log has no error."""
+    path = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
+    asked = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
+    async with node(ServerSettings()) as (_, channel):
+        call: Any = channel.stream_stream(path, request_serializer=None, response_deserializer=None)
+        for before in ([], [asked]):
+            nonsense, came = call(iter([*before, b"\xff\xff"]), timeout=30), 0
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                async for _ in nonsense:
+                    came += 1
+            assert came == len(before)
+            assert (await nonsense.code(), await nonsense.details()) == (grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
+        assert await is_well(channel)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_one_more_that_comes_just_as_those_who_wait_run_out_is_served() -> None:
