@@ -49,10 +49,13 @@ class Joined:
 
 
 KEPT_ROWS: Final = 1 << 19
-"""Of different catalogues, of which a union is remembered: they stay alive with it, about 500 bytes a row."""
+"""Of different catalogues, of which a union is remembered: they stay alive with it."""
 
 UNITED_ROWS: Final = 1 << 15
 """With other roles than a catalogue has them; twice as many bytes each."""
+
+ROW_BYTES: Final = 500
+"""What a row takes with short keys; one with long ones, or that lists many routes, counts as several."""
 
 PLACES_A_ROW: Final = 64
 """So many places of rows in the union, of which each part has its own, take what a row does."""
@@ -82,7 +85,16 @@ def joined_before(catalogues: Sequence[Catalogue]) -> Joined | None:
 
 def _weight(catalogues: Sequence[Catalogue]) -> int:
     """Of their union, in rows."""
-    return most_rows(catalogues) + sum([len(catalogue) for catalogue in catalogues]) // PLACES_A_ROW
+    texts = sum([_text_bytes(catalogue.rows) for catalogue in {id(each): each for each in catalogues}.values()])
+    places = sum([len(catalogue) for catalogue in catalogues])
+    return most_rows(catalogues) + texts // ROW_BYTES + places // PLACES_A_ROW
+
+
+def _text_bytes(rows: Sequence[Row]) -> int:
+    """Of what may be long in them; whoever sends rows may make it as long as an answer."""
+    ids = sum([8 * len(row.route_ids) for row in rows if row.route_ids])
+    names = [len(row.bucket_id) + len(row.label) + len(row.lineage_id) for row in rows]
+    return sum([len(row.start) + len(row.end) for row in rows]) + sum(names) + ids
 
 
 def most_rows(catalogues: Iterable[Catalogue]) -> int:
@@ -123,7 +135,7 @@ def _with_roles(row: Row, roles: tuple[int, ...]) -> Row:
     kept = _united.get((id(row), roles))
     if kept is None:
         kept = row, replace(row, sample_roles=roles)
-        _united.put((id(row), roles), kept)
+        _united.put((id(row), roles), kept, 1 + _text_bytes([row]) // ROW_BYTES)
     return kept[1]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keyviz_grpc.kept import KeptByIdentity
+from keyviz_grpc.kept import Kept, KeptByIdentity
 from keyviz_grpc.merge import rows
 from keyviz_grpc.model import Catalogue, Row
 
@@ -41,6 +41,22 @@ def test_a_union_weighs_what_it_says_of_each_part(monkeypatch: pytest.MonkeyPatc
     for first, places in zip(joined.places.firsts, joined.maps, strict=True):
         assert places is not None
         assert np.shares_memory(places, joined.places.rows[first : first + 4])
+
+
+@pytest.mark.parametrize("field", ["end", "label", "lineage_id", "route_ids"])
+def test_rows_with_long_texts_weigh_more(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay alive with the union, and so does what they became in it."""
+    long = {"end": b"9" * 6000, "label": "x" * 6000, "lineage_id": "x" * 6000, "route_ids": tuple(range(750))}[field]
+    short = catalogue(0)
+    one = Catalogue((replace(short.rows[0], **{field: long}), *short.rows[1:]))  # type: ignore[arg-type]
+    for limit, is_kept in ((20, True), (19, False)):
+        monkeypatch.setattr(rows, "_joined", KeptByIdentity(limit))
+        monkeypatch.setattr(rows, "_united", Kept(limit - 4))
+        parts = [one, Catalogue(tuple(replace(row, sample_roles=(1,)) for row in short.rows))]
+        joined = rows.join(parts)
+        assert (rows.join(parts) is joined) is is_kept
+        again = rows.join([*parts, Catalogue(())]).catalogue
+        assert (again.rows[0] is joined.catalogue.rows[0]) is is_kept
 
 
 def test_rows_in_other_roles_are_the_same_objects_in_every_union() -> None:
