@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge import fold
 from keyviz_grpc.merge.parts import select_rows
-from keyviz_grpc.model import Catalogue, Matrix, SampleRole
+from keyviz_grpc.model import Catalogue, Matrix, Row, SampleRole
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler.assembled import Assembled, State
@@ -178,4 +178,12 @@ class _Given:
 def _shown(visible: Visible) -> ShownRows:
     rows = visible.rows
     starts = [0, *(n + 1 for n, (a, b) in enumerate(pairwise(rows)) if a.bucket_id != b.bucket_id)] if rows else []
-    return ShownRows(visible.slots, np.array(starts, np.int64), Catalogue(tuple(rows[n] for n in starts)))
+    if len(starts) < len(rows):
+        rows = [_as_one(rows[start:end]) for start, end in pairwise([*starts, len(rows)])]
+    return ShownRows(visible.slots, np.array(starts, np.int64), Catalogue(tuple(rows)))
+
+
+def _as_one(rows: Sequence[Row]) -> Row:
+    """What neighbours of one id are: as the first of them, in the roles of all."""
+    roles = tuple(sorted({role for row in rows for role in row.sample_roles}))
+    return rows[0] if roles == rows[0].sample_roles else replace(rows[0], sample_roles=roles)

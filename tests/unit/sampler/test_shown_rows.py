@@ -117,6 +117,17 @@ def test_a_new_leader_shows_in_the_roles_of_rows_that_were_read(sampler: Sampler
     assert roles(sampler) == [(write, follower), (write,)]
 
 
+def test_a_row_of_two_routes_that_had_one_range_is_in_the_roles_of_both(sampler: Sampler, clock: Clock) -> None:
+    """One after the other; both are shown as an aggregate of that range."""
+    sampler.register_routes([Route(1, b"y", b"z", 1), Route(3, b"", b"m", 1)])
+    sampler.observe(3, b"a", Op.READ, 10)
+    sampler.register_routes([Route(3, b"z", b"", 1)])
+    column(sampler, clock, routes=())
+    aggregate = catalogue(sampler).rows[0]
+    assert (aggregate.start, aggregate.end, aggregate.aggregate) == (b"", b"m", True)
+    assert aggregate.sample_roles == (SampleRole.LEADER_WRITE, SampleRole.FOLLOWER_READ)
+
+
 def test_a_leader_that_changes_no_role_changes_no_row(sampler: Sampler) -> None:
     """A term more, or another node instead of another one: the rows are the same objects."""
     before = catalogue(sampler)
