@@ -38,17 +38,17 @@ def run_case(shape: Shape, *, steps: bool, samples: int) -> list[Result]:
         sides = [stack.enter_context(gateway) for gateway in gateways]
         clients = [stack.enter_context(RawClient(side.ready["address"])) for side in sides]
         took: tuple[list[float], list[float]] = ([], [])
-        before = [side.ask("used") for side in sides]
+        before: list[dict[str, float]] = []
         for number in range(rounds):
             if steps:
                 for node in nodes:
                     node.ask("step")
+            if number == WARM_UP:
+                before = [side.ask("used") for side in sides]
             for side in (0, 1) if number % 2 else (1, 0):
                 ms, _ = clients[side].get()
                 if number >= WARM_UP:
                     took[side].append(ms)
-            if number == WARM_UP:
-                before = [side.ask("used") for side in sides]
         after = [side.ask("used") for side in sides]
         _check_same(clients)
     cpu = [(late["cpu_s"] - early["cpu_s"]) / samples * 1000 for early, late in zip(before, after, strict=True)]
