@@ -16,6 +16,9 @@ from gateway.responses import JSON
 MAX_HEAD_BYTES: Final = 64 << 10
 HEAD_S: Final = 30.0
 STALLED_S: Final = 60.0
+MOST_WAITING_BYTES: Final = 64 << 10
+"""Of an answer, before the next piece of it waits for the reader."""
+
 LEAST_TAKEN_BYTES: Final = 240 << 10
 """In STALLED_S seconds, of what waits for a reader: 4 KiB a second. Whoever takes less is let go."""
 
@@ -40,6 +43,8 @@ class BoundedConnection(HttpToolsProtocol):
             # asyncio does this for sockets that name their protocol, which ours do not. Without it the last piece of an
             # answer waits up to 40 ms for the reader's acknowledgement of those before.
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # asyncio's own for a plain connection; over TLS it would be eight times as much.
+        transport.set_write_buffer_limits(MOST_WAITING_BYTES)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

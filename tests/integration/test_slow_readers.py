@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from benchmarks.synthetic import Shape, cluster
 from gateway import connection, serving
 from gateway.app import create_app
-from gateway.serving import http_server
+from gateway.serving import CertificateFiles, http_server
 from gateway.settings import GatewaySettings
 from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.client import ClientShared
@@ -21,7 +24,9 @@ from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.peers import StaticPeers
 from keyviz_grpc.server import serve_node
+from tests.integration.certificates import Authority
 from tests.integration.guarded import Prepared
+from tests.unit.gateway.scripted import ScriptedCluster
 
 MATRIX = "/admin/api/v1/keyviz/matrix"
 
@@ -71,6 +76,28 @@ async def test_bodies_that_nobody_takes_are_bounded() -> None:
         assert not any(b" 503 " in answer for answer in await asyncio.gather(*map(first_bytes, viewers)))
         for reader in viewers:
             reader.close()
+
+
+async def test_bodies_that_nobody_takes_over_tls_are_bounded_too(tmp_path: Path) -> None:
+    """Those that are sent in one piece as well, and no more of them is encrypted than a part."""
+    [large] = cluster(Shape(1, 1000, 80, conflict_share=0.0, divergent=False))
+    authority = Authority(tmp_path, "ours")
+    pair, trusting = authority.pair("gateway"), ssl.create_default_context(cafile=authority.ca)
+    app = create_app(ScriptedCluster(replace(large, merged=True)), settings=GatewaySettings(max_unsent_bytes=1))
+    files = CertificateFiles(pair.certificate, pair.key)
+    async with contextlib.AsyncExitStack() as stack, asyncio.timeout(30):
+        listener = stack.enter_context(contextlib.closing(bind("127.0.0.1:0")))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        await stack.enter_async_context(http_server(app, listener, tls=files, grace_s=1))
+        host, _, port = address_of(listener).rpartition(":")
+        statuses = []
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=trusting, limit=1024)
+            stack.callback(writer.transport.abort)
+            stack.callback(writer.close)
+            writer.write(f"GET {MATRIX} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            statuses.append((await reader.readline()).split()[1])
+        assert statuses == [b"200", b"503"]
 
 
 def slow_reader(address: str, query: str = "") -> socket.socket:

@@ -27,6 +27,9 @@ class Told(asyncio.Transport):
         self.looks += 1
         return self._held.pop(0) if len(self._held) > 1 else self._held[0]
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """It tells figures of its own."""
+
     def abort(self) -> None:
         """Ends it."""
         self.get_extra_info("socket").close()

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.limits import Unsent
-from gateway.responses import InPieces
+from gateway.responses import TLS_PIECE_BYTES, InPieces
 from gateway.streamed import Pieces, Streamed
 
 
@@ -65,6 +65,23 @@ async def test_for_head_nothing_is_written() -> None:
     written: list[str] = []
     await taken(three(written), method="HEAD")
     assert not written
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_over_tls_pieces_are_cut_and_the_body_is_the_same(scheme: str) -> None:
+    """A piece is encrypted whole, whether its reader takes it or not."""
+    sent: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            sent.append(bytes(message["body"]))
+
+    pieces: list[bytes | memoryview] = [b"12", memoryview(bytes(range(250)) * 1500), b"345"]
+    await InPieces(pieces)({"type": "http", "method": "GET", "scheme": scheme}, nothing, send)
+    assert b"".join(sent) == b"".join(pieces)
+    assert [len(piece) for piece in sent] == (
+        [2, 375_000, 3] if scheme == "http" else [2, TLS_PIECE_BYTES, TLS_PIECE_BYTES, 375_000 % TLS_PIECE_BYTES, 3]
+    )
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
