@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.measure import Result, percentile, ratio, spread
 from keyviz_grpc.clock import SteppedClock
-from keyviz_grpc.codec import encode_answer
+from keyviz_grpc.codec import answer_bytes
 from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -199,7 +199,7 @@ def _poll_ms(routes: int, polls: int, *, splits: bool) -> list[float]:
             sampler.advance_to(clock.unix_ms)
             query = MatrixQuery(Series.WRITES, Window(clock.unix_ms - 59 * STEP_MS, 0))
             began = process_time()
-            encode_answer(sampler.matrix(query), accept=(pb.MATRIX_ENCODING_COLUMNAR,)).SerializeToString()
+            answer_bytes(sampler.matrix(query), accept=(pb.MATRIX_ENCODING_COLUMNAR,))
             if column >= 60:
                 times.append((process_time() - began) * 1000)
     return times

@@ -171,9 +171,10 @@ class Slots:
         shown, left = [], [FOREVER_MS]
         for slot, bucket in self._used():
             if not bucket.live:
-                if active[slot] >= oldest_unix_ms:
+                stays = active[slot] >= oldest_unix_ms
+                if stays:
                     left.append(active[slot])
-                if not active[slot] >= oldest_unix_ms > 0:
+                if not (stays and oldest_unix_ms):
                     continue
             roles = WRITTEN if writes[slot] else NO_ROLES
             if reads[slot]:
