@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.apart import Large
-from keyviz_grpc.codec.columnar import decode_columnar, decode_packed_catalogue
+from keyviz_grpc.codec.catalogues import decode_catalogue
+from keyviz_grpc.codec.columnar import decode_columnar
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes
 from keyviz_grpc.codec.rows import (
     build_matrix,
@@ -185,7 +186,7 @@ def _catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:
         row.ClearField("leader_terms")
     packed = pb.KeyVizCatalogue()
     packed.rows.MergeFrom(response.rows)
-    return decode_packed_catalogue(all_of(packed.SerializeToString(deterministic=True)))
+    return decode_catalogue(all_of(packed.SerializeToString(deterministic=True)))
 
 
 def _check_aggregates(catalogue: Catalogue, node_id: str) -> None:

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.apart import Large
-from keyviz_grpc.codec.crowd import HARMLESS_BYTES, rows_in_catalogue
+from keyviz_grpc.codec.catalogues import decode_catalogue, encode_catalogue
 from keyviz_grpc.codec.fields import as_field
-from keyviz_grpc.codec.met_rows import rows_of
 from keyviz_grpc.codec.parsing import parse
-from keyviz_grpc.codec.rows import encode_row
 from keyviz_grpc.codec.spans import Span
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
-from keyviz_grpc.kept import KeptByIdentity, KeptOfLast
-from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Row, Series, Shares
+from keyviz_grpc.kept import KeptByIdentity
+from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, Runs, Strip, where
 
@@ -48,15 +45,11 @@ class Packed:
     def of(cls, matrix: Matrix, rest: bytes) -> Packed:
         """rest: its serialized KeyVizColumnar without a catalogue."""
         stamps = pb.GetKeyVizMatrixResponse(column_unix_ms=matrix.columns.tolist()).SerializeToString()
-        catalogue = _catalogue_bytes(matrix.catalogue)
+        catalogue = encode_catalogue(matrix.catalogue)
         number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
         rows = as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [catalogue]) if catalogue else []
         return cls(matrix.shape, [stamps, *as_field(number, [*rows, rest])], [stamps, *as_field(number, [rest])])
 
-
-# Catalogues change rarely, and then in a few rows: one side keeps the bytes, the other what they meant.
-_encoded: KeptByIdentity[bytes] = KeptByIdentity(16)
-_encoded_rows: KeptOfLast[Row, bytes] = KeptOfLast()
 
 # A node hands out the same matrix until its next window closes, however many ask.
 _packed: KeptByIdentity[Packed] = KeptByIdentity(KEPT_CELLS)
@@ -119,14 +112,6 @@ def _encode_identities(matrix: Matrix, counts: Counts, message: pb.KeyVizColumna
     message.share_values.extend(shares.values.tolist())
 
 
-def _catalogue_bytes(catalogue: Catalogue) -> bytes:
-    return _encoded.get((catalogue,), lambda: b"".join(_encoded_rows.of(catalogue.rows, _row_bytes)))
-
-
-def _row_bytes(row: Row) -> bytes:
-    return pb.KeyVizCatalogue(rows=[encode_row(row)]).SerializeToString()
-
-
 def _bits(marks: NDArray[np.bool_] | None) -> bytes:
     return b"" if marks is None or not marks.any() else np.packbits(marks.ravel()).tobytes()
 
@@ -153,7 +138,7 @@ def decode_columnar(
         raise MalformedAnswer("columnar: a catalogue where rows are left out")
     catalogue = large.rows if rows is None else rows
     if catalogue is None:
-        catalogue = decode_packed_catalogue(large.catalogue, len(message.widths), node_id)
+        catalogue = decode_catalogue(large.catalogue, len(message.widths), node_id)
     shape = (len(catalogue), len(columns))
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
@@ -173,32 +158,6 @@ def decode_columnar(
         soft=soft,
         conflicts=conflicts,
     )
-
-
-def decode_packed_catalogue(packed: Span, expected: int | None = None, node_id: str = "") -> Catalogue:
-    """Of a serialized KeyVizCatalogue; the same object for the same bytes, while it is remembered.
-
-    expected: how many rows it must have, or MalformedAnswer before anything is made of them. node_id: who sent it.
-    """
-    return known.catalogue_of(known.CATALOGUE, packed, lambda: _rows_of(packed.copy(), expected), node_id)
-
-
-def _rows_of(packed: bytes, expected: int | None) -> list[Row]:
-    if expected is not None and len(packed) > HARMLESS_BYTES and rows_in_catalogue(packed, expected) > expected:
-        raise MalformedAnswer(f"columnar: {expected} widths for more rows than that")
-    rows = rows_of(packed, len(packed) if expected is None else expected, _parsed)
-    if expected is not None and len(rows) != expected:
-        raise MalformedAnswer(f"columnar: {expected} widths for {len(rows)} rows")
-    return rows
-
-
-def _parsed(packed: bytes) -> Sequence[pb.KeyVizRow]:
-    message = pb.KeyVizCatalogue()
-    try:
-        message.ParseFromString(packed)
-    except DecodeError as error:
-        raise MalformedAnswer("columnar: the catalogue is not a KeyVizCatalogue") from error
-    return message.rows
 
 
 def _decode_values(widths: bytes, packed: Span, shape: tuple[int, int]) -> list[Strip]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyviz_grpc.codec.columnar import decode_packed_catalogue
+from keyviz_grpc.codec.catalogues import decode_catalogue
 from keyviz_grpc.codec.known import CATALOGUE_BYTES
 from keyviz_grpc.codec.spans import Span, all_of
 from keyviz_grpc.codec.weight import ROUTE_ID_BYTES
@@ -24,8 +24,8 @@ def packed(number: int) -> Span:
 
 def test_route_ids_are_weighed() -> None:
     """They are most of such a catalogue, and a few bytes of a message: the first one gives way to so many."""
-    first = decode_packed_catalogue(packed(0))
-    assert decode_packed_catalogue(packed(0)) is first
+    first = decode_catalogue(packed(0))
+    assert decode_catalogue(packed(0)) is first
     for number in range(1, CATALOGUE_BYTES // (ROWS * MAX_ROUTE_IDS * ROUTE_ID_BYTES) + 1):
-        decode_packed_catalogue(packed(number))
-    assert decode_packed_catalogue(packed(0)) is not first
+        decode_catalogue(packed(number))
+    assert decode_catalogue(packed(0)) is not first

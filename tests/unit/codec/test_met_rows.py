@@ -10,7 +10,8 @@ import pytest
 from google.protobuf.message import DecodeError
 
 from keyviz_grpc.codec import met_rows
-from keyviz_grpc.codec.columnar import decode_packed_catalogue, encode_columnar
+from keyviz_grpc.codec.catalogues import decode_catalogue
+from keyviz_grpc.codec.columnar import encode_columnar
 from keyviz_grpc.codec.met_rows import rows_of
 from keyviz_grpc.codec.rows import decode_row, encode_row
 from keyviz_grpc.codec.spans import all_of
@@ -92,9 +93,9 @@ def test_more_rows_than_there_may_be_are_not_looked_for_one_by_one() -> None:
 @pytest.mark.parametrize("cut", [1, 3])
 def test_cut_off_rows_are_malformed(cut: int) -> None:
     """In the words of old, also where all others are known."""
-    decode_packed_catalogue(all_of(packed(ROWS)))
+    decode_catalogue(all_of(packed(ROWS)))
     with pytest.raises(MalformedAnswer, match="columnar: the catalogue is not a KeyVizCatalogue"):
-        decode_packed_catalogue(all_of(packed(ROWS)[:-cut]))
+        decode_catalogue(all_of(packed(ROWS)[:-cut]))
 
 
 def test_a_row_that_lists_too_much_is_refused_every_time() -> None:
