@@ -27,15 +27,22 @@ KEPT_GIVEN: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """Where the ring stood, as it says itself."""
+
+    puts: int
+    oldest_unix_ms: int
+    newest_unix_ms: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """All that an answer is made of, at one moment; none of it is ever written to."""
 
     held: Columns
-    puts: int
     state: State
-    oldest_unix_ms: int
-    newest_unix_ms: int
-    revision: int
+    moment: Moment
 
 
 class Answers:
@@ -61,27 +68,27 @@ class Answers:
             held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))
         ring = self._ring
         state = State(number, shown, table)
-        return Snapshot(held, ring.puts, state, ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision)
+        return Snapshot(held, state, Moment(ring.puts, ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision))
 
     def again(self, query: MatrixQuery, *, generated_at_unix_ms: int) -> Answer | None:
         """What the very same query was answered with before, where nothing closed and no row changed since."""
-        if self._last is None or not self._is_current(self._last):
-            return None
+        shown = self._current()
         for given in self._given:
-            if given.query is query and given.puts == self._ring.puts and given.shown is self._last.shown:
-                matrix = given.matrix()
-                return None if matrix is None else self._answer(matrix, given, generated_at_unix_ms)
+            if given.query is query and given.moment.puts == self._ring.puts and given.shown is shown:
+                if (matrix := given.matrix()) is None:
+                    break
+                return self._answer(matrix, given.history, given.moment, generated_at_unix_ms)
         return None
 
     def is_quick(self) -> bool:
         """Whether `snapshot` would find the rows as they were the last time."""
-        return self._last is not None and self._is_current(self._last)
+        return self._current() is not None
 
     def matrix(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer:
         """The answer of that moment, as `Source.matrix` has it."""
         left, history = self._left(query, snapshot)
         matrix = self._assembled.matrix(query.series, left, snapshot.state)
-        answer = self._answer(matrix, _Given.of(query, snapshot, matrix, history), generated_at_unix_ms)
+        answer = self._answer(matrix, history, snapshot.moment, generated_at_unix_ms)
         return fold(select_rows(answer, query.bucket_ids), query.rows)
 
     def found(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer | None:
@@ -92,9 +99,10 @@ class Answers:
         matrix = self._assembled.found(query.series, left, snapshot.state)
         if matrix is None:
             return None
-        given = _Given.of(query, snapshot, matrix, history)
+        kept = weakref.ref(matrix) if matrix.shape[1] else lambda: matrix  # of no columns nobody else keeps one
+        given = _Given(query, snapshot.state.shown, snapshot.moment, kept, history)
         self._given = (given, *self._given[: KEPT_GIVEN - 1])
-        return self._answer(matrix, given, generated_at_unix_ms)
+        return self._answer(matrix, history, snapshot.moment, generated_at_unix_ms)
 
     def _left(self, query: MatrixQuery, snapshot: Snapshot) -> tuple[Columns, History | None]:
         return what_is_left(
@@ -103,10 +111,10 @@ class Answers:
             node_id=self._own.node_id,
             incarnation=self._own.incarnation,
             number=snapshot.state.number,
-            newest_unix_ms=snapshot.newest_unix_ms,
+            newest_unix_ms=snapshot.moment.newest_unix_ms,
         )
 
-    def _answer(self, matrix: Matrix, given: _Given, generated_at_unix_ms: int) -> Answer:
+    def _answer(self, matrix: Matrix, history: History | None, moment: Moment, generated_at_unix_ms: int) -> Answer:
         own = self._own
         outcome = Outcome(
             "",
@@ -114,7 +122,7 @@ class Answers:
             incarnation=own.incarnation,
             step_ms=own.step_ms,
             generated_at_unix_ms=generated_at_unix_ms,
-            oldest_unix_ms=given.oldest_unix_ms,
+            oldest_unix_ms=moment.oldest_unix_ms,
         )
         return Answer(
             matrix,
@@ -123,18 +131,21 @@ class Answers:
             incarnation=own.incarnation,
             step_ms=own.step_ms,
             generated_at_unix_ms=generated_at_unix_ms,
-            oldest_unix_ms=given.oldest_unix_ms,
-            revision=given.revision,
-            history=given.history,
+            oldest_unix_ms=moment.oldest_unix_ms,
+            revision=moment.revision,
+            history=history,
         )
 
-    def _is_current(self, last: _Last) -> bool:
-        if last.version != self._buckets.slots.version:
-            return False
-        return last.from_unix_ms <= self._ring.oldest_unix_ms <= last.until_unix_ms
+    def _current(self) -> ShownRows | None:
+        """The rows as they were looked for the last time, where they are so still."""
+        last = self._last
+        if last is None or last.version != self._buckets.slots.version:
+            return None
+        return last.shown if last.from_unix_ms <= self._ring.oldest_unix_ms <= last.until_unix_ms else None
 
     def _rows(self, read_role: Callable[[int], SampleRole]) -> ShownRows:
-        if self._last is None or not self._is_current(self._last):
+        shown = self._current()
+        if shown is None:
             visible = self._buckets.visible(self._ring.oldest_unix_ms, read_role)
             shown = _shown(visible)
             if self._last is not None and shown.same_as(self._last.shown):
@@ -142,7 +153,7 @@ class Answers:
             # Not before: to look may make a new version.
             version = self._buckets.slots.version
             self._last = _Last(version, visible.from_unix_ms, visible.until_unix_ms, shown)
-        return self._last.shown
+        return shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,19 +171,10 @@ class _Given:
     """What a query was answered with; matrix: as long as anybody keeps it."""
 
     query: MatrixQuery
-    puts: int
     shown: ShownRows
+    moment: Moment
     matrix: Callable[[], Matrix | None]
     history: History | None
-    oldest_unix_ms: int
-    revision: int
-
-    @classmethod
-    def of(cls, query: MatrixQuery, snapshot: Snapshot, matrix: Matrix, history: History | None) -> _Given:
-        """At the moment of a snapshot."""
-        shown, oldest = snapshot.state.shown, snapshot.oldest_unix_ms
-        kept = weakref.ref(matrix) if matrix.shape[1] else lambda: matrix  # of no columns nobody else keeps one
-        return cls(query, snapshot.puts, shown, kept, history, oldest, snapshot.revision)
 
 
 def _shown(visible: Visible) -> ShownRows:

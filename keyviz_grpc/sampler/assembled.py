@@ -33,12 +33,16 @@ class State:
     shown: ShownRows
     identities: NDArray[np.uint64]
 
+    def same_as(self, other: State) -> bool:
+        """Whether one column gives the same under both."""
+        return self.identities is other.identities and self._shows_as(other)
+
     def goes_on_in(self, later: State) -> bool:
-        """Whether a column gives the same under both, by identities: a later table may have more of them behind."""
-        if self.number != later.number or self.shown is not later.shown:
-            return False
-        own = self.identities
-        return own is later.identities or np.array_equal(own, later.identities[: len(own)])
+        """The same by identities and not by their codes: a later table may have more of them behind."""
+        return self._shows_as(later) and np.array_equal(self.identities, later.identities[: len(self.identities)])
+
+    def _shows_as(self, other: State) -> bool:
+        return self.number == other.number and self.shown is other.shown
 
 
 class Assembled:
@@ -54,10 +58,11 @@ class Assembled:
     def matrix(self, series: Series, held: Columns, state: State) -> Matrix:
         """The matrix of these columns."""
         stamps = _stamps(held)
-        if (there := _of_columns(self._before(series, state), stamps)) is not None:
+        before = self._before(series)
+        if (there := _of_columns(before, stamps, state)) is not None:
             return there
-        earlier = self._before(series, state, fewer_identities=True)
-        old = next((matrix for matrix in reversed(earlier) if _common(matrix.columns, stamps)), None)
+        earlier = (matrix for was, matrix in reversed(before) if was.goes_on_in(state))
+        old = next((matrix for matrix in earlier if _common(matrix.columns, stamps)), None)
         made = _read(series, held, state) if old is None else _carried_on(old, stamps, held, state)
         self._keep(state, made)
         return made
@@ -67,16 +72,11 @@ class Assembled:
         if not held:
             rows = state.shown.catalogue
             return Matrix(series, np.empty(0, np.int64), rows, np.empty((len(rows), 0), np.uint64))
-        return _of_columns(self._before(series, state), _stamps(held))
+        return _of_columns(self._before(series), _stamps(held), state)
 
-    def _before(self, series: Series, state: State, *, fewer_identities: bool = False) -> list[Matrix]:
+    def _before(self, series: Series) -> list[tuple[State, Matrix]]:
         with self._lock:
-            kept = [(was, matrix) for was, matrix in self._kept if matrix.series is series]
-        return [
-            matrix
-            for was, matrix in kept
-            if was.goes_on_in(state) and (fewer_identities or was.identities is state.identities)
-        ]
+            return [(was, matrix) for was, matrix in self._kept if matrix.series is series]
 
     def clear(self) -> None:
         """Forgets them all."""
@@ -100,8 +100,9 @@ def _stamps(held: Columns) -> NDArray[np.int64]:
     return np.array([stamp for stamp, _ in held], np.int64)
 
 
-def _of_columns(matrices: list[Matrix], stamps: NDArray[np.int64]) -> Matrix | None:
-    return next((matrix for matrix in matrices if np.array_equal(matrix.columns, stamps)), None)
+def _of_columns(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], state: State) -> Matrix | None:
+    same = (matrix for was, matrix in before if was.same_as(state))
+    return next((matrix for matrix in same if np.array_equal(matrix.columns, stamps)), None)
 
 
 def _read(series: Series, held: Columns, state: State) -> Matrix:
