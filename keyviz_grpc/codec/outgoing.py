@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from keyviz_grpc.model import Matrix
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
+_Found = TypeVar("_Found")
+
 _GENERATED: Final = tag_of_number(pb.GetKeyVizMatrixResponse.GENERATED_AT_UNIX_MS_FIELD_NUMBER)
 
 
@@ -24,7 +26,7 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
     message, matrix = _books(answer, accept), answer.matrix
     message.MergeFromString(b"".join(_own(answer)))
     if pb.MATRIX_ENCODING_COLUMNAR in accept:
-        message.MergeFromString(b"".join(_fields_of(answer, _packed(answer))))
+        message.MergeFromString(b"".join(_fields_of(answer, _packed(answer, encode_columnar))))
     else:
         message.column_unix_ms.extend(matrix.columns.tolist())
         message.rows.extend(encode_rows(matrix))
@@ -40,14 +42,15 @@ def answer_bytes(answer: Answer, *, accept: Collection[int] = (), packed: Packed
     pieces = [*_own(answer)]
     if answer.merged or answer.leaf_answers:
         pieces.append(_books(answer, accept).SerializeToString())
-    return b"".join([*pieces, *_fields_of(answer, packed or _packed(answer))])
+    made = _packed(answer, encode_columnar) if packed is None else packed
+    return b"".join([*pieces, *_fields_of(answer, made)])
 
 
 def packed_before(answer: Answer, *, accept: Collection[int]) -> Packed | None:
     """Its packed form where next to nothing is left to do: all is packed already, or left out; else None."""
     if pb.MATRIX_ENCODING_COLUMNAR not in accept:
         return None
-    return _nothing(answer) if _is_bare(answer) else encoded_columnar(answer.matrix)
+    return _packed(answer, encoded_columnar)
 
 
 def _own(answer: Answer) -> tuple[bytes, ...]:
@@ -81,22 +84,15 @@ def _lasting(
     return message.SerializeToString()
 
 
-def _packed(answer: Answer) -> Packed:
-    return _nothing(answer) if _is_bare(answer) else encode_columnar(answer.matrix)
-
-
-def _nothing(answer: Answer) -> Packed:
-    return Packed(answer.matrix.shape, (), ())
+def _packed(answer: Answer, find: Callable[[Matrix], _Found]) -> Packed | _Found:
+    """What is found for its matrix; nothing is packed where all columns are left out, and the rows with them."""
+    is_bare = _is_left_out(answer) and not answer.matrix.shape[1]
+    return Packed(answer.matrix.shape, (), ()) if is_bare else find(answer.matrix)
 
 
 def _fields_of(answer: Answer, packed: Packed) -> Sequence[bytes]:
     """The serialized fields of its matrix in pieces, none where all columns are left out."""
     return packed.without_rows if _is_left_out(answer) else packed.whole
-
-
-def _is_bare(answer: Answer) -> bool:
-    """Whether all columns are left out."""
-    return _is_left_out(answer) and not answer.matrix.shape[1]
 
 
 def _is_left_out(answer: Answer) -> bool:
