@@ -174,7 +174,7 @@ def _answers(samples: int) -> list[Result]:
 
 
 def _poll_ms(routes: int, polls: int, *, splits: bool) -> list[float]:
-    """splits: in every window, whose columns the ring holds as many of as are asked for, one route becomes two."""
+    """Of a ring that is full of the columns that are asked for. splits: in every window one route becomes two."""
     rng = np.random.default_rng(1)
     weights = np.cumsum(1.0 / np.arange(1, routes + 1))
     clock = SteppedClock(1_700_000_000_000 // STEP_MS * STEP_MS)
