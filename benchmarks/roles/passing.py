@@ -1,6 +1,7 @@
 """A gateway without work of its own: asks the real nodes, looks at nothing of their answers, and sends a ready body.
 
-What stands between it and the floor is HTTP, and what nodes do beyond sending canned bytes.
+What stands between it and the floor is HTTP, and what nodes do beyond sending canned bytes. Where it is to ask for the
+newest columns alone, it reads of each answer which one that is.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,29 @@ from gateway.responses import InPieces
 from gateway.row_texts import piece_bytes
 from gateway.serving import http_server
 from keyviz_grpc.allocator import keep_freed_memory
-from keyviz_grpc.codec import encode_query
+from keyviz_grpc.codec import encode_query, known_bytes
 from keyviz_grpc.garbage import collect_rarely
 from keyviz_grpc.listening import address_of, bind
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.query import Known, MatrixQuery
 
 
-async def _serve(peers: list[str], body: bytes, *, older: bool) -> None:
+class Newest:
+    """Asks one node for the columns that closed since its answer before, and for all of them at first."""
+
+    def __init__(self, call: Any, asked: bytes) -> None:
+        self._call, self._asked = call, asked
+        self._question = asked
+
+    async def ask(self) -> None:
+        """Once."""
+        told = pb.GetKeyVizMatrixResponse.FromString(await self._call(self._question))
+        newest = told.history.newest_unix_ms
+        known = Known(told.node_id, told.incarnation, told.history.number, newest + 1)
+        self._question = self._asked + known_bytes(known)
+
+
+async def _serve(peers: list[str], body: bytes, *, older: bool, knows: bool) -> None:
     accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
     asked = encode_query(MatrixQuery(via=("bench",)), accept=accept).SerializeToString()
     size = piece_bytes(len(body))
@@ -42,10 +59,11 @@ async def _serve(peers: list[str], body: bytes, *, older: bool) -> None:
             stack.push_async_callback(channel.close)
         path = "/keyviz.v1.KeyViz/GetKeyVizMatrix"
         calls: list[Any] = [channel.unary_unary(path, response_deserializer=None) for channel in channels]
+        asks = [Newest(call, asked).ask if knows else partial(call, asked) for call in calls]
 
         async def answer(request: Request) -> Response:
             del request
-            await asyncio.gather(*(call(asked) for call in calls))
+            await asyncio.gather(*(ask() for ask in asks))
             return InPieces(pieces, status=200, headers={}, unsent=None)
 
         listener = bind("127.0.0.1:0")
@@ -62,7 +80,8 @@ def main() -> None:
     keep_freed_memory()
     collect_rarely()
     given = options()
-    asyncio.run(_serve(given["peers"], Path(given["body"]).read_bytes(), older=given["older"]))
+    body = Path(given["body"]).read_bytes()
+    asyncio.run(_serve(given["peers"], body, older=given["older"], knows=given.get("knows", False)))
 
 
 if __name__ == "__main__":
