@@ -35,3 +35,11 @@ class PromptSource(Protocol):
         None too wherever `matrix` would raise.
         """
         ...
+
+    def standing(self) -> tuple[int, int] | None:
+        """The number of what answers are made of, and unix milliseconds now; None while a window is due to close.
+
+        While that number is the same, so is the answer to a query, but for when it was made; an earlier one does not
+        come again. Waits for nobody.
+        """
+        ...

@@ -9,7 +9,7 @@ from keyviz_grpc.codec.hot_keys import (
     encode_hot_keys,
     encode_hot_keys_query,
 )
-from keyviz_grpc.codec.outgoing import answer_bytes, encode_answer, packed_before
+from keyviz_grpc.codec.outgoing import Ready, answer_bytes, encode_answer, ready_before
 from keyviz_grpc.codec.overviews import (
     decode_overview,
     decode_overview_via,
@@ -26,6 +26,7 @@ __all__ = [
     "MESSAGE_BYTES",
     "Apart",
     "Question",
+    "Ready",
     "Weight",
     "answer_bytes",
     "decode_answer",
@@ -43,11 +44,11 @@ __all__ = [
     "known_bytes",
     "leaves_bytes",
     "messages_in_response",
-    "packed_before",
     "parse",
     "parse_response",
     "query_bytes",
     "question_of",
+    "ready_before",
     "set_apart",
     "weight_of",
 ]

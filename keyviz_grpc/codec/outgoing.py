@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import numpy as np
@@ -24,7 +24,7 @@ _GENERATED: Final = tag_of_number(pb.GetKeyVizMatrixResponse.GENERATED_AT_UNIX_M
 def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyVizMatrixResponse:
     """The message for an answer: columnar when `accept` has it, else in rows."""
     message, matrix = _books(answer, accept), answer.matrix
-    message.MergeFromString(b"".join(_own(answer)))
+    message.MergeFromString(_head(answer) + varint(answer.generated_at_unix_ms))
     if pb.MATRIX_ENCODING_COLUMNAR in accept:
         message.MergeFromString(b"".join(_fields_of(answer, _packed(answer, encode_columnar))))
     else:
@@ -35,53 +35,52 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
     return message
 
 
-def answer_bytes(answer: Answer, *, accept: Collection[int] = (), packed: Packed | None = None) -> bytes:
-    """The bytes of that message; a packed form is copied once, and never read. packed: as of `packed_before`."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The bytes of an answer with a matrix of this shape, but for when it was made, which stands behind `head`."""
+
+    shape: tuple[int, int]
+    head: bytes
+    rest: Sequence[bytes]
+
+    def made_at(self, unix_ms: int) -> bytes:
+        """The answer of that moment; what is packed is copied once, and never read."""
+        return b"".join([self.head, varint(unix_ms), *self.rest])
+
+
+def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
+    """The bytes of that message."""
     if pb.MATRIX_ENCODING_COLUMNAR not in accept:
         return encode_answer(answer).SerializeToString()
-    pieces = [*_own(answer)]
+    ready = _ready(answer, _packed(answer, encode_columnar), accept)
+    return ready.made_at(answer.generated_at_unix_ms)
+
+
+def ready_before(answer: Answer, *, accept: Collection[int]) -> Ready | None:
+    """The same where next to nothing is left to do: all is packed already, or left out; else None."""
+    packed = _packed(answer, encoded_columnar) if pb.MATRIX_ENCODING_COLUMNAR in accept else None
+    return None if packed is None else _ready(answer, packed, accept)
+
+
+def _ready(answer: Answer, packed: Packed, accept: Collection[int]) -> Ready:
+    fields = _fields_of(answer, packed)
     if answer.merged or answer.leaf_answers:
-        pieces.append(_books(answer, accept).SerializeToString())
-    made = _packed(answer, encode_columnar) if packed is None else packed
-    return b"".join([*pieces, *_fields_of(answer, made)])
+        fields = [_books(answer, accept).SerializeToString(), *fields]
+    return Ready(packed.shape, _head(answer), fields)
 
 
-def packed_before(answer: Answer, *, accept: Collection[int]) -> Packed | None:
-    """Its packed form where next to nothing is left to do: all is packed already, or left out; else None."""
-    if pb.MATRIX_ENCODING_COLUMNAR not in accept:
-        return None
-    return _packed(answer, encoded_columnar)
-
-
-def _own(answer: Answer) -> tuple[bytes, ...]:
-    """The serialized fields that every answer has besides its matrix."""
-    lasting = _lasting(
+def _head(answer: Answer) -> bytes:
+    """The serialized fields that every answer has besides its matrix, up to the number that says when it was made."""
+    message = pb.GetKeyVizMatrixResponse(
         node_id=answer.node_id,
         incarnation=answer.incarnation,
         step_ms=answer.step_ms,
         oldest_unix_ms=answer.oldest_unix_ms,
         revision=answer.revision,
-        history=answer.history,
     )
-    made_unix_ms = answer.generated_at_unix_ms
-    return (lasting, _GENERATED, varint(made_unix_ms)) if made_unix_ms else (lasting,)
-
-
-@lru_cache(64)
-def _lasting(
-    *, node_id: str, incarnation: int, step_ms: int, oldest_unix_ms: int, revision: int, history: History | None
-) -> bytes:
-    """What a node says again and again until its next window closes: all but when it says so."""
-    message = pb.GetKeyVizMatrixResponse(
-        node_id=node_id,
-        incarnation=incarnation,
-        step_ms=step_ms,
-        oldest_unix_ms=oldest_unix_ms,
-        revision=revision,
-    )
-    if history is not None:
-        _encode_history(history, message)
-    return message.SerializeToString()
+    if answer.history is not None:
+        _encode_history(answer.history, message)
+    return message.SerializeToString() + _GENERATED
 
 
 def _packed(answer: Answer, find: Callable[[Matrix], _Found]) -> Packed | _Found:

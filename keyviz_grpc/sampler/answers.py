@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +20,11 @@ from keyviz_grpc.sampler.history import Columns, HistoryNumber, ShownRows, what_
 from keyviz_grpc.sampler.ring import Ring
 from keyviz_grpc.sampler.slots import Visible
 
-KEPT_GIVEN: Final = 4
-"""Queries whose last answer is given again; as many callers ask in words of their own."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
     """Where the ring stood, as it says itself."""
 
-    puts: int
     oldest_unix_ms: int
     newest_unix_ms: int
     revision: int
@@ -46,7 +40,7 @@ class Snapshot:
 
 
 class Answers:
-    """One node's answers. `snapshot`, `again` and `is_quick` are called under the sampler's lock, the rest without it.
+    """One node's answers. `snapshot` and `is_quick` are called under the sampler's lock, the rest without it.
 
     own: the node as an outcome, without times.
     """
@@ -54,7 +48,6 @@ class Answers:
     def __init__(self, own: Outcome, ring: Ring, buckets: Buckets, assembled: Assembled) -> None:
         self._own, self._ring, self._buckets, self._assembled = own, ring, buckets, assembled
         self._last: _Last | None = None
-        self._given: tuple[_Given, ...] = ()
         self._history = HistoryNumber()
 
     def snapshot(
@@ -68,17 +61,7 @@ class Answers:
             held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))
         ring = self._ring
         state = State(number, shown, table)
-        return Snapshot(held, state, Moment(ring.puts, ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision))
-
-    def again(self, query: MatrixQuery, *, generated_at_unix_ms: int) -> Answer | None:
-        """What the very same query was answered with before, where nothing closed and no row changed since."""
-        shown = self._current()
-        for given in self._given:
-            if given.query is query and given.moment.puts == self._ring.puts and given.shown is shown:
-                if (matrix := given.matrix()) is None:
-                    break
-                return self._answer(matrix, given.history, given.moment, generated_at_unix_ms)
-        return None
+        return Snapshot(held, state, Moment(ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision))
 
     def is_quick(self) -> bool:
         """Whether `snapshot` would find the rows as they were the last time."""
@@ -97,12 +80,7 @@ class Answers:
             return None
         left, history = self._left(query, snapshot)
         matrix = self._assembled.found(query.series, left, snapshot.state)
-        if matrix is None:
-            return None
-        kept = weakref.ref(matrix) if matrix.shape[1] else lambda: matrix  # of no columns nobody else keeps one
-        given = _Given(query, snapshot.state.shown, snapshot.moment, kept, history)
-        self._given = (given, *self._given[: KEPT_GIVEN - 1])
-        return self._answer(matrix, history, snapshot.moment, generated_at_unix_ms)
+        return None if matrix is None else self._answer(matrix, history, snapshot.moment, generated_at_unix_ms)
 
     def _left(self, query: MatrixQuery, snapshot: Snapshot) -> tuple[Columns, History | None]:
         return what_is_left(
@@ -164,17 +142,6 @@ class _Last:
     from_unix_ms: int
     until_unix_ms: int
     shown: ShownRows
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Given:
-    """What a query was answered with; matrix: as long as anybody keeps it."""
-
-    query: MatrixQuery
-    shown: ShownRows
-    moment: Moment
-    matrix: Callable[[], Matrix | None]
-    history: History | None
 
 
 def _shown(visible: Visible) -> ShownRows:

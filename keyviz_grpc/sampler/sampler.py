@@ -305,13 +305,20 @@ class Sampler:
         try:
             if not self._counting.is_closed_up:
                 return None
-            again = self._answers.again(query, generated_at_unix_ms=self._now_unix_ms())
-            if again is not None or not self._answers.is_quick():
-                return again
+            if not self._answers.is_quick():
+                return None
             snapshot = self._snapshot(query)
         finally:
             self._lock.release()
         return self._answers.found(query, snapshot, generated_at_unix_ms=self._now_unix_ms())
+
+    def standing(self) -> tuple[int, int] | None:
+        """See `PromptSource`. Without the lock: of a change that is under way nothing has to be told yet."""
+        clock, from_s, until_s = self._path[:3]
+        if not from_s <= clock() < until_s:
+            return None
+        counting = self._counting
+        return counting.ring.puts + counting.slots.version, self._now_unix_ms()
 
     def _snapshot(self, query: MatrixQuery) -> Snapshot:
         counting = self._counting

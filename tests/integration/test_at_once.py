@@ -26,7 +26,7 @@ class Held:
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
-        self.matrix_at_once = sampler.matrix_at_once
+        self.matrix_at_once, self.standing = sampler.matrix_at_once, sampler.standing
         self.go_on, self.asked = threading.Event(), threading.Event()
         self.go_on.set()
 

@@ -22,9 +22,9 @@ from keyviz_grpc.codec import (
     encode_query,
     known_bytes,
     messages_in_response,
-    packed_before,
     query_bytes,
     question_of,
+    ready_before,
 )
 from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.errors import InvalidRequest, MalformedAnswer, TooLarge
@@ -79,16 +79,17 @@ def test_an_answer_put_together_from_bytes_is_its_message(
     """A node's own, one that leaves columns out, a merged one, and one that carries those of its leaves."""
     parts = [answer_of(node, series) for node in nodes]
     told = (merge(parts, query=MatrixQuery(series, unmerged=u), now_unix_ms=14_000) for u in (False, True))
-    for answer in (replace(parts[0], history=History(1, 9, left_out, 2)), *told):
+    own = replace(parts[0], history=History(1, 9, left_out, 2), generated_at_unix_ms=14_000)
+    for answer in (own, *told):
         raw, message = answer_bytes(answer, accept=accept), encode_answer(answer, accept=accept)
         assert pb.GetKeyVizMatrixResponse.FromString(raw) == message
         assert len(raw) == message.ByteSize()
-        packed = packed_before(answer, accept=accept)
-        assert (packed is not None) == bool(accept), "packed a moment ago"
-        assert answer_bytes(answer, accept=accept, packed=packed) == raw
-        assert packed is None or packed.shape == answer.matrix.shape
+        ready = ready_before(answer, accept=accept)
+        assert (ready is not None) == bool(accept), "packed a moment ago"
+        assert ready is None or ready.made_at(answer.generated_at_unix_ms) == raw
+        assert ready is None or ready.shape == answer.matrix.shape
     unpacked = replace(answer, matrix=replace(answer.matrix))
-    assert packed_before(unpacked, accept=accept) is None
+    assert ready_before(unpacked, accept=accept) is None
 
 
 def test_a_question_has_its_own_bytes_however_many_are_asked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +14,6 @@ from keyviz_grpc.model import Series, Window
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import Known, MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler
-from keyviz_grpc.sampler.answers import Snapshot
 from tests.unit.sampler.clocks import Clock
 
 QUERY = MatrixQuery(Series.WRITES)
@@ -113,31 +113,52 @@ def test_after_a_change_it_is_made_anew(sampler: Sampler, clock: Clock, name: st
     assert told(sampler.matrix(QUERY)) == told(sampler.matrix_at_once(QUERY))
 
 
-@pytest.mark.parametrize("window", [Window(), Window(9_000_000)])
-def test_the_very_same_question_is_answered_without_a_look_at_the_ring(
-    sampler: Sampler, clock: Clock, window: Window, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also by no columns at all; what differs is the moment, and an equal question is looked into."""
-    query = replace(QUERY, window=window)
-    sampler.matrix(query)
-    whole = told(sampler.matrix_at_once(query))
-    looks: list[MatrixQuery] = []
-    snapshot = Sampler._snapshot
-
-    def looking(sampler: Sampler, query: MatrixQuery) -> Snapshot:
-        looks.append(query)
-        return snapshot(sampler, query)
-
-    monkeypatch.setattr(Sampler, "_snapshot", looking)
-    assert told(sampler.matrix_at_once(query)) == whole
-    assert not looks
+@pytest.mark.parametrize("name", CHANGES)
+def test_how_it_stands_is_another_number_after_a_change(sampler: Sampler, clock: Clock, name: str) -> None:
+    """Or it is not told, while the clock shows another window than the one that is open."""
+    sampler.matrix(QUERY)
+    before = sampler.standing()
+    assert before is not None
+    write(sampler)
     clock.now_s += 0.25
-    again = sampler.matrix_at_once(query)
-    assert again is not None
-    assert again.generated_at_unix_ms == again.outcomes[0].generated_at_unix_ms == int(clock.now_s * 1000)
-    assert not looks
-    assert told(sampler.matrix_at_once(replace(query))) == told(again)
-    assert looks == [query]
+    sampler.tick()
+    assert sampler.standing() == (before[0], before[1] + 250)
+    CHANGES[name](sampler, clock)
+    after = sampler.standing()
+    assert after is None or after[0] > before[0]
+    sampler.tick()
+    told_again = sampler.standing()
+    assert told_again is not None
+    assert told_again[0] >= before[0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_while_it_stands_the_same_so_does_an_answer(sampler: Sampler, clock: Clock, seed: int) -> None:
+    """Whatever is done to it, in any order; and no number comes again."""
+    dice = random.Random(seed)
+    steps: list[Callable[[], object]] = [
+        lambda: write(sampler),
+        lambda: sampler.observe(1, b"b", Op.READ, 1),
+        lambda: setattr(clock, "now_s", clock.now_s + dice.choice((0.25, 1, 1, 3, -1))),
+        sampler.tick,
+        sampler.tidy,
+        lambda: sampler.set_leader(1, dice.randint(1, 5), leader_node_id=dice.choice(("n1", "n2"))),
+        lambda: sampler.replace_routes(remove=[2], add=[Route(2, b"m", dice.choice((b"", b"z")), dice.randint(1, 2))]),
+        lambda: sampler.observe_many([1], [b"a"], [1], [5], at_unix_ms=[int(clock.now_s * 1000) - 1500]),
+    ]
+    known: dict[int, bytes] = {}
+    last = 0
+    for _ in range(200):
+        dice.choice(steps)()
+        standing = sampler.standing()
+        if standing is None:
+            continue
+        assert standing[0] >= last
+        last = standing[0]
+        answer = sampler.matrix(QUERY)
+        now = told(replace(answer, generated_at_unix_ms=0, outcomes=()))
+        assert known.setdefault(last, now) == now
+    assert len(known) > 20
 
 
 def test_what_nobody_keeps_any_more_is_not_there(sampler: Sampler) -> None:
@@ -156,7 +177,7 @@ def test_what_has_to_be_folded_or_chosen_is_not(sampler: Sampler, query: MatrixQ
 
 
 def test_it_waits_for_nobody(sampler: Sampler) -> None:
-    """While another thread holds the sampler there is nothing to be had."""
+    """While another thread holds the sampler there is nothing new to be had, but how it stands is told."""
     sampler.matrix(QUERY)
     held, done = threading.Event(), threading.Event()
 
@@ -169,6 +190,7 @@ def test_it_waits_for_nobody(sampler: Sampler) -> None:
     other.start()
     held.wait(10)
     assert sampler.matrix_at_once(QUERY) is None
+    assert sampler.standing() is not None
     done.set()
     other.join()
     assert sampler.matrix_at_once(QUERY) is not None
