@@ -7,7 +7,6 @@ hold other things, as they do between two polls. Copying the texts of long rows 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,13 +16,10 @@ from numpy.typing import NDArray
 from gateway.leader_texts import LeaderTexts, of_several, told_apart
 from gateway.row_texts import Piece, json_of, piece_bytes
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Leaders, true_cells, where
+from keyviz_grpc.traffic import true_cells, where
 
 NARROW: Final = 128
 """Columns up to which a row is short."""
-
-SLAB_CELLS: Final = 1 << 17
-"""Of so many cells the texts are there at once, besides those that are joined already."""
 
 AGREED: Final = b'"conflict":false'
 CONFLICTS: Final = b'"conflict":true,"conflicts":['
@@ -31,27 +27,17 @@ SOFT: Final = b'"soft":['
 END: Final = b"},"
 IDENTITIES: Final = LeaderTexts(lambda text: b',"raft_group_ids":%b%b' % (text, END), END)
 
-NO_ROWS: Final = np.empty(0, np.int64)
-
 
 def joined(openings: Sequence[bytes], matrix: Matrix, *, identity: bool) -> list[Piece]:
     """All rows in the pieces to send. openings: what each says before the first of its values."""
-    rows, columns = matrix.shape
-    ends = _Ends.of(matrix if identity else None, rows)
-    step = max(1, SLAB_CELLS // max(1, columns))
-    pieces: list[Piece] = []
-    for at in range(0, rows, step):
-        there = slice(at, min(at + step, rows))
-        parts = [b""] * (4 * (there.stop - at))
-        parts[0::4], parts[1::4] = openings[there], cut(matrix.narrowest[there])
-        parts[2::4], parts[3::4] = _flags_of(matrix, there), ends.of_rows(there)
-        text = memoryview(b"".join(parts))
-        if there.stop == rows:
-            text = text[:-1]  # no comma after the last row
-        count = max(1, len(text) // piece_bytes(len(text) * rows // (there.stop - at)))
-        size = -(-len(text) // count)
-        pieces.extend(text[start : start + size] for start in range(0, len(text), size))
-    return pieces
+    if not openings:
+        return []
+    parts = [b""] * (4 * len(openings))
+    parts[0::4], parts[1::4] = openings, cut(matrix.narrowest)
+    parts[2::4], parts[3::4] = _flags_of(matrix), _ends_of(matrix, identity=identity)
+    text = memoryview(b"".join(parts))[:-1]  # no comma after the last row
+    size = -(-len(text) // max(1, len(text) // piece_bytes(len(text))))
+    return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 def cut(array: NDArray[Any]) -> list[bytes]:
@@ -62,14 +48,14 @@ def cut(array: NDArray[Any]) -> list[bytes]:
     return texts
 
 
-def _flags_of(matrix: Matrix, there: slice) -> list[bytes]:
+def _flags_of(matrix: Matrix) -> list[bytes]:
     """What stands after the values of each row: whether it is in conflict, and its marks."""
-    flags = [AGREED] * (there.stop - there.start)
+    flags = [AGREED] * matrix.shape[0]
     if matrix.conflicts is not None:
-        for row, text in _marked(matrix.conflicts[there], CONFLICTS):
+        for row, text in _marked(matrix.conflicts, CONFLICTS):
             flags[row] = text
     if matrix.soft is not None:
-        for row, text in _marked(matrix.soft[there], SOFT):
+        for row, text in _marked(matrix.soft, SOFT):
             flags[row] = b"%b,%b" % (flags[row], text)
     return flags
 
@@ -98,34 +84,18 @@ def _marked_once(columns: int, before: bytes) -> list[bytes]:
     return [b"%b%btrue%b]" % (before, b"false," * at, b",false" * (columns - 1 - at)) for at in range(columns)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ends:
-    """Of every row who led it, and its end. texts: as if others, which have more to say, said nothing."""
-
-    matrix: Matrix | None
-    leaders: Leaders | None
-    texts: list[bytes]
-    others: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, matrix: Matrix | None, rows: int) -> _Ends:
-        """matrix: None where nobody wants to know."""
-        leaders = None if matrix is None else matrix.row_leaders()
-        if matrix is None or leaders is None or not matrix.columns.size:
-            return cls(None, None, [END] * rows, NO_ROWS)
-        shown, others = told_apart(leaders)
-        texts = IDENTITIES.of_rows(matrix.identities, shown, matrix.shape[1])
-        return cls(matrix, leaders, texts, others)
-
-    def of_rows(self, there: slice) -> list[bytes]:
-        """Of some rows, those of several leaders among them."""
-        texts = self.texts[there]
-        if self.matrix is None or self.leaders is None or not len(self.others):
-            return texts
-        own = self.others[slice(*self.others.searchsorted((there.start, there.stop)).tolist())]
-        rows, groups, terms = of_several(self.matrix, self.leaders, own)
-        if len(rows):
-            told = zip((rows - there.start).tolist(), cut(groups), cut(terms), strict=True)
-            for row, group, term in told:
-                texts[row] = b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
+def _ends_of(matrix: Matrix, *, identity: bool) -> list[bytes]:
+    """Who led each row, where anybody wants to know, and its end."""
+    leaders = matrix.row_leaders() if identity else None
+    rows, columns = matrix.shape
+    if leaders is None or not columns:
+        return [END] * rows
+    shown, others = told_apart(leaders)
+    texts = IDENTITIES.of_rows(matrix.identities, shown, columns)
+    numbers, groups, terms = of_several(matrix, leaders, others)
+    if not len(numbers):
         return texts
+    texts = texts.copy()
+    for row, group, term in zip(numbers.tolist(), cut(groups), cut(terms), strict=True):
+        texts[row] = b',"raft_group_ids":[%b"leader_terms":[%b},' % (group, term[:-1])
+    return texts

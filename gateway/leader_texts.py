@@ -33,7 +33,7 @@ def told_apart(leaders: Leaders) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     A row under one leader throughout is the rule: its arrays are one number repeated.
     """
     shown = leaders.of * (leaders.whole & (leaders.of > 0))
-    return shown, where((leaders.of != 0) & (shown == 0))
+    return shown, where(leaders.of != shown)
 
 
 def of_several(matrix: Matrix, leaders: Leaders, others: NDArray[np.int64]) -> tuple[NDArray[np.int64], Counts, Counts]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
-from gateway import joined_rows, matrix_body
+from gateway import matrix_body
 from gateway.joined_rows import NARROW, cut
 from gateway.matrix_body import MatrixRenderer
 from gateway.row_texts import MOST_PIECE_BYTES
@@ -63,7 +63,7 @@ def test_merged_matrices(columns: int, trouble: bool, identity: bool) -> None:
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_matrix(data: st.DataObject) -> None:
-    """Unknown leaders, marks of either kind, single rows and columns, counts of any size; in slabs of any size."""
+    """Unknown leaders, marks of either kind, single rows and columns, counts of any size."""
     rows, columns = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 5))
     cells = rows * columns
 
@@ -79,9 +79,7 @@ def test_any_matrix(data: st.DataObject) -> None:
         soft=data.draw(st.sampled_from([None, drawn(st.booleans(), np.bool_)])),
         conflicts=data.draw(st.sampled_from([None, drawn(st.booleans(), np.bool_)])),
     )
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(joined_rows, "SLAB_CELLS", data.draw(st.integers(1, cells + 1)))
-        both_ways(shown(matrix), identity=data.draw(st.booleans()))
+    both_ways(shown(matrix), identity=data.draw(st.booleans()))
 
 
 def test_reads_have_no_identities() -> None:
@@ -132,21 +130,3 @@ def test_pieces_of_many_short_rows() -> None:
     assert max(map(len, pieces)) <= 2 * MOST_PIECE_BYTES
     assert len(pieces) < 40
     assert b"".join(pieces) == both_ways(answer)
-
-
-def test_texts_are_made_slab_by_slab(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of values, marks and identities alike: never of more cells than a slab has."""
-    answer = merge(cluster(Shape(3, 400, 20, conflict_share=0.2)), query=MatrixQuery(), now_unix_ms=5)
-    matrix = answer.matrix
-    assert matrix.conflicts is not None
-    sizes: list[int] = []
-
-    def counted(array: np.ndarray[Any, Any]) -> list[bytes]:
-        sizes.append(array.size)
-        return cut(array)
-
-    monkeypatch.setattr(joined_rows, "SLAB_CELLS", 1000)
-    monkeypatch.setattr(joined_rows, "cut", counted)
-    MatrixRenderer().render(answer)
-    assert max(sizes) == 1000
-    assert sum(sizes) > matrix.cells
