@@ -51,16 +51,14 @@ def dominant(
     marks = begins(cells)
     starts, number = where(marks), marks.cumsum() - 1
     known = values * (codes != 0)
-    best = where(known == np.maximum.reduceat(known, starts).take(number))
-    # Of each cell some are left, side by side. Terms and groups of an unknown share are 0, below all others.
+    is_best = known == np.maximum.reduceat(known, starts).take(number)
+    # Terms and groups of an unknown share are 0, below all others.
     for field in (1, 0):
-        if len(best) == len(starts):
+        if np.count_nonzero(is_best) == len(starts):
             break
-        own = number.take(best)
-        told = identities[codes.take(best), field]
-        largest = np.maximum.reduceat(told, where(begins(own)))
-        best = best.take(where(told == largest.take(own)))
-    return starts, codes.take(best)
+        told = identities[:, field].take(codes) * is_best
+        is_best &= told == np.maximum.reduceat(told, starts).take(number)
+    return starts, codes.take(where(is_best))
 
 
 def listed(
