@@ -171,7 +171,7 @@ class RowCodes:
 class Leaders(RowCodes):
     """Under which code the traffic of every row of a matrix stands.
 
-    whole: bool[R], whether a row that has a leader has traffic in every column; of the others it may say no.
+    whole: bool[R], whether a row is known to have traffic in every column; where it says no, nobody looked.
     """
 
     whole: NDArray[np.bool_]

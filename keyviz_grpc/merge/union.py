@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Block, Entries
 from keyviz_grpc.merge.mixed import Mixed, Told, fits, look_at
-from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, rows_and_columns, true_cells, where
+from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, rows_and_columns, where
 
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
@@ -71,7 +71,8 @@ class Union:
         union._add_cells(entries, thin)
         if together and len(rows):
             union._take(look_at(rows, lots, entries), is_all=not (mixed or union._tangled))
-        union._look(entries, some_meet=bool(more) or len(thin) > 0)
+        # What several parts make whole together counts for no such row: that is rare, and takes a look at every row.
+        union._whole[entries.rows.take(where(entries.counts == shape[1]))] = True
         return union
 
     def _place(self, entries: Entries, rows: Numbers, chosen: Numbers) -> None:
@@ -165,17 +166,6 @@ class Union:
             unlike = both.take(several) & ((said != codes) | (codes == 0))
             self.tangle(cells.take(several.take(where(unlike))))
             self._codes.codes[at] = np.maximum(said, codes)
-
-    def _look(self, entries: Entries, *, some_meet: bool) -> None:
-        """Finds the rows that have traffic in every column. some_meet: whether a row has several entries."""
-        self._whole[entries.rows.take(where(entries.counts == self.values.shape[1]))] = True
-        if not some_meet:
-            return
-        reported = np.bincount(entries.rows, entries.counts, minlength=len(self._whole))
-        # Of mixed rows nobody asks.
-        unsure = where((reported >= self.values.shape[1]) & ~self._whole & (self._codes.of >= 0))
-        if len(unsure):
-            self._whole[unsure] = true_cells(self.values.take(unsure, axis=0) != 0) == self.values.shape[1]
 
     def tangle(self, cells: Numbers) -> None:
         """Leaves cells to the sparse pass."""
