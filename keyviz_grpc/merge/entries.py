@@ -73,6 +73,11 @@ class Entries:
         numbers, lengths = zip(*self.sources, strict=True)
         return np.array(numbers, np.int64).repeat(lengths)
 
+    @property
+    def part_count(self) -> int:
+        """How many parts have any."""
+        return len({number for number, _ in self.sources})
+
     def occurrences(self) -> NDArray[np.int64]:
         """int64[R], how many entries each row of the union has; counted now."""
         return np.bincount(self.rows, minlength=self.union_rows)

@@ -31,11 +31,13 @@ class Mixed:
     """What there is to know of M rows of the union.
 
     codes: uint32[M, C], the largest of each cell. tangled: the numbers, ascending, of the cells in which several parts
-    have traffic and do not all say one known identity; told: what they say there.
+    have traffic and do not all say one known identity; places: where they stand in `codes`, flat; told: what is said
+    there.
     """
 
     codes: NDArray[np.uint32]
     tangled: NDArray[np.int64]
+    places: NDArray[np.int64]
     told: Told
 
 
@@ -60,7 +62,10 @@ def look_at(rows: NDArray[np.int64], lots: Sequence[NDArray[np.int64]], entries:
     at, across = rows_and_columns(found, columns)
     cells = rows.take(at) * columns + across
     return Mixed(
-        largest.reshape(len(rows), columns), cells, _told(cells, codes.take(found, axis=1), values.take(found, axis=1))
+        largest.reshape(len(rows), columns),
+        cells,
+        found,
+        _told(cells, codes.take(found, axis=1), values.take(found, axis=1)),
     )
 
 

@@ -38,8 +38,8 @@ def sparse_pass(
     tangled = union.tangled()
     if not len(tangled):
         return NO_SHARES
-    if union.told is not None:
-        shares = _decided(union, union.told, tangled, identities=identities)
+    if union.mixed is not None:
+        shares = _decided(union, union.mixed.told, tangled, identities=identities)
         return _listed(union, shares) if list_shares else NO_SHARES
     found = []
     most = max(1, MOST_PAIRS // int(entries.occurrences().max()))

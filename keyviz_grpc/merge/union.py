@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Block, Entries
-from keyviz_grpc.merge.mixed import Mixed, Told, fits, look_at
+from keyviz_grpc.merge.mixed import Mixed, fits, look_at
 from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, rows_and_columns, where
 
 THIN: Final = 8
@@ -34,11 +34,12 @@ class Union:
     anything is added: where two parts do not say the same, and where any says more than one thing.
     """
 
-    def __init__(self, shape: tuple[int, int], width: np.dtype[np.unsignedinteger[Any]], codes: RowCodes) -> None:
-        self.values: Counts = np.empty(shape, width)
+    def __init__(self, values: Counts, codes: RowCodes, *, some_unknown: bool) -> None:
+        self.values = values
         self._codes = codes
-        self.told: Told | None = None
-        self._whole = np.zeros(shape[0], np.bool_)
+        self.mixed: Mixed | None = None
+        self._some_unknown = some_unknown
+        self._whole = np.zeros(len(values), np.bool_)
         self._tangled: list[Numbers] = []
         # Of all rows, of whole ones, and of single cells; what they say of tangled ones counts for nothing, for these
         # are decided.
@@ -50,60 +51,36 @@ class Union:
     @classmethod
     def of(cls, entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
-        union = cls(shape, entries.width, _leading(entries, shape, mixed))
+        leading, rows = _leading(entries, shape, mixed)
         whole, thin = _by_thickness(entries)
         lots = _lots(entries, whole)
-        first, *more = lots
-        if entries.has_blank:
-            union.values = entries.blocks[0].values.take(first, axis=0)
-        else:
-            union._place(entries, *_of_lot(first, entries))
-        rows = where(union._codes.of < 0)
         together = fits(len(rows) * len(lots), entries)
+        found = look_at(rows, lots, entries) if together and len(rows) else None
+        codes = np.zeros((len(rows), shape[1]), np.uint32) if found is None else found.codes
+        some_unknown = np.count_nonzero(entries.codes.of) < len(entries)
+        first, *more = lots
+        union = cls(_placed(entries, first, shape), RowCodes(leading, codes), some_unknown=some_unknown)
         if not together:
             union._lead(entries, *_of_lot(first, entries))
         for lot in more:
             own, chosen = _of_lot(lot, entries)
             if together and 2 * len(own) > len(lot):
-                union._add_most(entries, own, lot)
+                union._add_most(entries, lot)
             else:
                 union._add(entries, own, chosen, with_codes=not together)
         union._add_cells(entries, thin)
-        if together and len(rows):
-            union._take(look_at(rows, lots, entries), is_all=not (mixed or union._tangled))
+        if found is not None:
+            union.mixed = None if mixed or union._tangled else found
+            union.tangle(found.tangled)
         # What several parts make whole together counts for no such row: that is rare, and takes a look at every row.
         union._whole[entries.rows.take(where(entries.counts == shape[1]))] = True
         return union
-
-    def _place(self, entries: Entries, rows: Numbers, chosen: Numbers) -> None:
-        """Entries of those rows; the other rows are 0."""
-        blocks = sorted(entries.by_block(chosen), key=_fewest_last)
-        for number, (block, there) in enumerate(blocks):
-            own = chosen[there] - block.first
-            if number or self.values.shape[1] >= LONG_ROWS:
-                all_of_it = len(own) == len(block.values)
-                self.values[rows[there]] = block.values if all_of_it else block.values.take(own, axis=0)
-                continue
-            # What stands in rows that come from elsewhere counts for nothing.
-            sources = np.zeros(len(self.values), np.int64)
-            sources[rows[there]] = own
-            self.values = block.values.take(sources, axis=0).astype(entries.width, copy=False)
-        if len(rows) < len(self.values):
-            empty = np.ones(len(self.values), np.bool_)
-            empty[rows] = False
-            self.values[where(empty)] = 0
 
     def _lead(self, entries: Entries, rows: Numbers, chosen: Numbers) -> None:
         """The codes of those of the entries whose rows are mixed."""
         several, places = self._codes.mixed(rows)
         if len(several):
             self._codes.codes[places] = entries.codes_of(chosen.take(several))
-
-    def _take(self, mixed: Mixed, *, is_all: bool) -> None:
-        """What was found of the mixed rows. is_all: no other cells are tangled."""
-        self._codes = RowCodes(self._codes.of, mixed.codes)
-        self.tangle(mixed.tangled)
-        self.told = mixed.told if is_all else None
 
     def _add(self, entries: Entries, rows: Numbers, chosen: Numbers, *, with_codes: bool) -> None:
         """Entries of those rows, of which other parts have traffic already."""
@@ -112,11 +89,11 @@ class Union:
         self._conflicts.append((rows, both & (values != theirs)))
         self.values[rows] = np.maximum(values, theirs, out=values)
         of = self._codes.of.take(rows)
-        unknown = where(of == 0)
-        if len(unknown):
+        if self._some_unknown:
+            unknown = where(of == 0)
             self._tangle_rows(rows.take(unknown), both.take(unknown, axis=0))
-        several = where(of < 0) if with_codes else unknown[:0]
-        if len(several):
+        several = where(of < 0)
+        if with_codes and len(several):
             places = -1 - of.take(several)
             mine = self._codes.codes.take(places, axis=0)
             codes = entries.codes_of(chosen.take(several))
@@ -125,15 +102,15 @@ class Union:
             # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
             self._codes.codes[places] = np.maximum(mine, codes, out=mine)
 
-    def _add_most(self, entries: Entries, rows: Numbers, lot: Numbers) -> None:
+    def _add_most(self, entries: Entries, lot: Numbers) -> None:
         """As `_add`, of most rows: all are compared, which takes less than to gather those and put them back."""
         theirs = entries.values_of(lot)
         both = np.minimum(self.values, theirs) != 0
         marks = both & (self.values != theirs)
         self._differing = marks if self._differing is None else self._differing | marks
         np.maximum(self.values, theirs, out=self.values)
-        unknown = rows.take(where(self._codes.of.take(rows) == 0))
-        if len(unknown):
+        if self._some_unknown:
+            unknown = where(self._codes.of == 0)
             self._tangle_rows(unknown, both.take(unknown, axis=0))
 
     def _tangle_rows(self, rows: Numbers, marks: NDArray[np.bool_]) -> None:
@@ -173,8 +150,8 @@ class Union:
 
     def tangled(self) -> Numbers:
         """The numbers of those cells, ascending."""
-        if len(self._tangled) == 1 and self.told is not None:
-            return self._tangled[0]
+        if self.mixed is not None:
+            return self.mixed.tangled
         found = sum(map(len, self._tangled))
         if not found:
             return np.empty(0, np.int64)
@@ -197,6 +174,9 @@ class Union:
             self.values = self.values.astype(np.uint64)
         self.values.ravel()[cells] = values
         self._decided.append((cells, conflicts))
+        if self.mixed is not None:
+            self._codes.codes.ravel()[self.mixed.places] = codes
+            return
         rows, columns = rows_and_columns(cells, self.values.shape[1])
         # In a row that is not mixed all parts say the same, so that its leader is not to be decided.
         several, places = self._codes.mixed(rows)
@@ -225,8 +205,8 @@ class Union:
         return united if np.count_nonzero(united) else None
 
 
-def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> RowCodes:
-    """Who leads every row, and room for the codes of those that are mixed. mixed: more of these."""
+def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
+    """(who leads every row, as `RowCodes` has it; the mixed ones). mixed: more of these."""
     rows, told = entries.rows, entries.codes.of[:-1]
     if np.count_nonzero(entries.counts) < len(entries):
         hot = where(entries.counts > 0)
@@ -237,7 +217,31 @@ def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers])
         of[more] = -1
     own = where(of < 0)
     of[own] = -1 - np.arange(len(own))
-    return RowCodes(of, np.zeros((len(own), shape[1]), np.uint32))
+    return of, own
+
+
+def _placed(entries: Entries, lot: Numbers, shape: tuple[int, int]) -> Counts:
+    """The entries of a lot in their rows; the other rows are 0."""
+    if entries.has_blank:
+        return entries.blocks[0].values.take(lot, axis=0)
+    rows, chosen = _of_lot(lot, entries)
+    values: Counts = np.empty(shape, entries.width)
+    blocks = sorted(entries.by_block(chosen), key=_fewest_last)
+    for number, (block, there) in enumerate(blocks):
+        own = chosen[there] - block.first
+        if number or shape[1] >= LONG_ROWS:
+            all_of_it = len(own) == len(block.values)
+            values[rows[there]] = block.values if all_of_it else block.values.take(own, axis=0)
+            continue
+        # What stands in rows that come from elsewhere counts for nothing.
+        sources = np.zeros(len(values), np.int64)
+        sources[rows[there]] = own
+        values = block.values.take(sources, axis=0).astype(entries.width, copy=False)
+    if len(rows) < len(values):
+        empty = np.ones(len(values), np.bool_)
+        empty[rows] = False
+        values[where(empty)] = 0
+    return values
 
 
 def _fewest_last(told: tuple[Block, slice]) -> int:
@@ -268,6 +272,8 @@ def _lots(entries: Entries, chosen: Numbers) -> list[Numbers]:
         lot.fill(len(entries))  # `full` is a function of Python
         lot[rows] = chosen
         lots.append(lot)
+        if len(lots) == entries.part_count:
+            break
         later = where(lot.take(rows) != chosen)
         chosen, rows = chosen.take(later), rows.take(later)
     return lots
