@@ -57,7 +57,7 @@ class Union:
         together = fits(len(rows) * len(lots), entries)
         found = look_at(rows, lots, entries) if together and len(rows) else None
         codes = np.zeros((len(rows), shape[1]), np.uint32) if found is None else found.codes
-        some_unknown = np.count_nonzero(entries.codes.of) < len(entries)
+        some_unknown = bool(np.count_nonzero(entries.codes.of) < len(entries))
         first, *more = lots
         union = cls(_placed(entries, first, shape), RowCodes(leading, codes), some_unknown=some_unknown)
         if not together:
