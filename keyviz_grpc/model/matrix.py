@@ -30,19 +30,6 @@ class Details(TypedDict, total=False):
     conflicts: NDArray[np.bool_] | None
 
 
-_UNSAID: Final = {
-    "identities": NO_IDENTITIES,
-    "shares": NO_SHARES,
-    **dict.fromkeys(("soft", "conflicts", "busy", "leaders", "counts")),
-}
-_CELLS: Final = ("values", "counts", "codes", "soft", "conflicts")
-
-
-def _wide(counts: Counts) -> dict[str, Counts]:
-    """Under which name a matrix has them."""
-    return {"values" if counts.dtype == np.uint64 else "counts": counts}
-
-
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Matrix:
     """values[i, j] is the count of bucket i (of `catalogue`) in the window that ends at columns[j].
@@ -131,7 +118,7 @@ class Matrix:
 
         values: narrow ones are made wider when somebody first reads `values`.
         """
-        return cls._of(series=series, columns=columns, catalogue=catalogue, leaders=leaders, **_wide(values), **more)
+        return cls._of(series, columns, catalogue, values, leaders=leaders, **more)
 
     @classmethod
     def of_counts(
@@ -144,7 +131,7 @@ class Matrix:
         **more: Unpack[Details],
     ) -> Matrix:
         """A matrix of narrow counts, which are made wider when somebody first reads `values`."""
-        return cls._of(series=series, columns=columns, catalogue=catalogue, codes=codes, **_wide(counts), **more)
+        return cls._of(series, columns, catalogue, counts, codes=codes, **more)
 
     @classmethod
     def like(cls, matrix: Matrix) -> Self:
@@ -156,12 +143,38 @@ class Matrix:
         return own
 
     @classmethod
-    def _of(cls, **given: Any) -> Matrix:
+    def _of(
+        cls,
+        series: Series,
+        columns: NDArray[np.int64],
+        catalogue: Catalogue,
+        counts: Counts,
+        *,
+        leaders: Leaders | None = None,
+        codes: NDArray[np.uint32] | None = None,
+        identities: NDArray[np.uint64] = NO_IDENTITIES,
+        shares: Shares = NO_SHARES,
+        soft: NDArray[np.bool_] | None = None,
+        conflicts: NDArray[np.bool_] | None = None,
+    ) -> Matrix:
         """With all fields but those that are filled when they are read."""
         matrix, put = object.__new__(cls), object.__setattr__
-        for name, value in {**_UNSAID, **given}.items():
-            put(matrix, name, value)
-        matrix._check(**{name: given[name] for name in _CELLS if name in given})
+        put(matrix, "series", series)
+        put(matrix, "columns", columns)
+        put(matrix, "catalogue", catalogue)
+        put(matrix, "identities", identities)
+        put(matrix, "shares", shares)
+        put(matrix, "soft", soft)
+        put(matrix, "conflicts", conflicts)
+        put(matrix, "busy", None)
+        put(matrix, "leaders", leaders)
+        is_wide = counts.dtype == np.uint64
+        put(matrix, "counts", None if is_wide else counts)
+        if is_wide:
+            put(matrix, "values", counts)
+        if codes is not None:
+            put(matrix, "codes", codes)
+        matrix._check(counts=counts, codes=codes, soft=soft, conflicts=conflicts)
         return matrix
 
     if not TYPE_CHECKING:
