@@ -52,7 +52,7 @@ class Runs:
     @property
     def ends(self) -> NDArray[np.int64]:
         """How many cells with traffic there are up to the end of each run."""
-        return self.lengths.cumsum(dtype=np.int64)
+        return self.lengths.astype(np.int64).cumsum()
 
     @classmethod
     def found(cls, values: Counts, codes: NDArray[np.uint32]) -> Runs:
@@ -214,7 +214,7 @@ class Leaders(RowCodes):
     @property
     def any(self) -> bool:
         """Whether any cell may have an identity."""
-        return bool(np.count_nonzero(self.of > 0) or np.count_nonzero(self.codes))
+        return bool(np.count_nonzero(self.codes) or np.count_nonzero(self.of > 0))
 
 
 def _mixed(of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -195,12 +195,12 @@ def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, in
     of = np.zeros(len(bounds), np.int64)
     if len(ends) == len(row_ends) and np.count_nonzero(ends == row_ends) == len(ends):
         # Neighbours under different leaders: a run a row.
-        of[in_order] = runs.codes
+        of[in_order] = runs.codes.astype(np.int64)
         return RowCodes(of, np.zeros((0, busy.shape[1]), np.uint32))
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
     among = np.minimum(_up_to(ends, bounds), len(ends) - 1)
     first = among[:-1]
-    of[in_order] = runs.codes.take(first)
+    of[in_order] = runs.codes.take(first).astype(np.int64)  # a cast on the way takes twice as long
     # One leader throughout is the rule.
     several = where(ends.take(first) < row_ends)
     mixed = in_order.take(several)

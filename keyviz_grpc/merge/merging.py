@@ -182,21 +182,22 @@ def _where(own: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def _column_nodes(answers: Sequence[Answer], placed: Sequence[Placed], width: int) -> NDArray[np.int64]:
-    counts = np.zeros(width, np.int64)
-    unknown = np.zeros(width, np.bool_)
     everywhere = 0
+    counts = np.zeros(width, np.int64)
+    unknown: NDArray[np.bool_] | None = None
     for answer, part in zip(answers, placed, strict=True):
-        where = slice(None) if part.columns is None else part.columns
-        if answer.column_nodes is not None:
-            counts[where] += answer.column_nodes
-            unknown[where] |= answer.column_nodes == 0
-            continue
-        first, *others = answer.outcomes
-        nodes = sum((outcome.contributes for outcome in others), int(first.contributes))
-        if part.columns is None:
-            everywhere += nodes
+        own: NDArray[np.int64] | int
+        if answer.column_nodes is None:
+            own = len(contributing(answer))
+            if part.columns is None:
+                everywhere += own
+                continue
         else:
-            counts[where] += nodes
+            own = answer.column_nodes
+            unknown = np.zeros(width, np.bool_) if unknown is None else unknown
+            unknown[slice(None) if part.columns is None else part.columns] |= own == 0
+        counts[slice(None) if part.columns is None else part.columns] += own
     counts += everywhere
-    counts[unknown] = 0
+    if unknown is not None:
+        counts[unknown] = 0
     return counts
