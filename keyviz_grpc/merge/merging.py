@@ -60,7 +60,7 @@ def merge(
     merged = _merged(answers, joined, query) if known is None else known
     held = NO_BOOKS if query.for_display else _held(answers, firsts, joined)
     ranges, diverging = _divergences(answers, firsts, joined)
-    oldest = min((o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes), default=0)
+    oldest = min([o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes], default=0)
     if diverging or query.window.from_unix_ms:
         outcomes = [
             with_warnings(outcome, short_history(outcome, query.window, grid), diverging.get(leaf, ()))
@@ -141,7 +141,7 @@ def _held(answers: Sequence[Answer], firsts: Sequence[int], joined: Joined) -> H
 
 def _leaves(answers: Sequence[Answer], firsts: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Which leaves have their data in each answer, after the number of its first."""
-    return tuple((first, *contributing(answer)) for answer, first in zip(answers, firsts, strict=True))
+    return tuple([(first, *contributing(answer)) for answer, first in zip(answers, firsts, strict=True)])
 
 
 def _unmerged(

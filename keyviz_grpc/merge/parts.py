@@ -94,7 +94,7 @@ def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
         for number, outcome in enumerate(part.outcomes):
             if not outcome.node_id or not outcome.contributes:
                 continue
-            key = _key(outcome)
+            key = (outcome.node_id, outcome.incarnation)  # a call of `_key` takes as long as all else of this
             if key in seen:
                 found = _duplicate(outcome, seen[key])
                 part.answer = None
@@ -127,7 +127,7 @@ def prepare(results: Sequence[Answer | Outcome], query: MatrixQuery, now_unix_ms
     parts = [
         Part((result,), None)
         if isinstance(result, Outcome)
-        else Part(tuple(without_recomputed(o) for o in result.outcomes), result)
+        else Part(tuple([without_recomputed(outcome) for outcome in result.outcomes]), result)
         for result in flatten(results)
     ]
     each_node_once(parts, query.exclude)
