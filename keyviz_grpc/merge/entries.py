@@ -9,12 +9,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.merge.layout import Layout, layout_of
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, rows_and_columns, true_cells, where
 from keyviz_grpc.unchanging import unchanging
-
-_NONE: Final = np.empty(0, np.int64)
 
 _Spans: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.int64]]"
 
@@ -47,40 +46,36 @@ class Block:
 
 @unchanging(frozen=True, slots=True, eq=False)
 class Entries:
-    """Rows of parts that have traffic, E of them, in no order that means anything.
+    """Rows of parts that have traffic, E of them, as `layout` has them.
 
-    rows: int64[E], of the union; several entries of one row come from as many parts, of which `sources` has the number
-    and how many there are one after the other.
     busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells
-    and of the blank's. union_rows: R. blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
+    and of the blank's. blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
     """
 
-    rows: NDArray[np.int64]
-    sources: Sequence[tuple[int, int]]
+    layout: Layout
     busy: NDArray[np.bool_]
     counts: NDArray[np.int64]
     codes: RowCodes
-    union_rows: int
     blocks: Sequence[Block]
     ends: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.layout.rows)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """int64[E], of the union."""
+        return self.layout.rows
 
     @property
     def parts(self) -> NDArray[np.int64]:
         """int64[E], of which part each entry is."""
-        numbers, lengths = zip(*self.sources, strict=True)
+        numbers, lengths = zip(*self.layout.sources, strict=True)
         return np.array(numbers, np.int64).repeat(lengths)
-
-    @property
-    def part_count(self) -> int:
-        """How many parts have any."""
-        return len({number for number, _ in self.sources})
 
     def occurrences(self) -> NDArray[np.int64]:
         """int64[R], how many entries each row of the union has; counted now."""
-        return np.bincount(self.rows, minlength=self.union_rows)
+        return np.bincount(self.rows, minlength=self.layout.union_rows)
 
     @property
     def has_blank(self) -> bool:
@@ -153,9 +148,8 @@ def entries_of(
     if not is_few:
         strips.sort(key=_width)
     lots = [strips] if is_few else [list(same) for _, same in groupby(strips, key=_width)]
-    sources = [(number, len(strip.rows)) for number, strip in strips]
-    lengths = [length for _, length in sources]
-    busy = np.empty((sum(lengths), columns), np.bool_)
+    layout = layout_of(strips, places, shape[0])
+    busy = np.empty((len(layout.rows), columns), np.bool_)
     blocks: list[Block] = []
     ends = [0]
     for same in lots:
@@ -164,13 +158,9 @@ def entries_of(
         ends.append(ends[-1] + len(values) - is_few)
         np.not_equal(values[: len(values) - is_few], 0, out=busy[ends[-2] : ends[-1]])
     counts = true_cells(busy)
-    firsts = [number * shape[0] if places is None else places.firsts[number] for number, _ in sources]
-    own_rows = np.concatenate([_NONE, *(strip.rows for _, strip in strips)])
-    keys = own_rows + np.array(firsts, np.int64).repeat(lengths)
-    # Runs are told in the order of the cells of each part. These are few ascending stretches, as this sort likes them.
-    codes = _codes_of(busy, counts, _runs_of(own, remaps), keys.argsort(kind="stable"))
-    rows = own_rows if places is None else places.rows.take(keys)
-    return Entries(rows, sources, busy, counts, codes, shape[0], blocks, np.array(ends[1:], np.int64))
+    # Runs are told in the order of the cells of each part.
+    codes = _codes_of(busy, counts, _runs_of(own, remaps), layout.in_order)
+    return Entries(layout, busy, counts, codes, blocks, np.array(ends[1:], np.int64))
 
 
 def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:

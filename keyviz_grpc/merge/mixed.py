@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
+from keyviz_grpc.merge.layout import Lot
 from keyviz_grpc.traffic import rows_and_columns, where
 from keyviz_grpc.unchanging import unchanging
 
@@ -46,10 +47,10 @@ def fits(rows: int, entries: Entries) -> bool:
     return entries.has_blank and rows * entries.busy.shape[1] <= MOST_CELLS
 
 
-def look_at(rows: NDArray[np.int64], lots: Sequence[NDArray[np.int64]], entries: Entries) -> Mixed:
-    """Of these rows, ascending. lots: of each the number of every row's entry, or that of the blank."""
+def look_at(rows: NDArray[np.int64], lots: Sequence[Lot], entries: Entries) -> Mixed:
+    """Of these rows, ascending, of which each entry is in some lot."""
     columns = entries.busy.shape[1]
-    own = np.concatenate([lot.take(rows) for lot in lots])
+    own = np.concatenate([lot.of_rows.take(rows) for lot in lots])
     values = entries.blocks[0].values.take(own, axis=0)
     busy = values != 0
     codes = entries.codes.of_any(own, busy)

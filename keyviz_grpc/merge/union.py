@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Block, Entries
+from keyviz_grpc.merge.layout import Lot
 from keyviz_grpc.merge.mixed import Mixed, fits, look_at
 from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, rows_and_columns, where
 
@@ -53,7 +54,7 @@ class Union:
         """All entries together. mixed: rows, of which more may become mixed later."""
         leading, rows = _leading(entries, shape, mixed)
         whole, thin = _by_thickness(entries)
-        lots = _lots(entries, whole)
+        lots = entries.layout.lots(whole)
         together = fits(len(rows) * len(lots), entries)
         found = look_at(rows, lots, entries) if together and len(rows) else None
         codes = np.zeros((len(rows), shape[1]), np.uint32) if found is None else found.codes
@@ -61,13 +62,12 @@ class Union:
         first, *more = lots
         union = cls(_placed(entries, first, shape), RowCodes(leading, codes), some_unknown=some_unknown)
         if not together:
-            union._lead(entries, *_of_lot(first, entries))
+            union._lead(entries, first)
         for lot in more:
-            own, chosen = _of_lot(lot, entries)
-            if together and 2 * len(own) > len(lot):
+            if together and 2 * len(lot.rows) > shape[0]:
                 union._add_most(entries, lot)
             else:
-                union._add(entries, own, chosen, with_codes=not together)
+                union._add(entries, lot, with_codes=not together)
         union._add_cells(entries, thin)
         if found is not None:
             union.mixed = None if mixed or union._tangled else found
@@ -76,15 +76,16 @@ class Union:
         union._whole[entries.rows.take(where(entries.counts == shape[1]))] = True
         return union
 
-    def _lead(self, entries: Entries, rows: Numbers, chosen: Numbers) -> None:
+    def _lead(self, entries: Entries, lot: Lot) -> None:
         """The codes of those of the entries whose rows are mixed."""
-        several, places = self._codes.mixed(rows)
+        several, places = self._codes.mixed(lot.rows)
         if len(several):
-            self._codes.codes[places] = entries.codes_of(chosen.take(several))
+            self._codes.codes[places] = entries.codes_of(lot.entries.take(several))
 
-    def _add(self, entries: Entries, rows: Numbers, chosen: Numbers, *, with_codes: bool) -> None:
-        """Entries of those rows, of which other parts have traffic already."""
-        values, theirs = self.values.take(rows, axis=0), entries.values_of(chosen)
+    def _add(self, entries: Entries, lot: Lot, *, with_codes: bool) -> None:
+        """Entries of rows of which other parts have traffic already."""
+        rows = lot.rows
+        values, theirs = self.values.take(rows, axis=0), entries.values_of(lot.entries)
         both = np.minimum(values, theirs) != 0
         self._conflicts.append((rows, both & (values != theirs)))
         self.values[rows] = np.maximum(values, theirs, out=values)
@@ -96,15 +97,15 @@ class Union:
         if with_codes and len(several):
             places = -1 - of.take(several)
             mine = self._codes.codes.take(places, axis=0)
-            codes = entries.codes_of(chosen.take(several))
+            codes = entries.codes_of(lot.entries.take(several))
             alike = (mine == codes) & (mine != 0)
             self._tangle_rows(rows.take(several), both.take(several, axis=0) & ~alike)
             # A cell without traffic has code 0, equal codes stay, and of others the sparse pass decides.
             self._codes.codes[places] = np.maximum(mine, codes, out=mine)
 
-    def _add_most(self, entries: Entries, lot: Numbers) -> None:
+    def _add_most(self, entries: Entries, lot: Lot) -> None:
         """As `_add`, of most rows: all are compared, which takes less than to gather those and put them back."""
-        theirs = entries.values_of(lot)
+        theirs = entries.values_of(lot.of_rows)
         both = np.minimum(self.values, theirs) != 0
         marks = both & (self.values != theirs)
         self._differing = marks if self._differing is None else self._differing | marks
@@ -220,11 +221,11 @@ def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers])
     return of, own
 
 
-def _placed(entries: Entries, lot: Numbers, shape: tuple[int, int]) -> Counts:
+def _placed(entries: Entries, lot: Lot, shape: tuple[int, int]) -> Counts:
     """The entries of a lot in their rows; the other rows are 0."""
     if entries.has_blank:
-        return entries.blocks[0].values.take(lot, axis=0)
-    rows, chosen = _of_lot(lot, entries)
+        return entries.blocks[0].values.take(lot.of_rows, axis=0)
+    rows, chosen = lot.rows, lot.entries
     values: Counts = np.empty(shape, entries.width)
     blocks = sorted(entries.by_block(chosen), key=_fewest_last)
     for number, (block, there) in enumerate(blocks):
@@ -250,40 +251,11 @@ def _fewest_last(told: tuple[Block, slice]) -> int:
     return fewer
 
 
-def _by_thickness(entries: Entries) -> tuple[Numbers, Numbers]:
-    """(which entries are added as whole rows, which cell by cell)."""
-    width = entries.busy.shape[1]
+def _by_thickness(entries: Entries) -> tuple[Numbers | None, Numbers]:
+    """(which entries are added as whole rows, None: all; which cell by cell)."""
     if entries.has_blank:
         # Of few cells whole rows are added sooner than the thin ones among them are picked out.
-        return np.arange(len(entries)), np.empty(0, np.int64)
+        return None, np.empty(0, np.int64)
+    width = entries.busy.shape[1]
     thin = (entries.counts * THIN <= width) & (entries.occurrences() > 1).take(entries.rows)
     return where(~thin), where(thin)
-
-
-def _lots(entries: Entries, chosen: Numbers) -> list[Numbers]:
-    """The chosen entries in lots, each row once a lot at most, and in the first one as soon as it occurs at all.
-
-    Of each lot the number of every row's entry, and where a row has none, that of the blank.
-    """
-    lots: list[Numbers] = []
-    rows = entries.rows.take(chosen)
-    while len(chosen) or not lots:
-        lot = np.empty(entries.union_rows, np.int64)
-        lot.fill(len(entries))  # `full` is a function of Python
-        lot[rows] = chosen
-        lots.append(lot)
-        if len(lots) == entries.part_count:
-            break
-        later = where(lot.take(rows) != chosen)
-        chosen, rows = chosen.take(later), rows.take(later)
-    return lots
-
-
-def _of_lot(lot: Numbers, entries: Entries) -> tuple[Numbers, Numbers]:
-    """(rows, entries) of it; in the order of entries where values are looked up block by block."""
-    rows = where(lot < len(entries))
-    chosen = lot.take(rows)
-    if not entries.has_blank:
-        chosen.sort()
-        rows = entries.rows.take(chosen)
-    return rows, chosen

@@ -1,0 +1,98 @@
+"""Which rows of the union have traffic in which part: all that is known of entries without a look at their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyviz_grpc.kept import KeptByIdentity
+from keyviz_grpc.merge.rows import Places
+from keyviz_grpc.traffic import Strip, where
+from keyviz_grpc.unchanging import unchanging
+
+KEPT_ENTRIES: Final = 1 << 17
+"""Of layouts that are remembered; each takes some fifty bytes."""
+
+_NONE: Final = np.empty(0, np.int64)
+
+
+@unchanging(frozen=True, slots=True, eq=False)
+class Lot:
+    """Some entries, of which no two are of one row.
+
+    of_rows: int64[R], the number of every row's entry, or that of the blank. entries, ascending, and their rows: those
+    that there are.
+    """
+
+    of_rows: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    entries: NDArray[np.int64]
+
+
+class Layout:
+    """rows: int64[E], of the union, in no order that means anything; in_order: the entries part by part, by row.
+
+    Several entries of one row come from as many parts, of which `sources` has the number and how many there are one
+    after the other. union_rows: R.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[np.int64],
+        in_order: NDArray[np.int64],
+        sources: Sequence[tuple[int, int]],
+        union_rows: int,
+    ) -> None:
+        self.rows = rows
+        self.in_order = in_order
+        self.sources = sources
+        self.union_rows = union_rows
+        self._all: list[Lot] = []
+
+    @classmethod
+    def of(cls, strips: Sequence[tuple[int, Strip]], places: Places | None, union_rows: int) -> Layout:
+        """Of strips and the numbers of their parts. places: None where every part has the union's rows."""
+        sources = [(number, len(strip.rows)) for number, strip in strips]
+        firsts = [number * union_rows if places is None else places.firsts[number] for number, _ in sources]
+        own_rows = np.concatenate([_NONE, *(strip.rows for _, strip in strips)])
+        keys = own_rows + np.array(firsts, np.int64).repeat([length for _, length in sources])
+        rows = own_rows if places is None else places.rows.take(keys)
+        # These are few ascending stretches, as this sort likes them.
+        return cls(rows, keys.argsort(kind="stable"), sources, union_rows)
+
+    def lots(self, chosen: NDArray[np.int64] | None = None) -> list[Lot]:
+        """The chosen entries, ascending, or all: every row in the first lot as soon as it occurs at all."""
+        if chosen is not None:
+            return self._in_lots(chosen)
+        self._all = self._all or self._in_lots(np.arange(len(self.rows)))
+        return self._all
+
+    def _in_lots(self, chosen: NDArray[np.int64]) -> list[Lot]:
+        lots: list[Lot] = []
+        rows = self.rows.take(chosen)
+        while len(chosen) or not lots:
+            of_rows = np.empty(self.union_rows, np.int64)
+            of_rows.fill(len(self.rows))  # `full` is a function of Python
+            of_rows[rows] = chosen
+            first = of_rows.take(rows) == chosen
+            own, later = where(first), where(~first)
+            lots.append(Lot(of_rows, rows.take(own), chosen.take(own)))
+            chosen, rows = chosen.take(later), rows.take(later)
+        return lots
+
+
+# A node's rows with traffic are the same objects from one answer to the next, unless some begin or cease to have any.
+_layouts: KeptByIdentity[Layout] = KeptByIdentity(KEPT_ENTRIES)
+
+
+def layout_of(strips: Sequence[tuple[int, Strip]], places: Places | None, union_rows: int) -> Layout:
+    """As `Layout.of`, found again where strips of these rows were laid out before."""
+    objects = (places, *chain.from_iterable([(number, strip.rows) for number, strip in strips]))
+    entries = sum([len(strip.rows) for _, strip in strips])
+    found = _layouts.get(objects, lambda: Layout.of(strips, places, union_rows), 1 + entries)
+    # Nothing but rows without traffic tells not of how many they are.
+    return found if found.union_rows == union_rows else Layout.of(strips, places, union_rows)
