@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -18,6 +18,7 @@ from keyviz_grpc.aggregator.hot_keys import HotKeysFanout, Surroundings
 from keyviz_grpc.aggregator.local import SELF, LocalCalls
 from keyviz_grpc.aggregator.observer import Observer, Observers
 from keyviz_grpc.aggregator.overviews import united
+from keyviz_grpc.aggregator.together import together
 from keyviz_grpc.aggregator.turns import Turns
 from keyviz_grpc.aggregator.way import check_way, no_usable, on_a_ring
 from keyviz_grpc.bytes_budget import BytesBudget
@@ -182,13 +183,13 @@ class Aggregator:
         peers = await self._membership.peers(below)
         live = [peer for peer in peers if not isinstance(peer, Outcome)]
         addresses = [peer.address for peer in live]
-        calls: list[Awaitable[Overview | Outcome]] = [
+        calls: list[Coroutine[object, object, Overview | Outcome]] = [
             self._turns.ask(peer.address, len(live), partial(peer.overview, via=via), below) for peer in live
         ]
         if self._local is not None:
             addresses.insert(0, SELF)
             calls.insert(0, self._local_calls.ask(self._local.overview, below))
-        replies = await asyncio.gather(*calls)
+        replies = await together(calls)
         told = [(where, reply) for where, reply in zip(addresses, replies, strict=True) if isinstance(reply, Overview)]
         if not told:
             failed = [reply for reply in (*peers, *replies) if isinstance(reply, Outcome)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -76,7 +76,7 @@ class MatrixFanout:
         peers = await self._membership.peers(below)
         fan_out = _FanOut(self._question(query), len(peers), holdings, spans=spans_wanted())
 
-        def ask(peer: Peer | Outcome, due: Deadline) -> Awaitable[Answer | Outcome]:
+        def ask(peer: Peer | Outcome, due: Deadline) -> Coroutine[object, object, Answer | Outcome]:
             return self._failed_before(peer) if isinstance(peer, Outcome) else self._ask_peer(peer, fan_out, due)
 
         own = [] if self._local is None else [self._ask_own(self._local, fan_out, below)]

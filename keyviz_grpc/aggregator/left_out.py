@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
+from keyviz_grpc.aggregator.together import together
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.outcome import Outcome
 
@@ -55,15 +55,15 @@ class LeftOut(Generic[Asked, Answered]):
         self,
         peers: Sequence[Asked | Outcome],
         deadline: Deadline,
-        ask: Callable[[Asked | Outcome, Deadline], Awaitable[Answered | Outcome]],
-        own: Sequence[Awaitable[Answered | Outcome]] = (),
+        ask: Callable[[Asked | Outcome, Deadline], Coroutine[object, object, Answered | Outcome]],
+        own: Sequence[Coroutine[object, object, Answered | Outcome]] = (),
     ) -> list[Answered | Outcome]:
         """Everybody's answer, all asked at once and some of them again: `own` first, then the peers in their order.
 
         ask: asks with whom `of` names left out; a peer that has failed already is handed to it too, once.
         """
         first = self.first_round(deadline, peers)
-        answers = list(await asyncio.gather(*own, *(ask(peer, first) for peer in peers)))
+        answers = await together([*own, *(ask(peer, first) for peer in peers)])
         numbered = enumerate(peers, len(own))
         asked = {number: peer for number, peer in numbered if not isinstance(peer, Outcome)}
         await self.settle(answers, asked, lambda peer: ask(peer, deadline))
@@ -78,7 +78,7 @@ class LeftOut(Generic[Asked, Answered]):
         self,
         answers: list[Answered | Outcome],
         peers: Mapping[int, Asked],
-        ask: Callable[[Asked], Awaitable[Answered | Outcome]],
+        ask: Callable[[Asked], Coroutine[object, object, Answered | Outcome]],
     ) -> None:
         """Asks anew, in place, where somebody was left out whom nobody else counted, or counted who is elsewhere too.
 
