@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Sequence
 from typing import TypeVar
 
 _Result = TypeVar("_Result")
 
 
-async def together(works: Iterable[Coroutine[object, object, _Result]]) -> list[_Result]:
-    """What each of them comes to, in their order; where one fails, or this is cancelled, all are ended first.
+async def together(works: Sequence[Coroutine[object, object, _Result]]) -> list[_Result]:
+    """What each of them comes to, in their order; a failure is told, or this is cancelled, when all have ended.
 
-    By a callback of each of them, as `asyncio.gather` has it, the last one would be heard of a turn of the loop later.
+    Each must come to its end by itself in any case: one that fails is seen when those that are waited for before it
+    are done.
+    The first one is done in this very task, for one of its own takes turns of the loop to begin and to tell that it is
+    done; so does a callback of each of the others, as `asyncio.gather` has it.
     """
+    if not works:
+        return []
+    first, *others = works
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(work) for work in works]
+    tasks = [loop.create_task(work) for work in others]
     try:
-        # The last one first: mostly the others are done then, and who waits is woken once.
-        return [await task for task in reversed(tasks)][::-1]
+        told = [await first]
+        # The last one before the others: mostly those are done then, and who waits is woken once.
+        told += [await task for task in reversed(tasks)][::-1]
     except BaseException:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+    return told

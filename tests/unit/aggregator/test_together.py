@@ -35,23 +35,27 @@ async def test_all_begin_before_any_is_done() -> None:
     await together([work(), work(), work()])
 
 
-async def test_a_failure_ends_the_others_before_it_is_told() -> None:
-    waits, ended = asyncio.Event(), asyncio.Event()
+@pytest.mark.parametrize("fails", [0, 1, 2])
+async def test_a_failure_is_told_when_all_of_it_has_ended(fails: int) -> None:
+    failed, under_way = asyncio.Event(), 0
 
-    async def lasting() -> None:
+    async def work(number: int) -> None:
+        nonlocal under_way
+        under_way += 1
         try:
-            waits.set()
-            await asyncio.Event().wait()
+            if number == fails:
+                while under_way < 3:  # noqa: ASYNC110 - each turn of the loop begins one
+                    await asyncio.sleep(0)
+                failed.set()
+                raise ValueError("broken")
+            await failed.wait()
         finally:
-            ended.set()
-
-    async def failing() -> None:
-        await waits.wait()
-        raise ValueError("broken")
+            under_way -= 1
 
     with pytest.raises(ValueError, match="broken"):
-        await together([lasting(), failing()])
-    assert ended.is_set()
+        await together([work(number) for number in range(3)])
+    assert failed.is_set()
+    assert under_way == 0
 
 
 async def test_whoever_is_cancelled_while_waiting_has_ended_all_of_it() -> None:
@@ -59,8 +63,8 @@ async def test_whoever_is_cancelled_while_waiting_has_ended_all_of_it() -> None:
 
     async def lasting() -> None:
         nonlocal ended
-        await began.wait()
         try:
+            await began.wait()
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
@@ -72,3 +76,12 @@ async def test_whoever_is_cancelled_while_waiting_has_ended_all_of_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert ended == 2
+
+
+async def test_the_first_is_begun_at_once_and_in_the_task_of_who_waits() -> None:
+    async def work() -> asyncio.Task[None] | None:
+        return asyncio.current_task()
+
+    first, second = await together([work(), work()])
+    assert first is asyncio.current_task()
+    assert second is not first
