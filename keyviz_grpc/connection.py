@@ -128,11 +128,14 @@ class Connection:
             method = self._methods[path] = channel.unary_unary(path)
         return method
 
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        metadata = self._credentials.metadata() if self._credentials is not None else ()
+    def _metadata(self) -> grpc.aio.Metadata:
+        # As gRPC has it: of anything else it makes one for each call, once it has looked at what that is.
+        metadata = grpc.aio.Metadata(*(self._credentials.metadata() if self._credentials is not None else ()))
         if request_id := REQUEST_ID.get():
-            metadata = (*metadata, (HEADER, request_id))
-        return (*metadata, *outgoing())
+            metadata.add(HEADER, request_id)
+        for name, value in outgoing():
+            metadata.add(name, value)
+        return metadata
 
     @property
     def _is_stuck(self) -> bool:

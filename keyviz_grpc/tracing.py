@@ -67,7 +67,7 @@ def _span(name: str, attributes: dict[str, str | float]) -> Iterator[Callable[..
 
 def outgoing() -> tuple[tuple[str, str], ...]:
     """Metadata that makes the called server's spans part of the current trace; nothing where there is none."""
-    if trace is None or trace.get_current_span() is trace.INVALID_SPAN:
+    if not is_wanted() or trace.get_current_span() is trace.INVALID_SPAN:
         return ()
     carrier: dict[str, str] = {}
     _across.inject(carrier)
