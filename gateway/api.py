@@ -115,7 +115,7 @@ class Api:
         return _response(body, self._unsent)
 
     async def _matrix_body(self, wanted: _Wanted) -> _Body:
-        with span("keyviz.matrix", series=wanted.asked.query.series.value):
+        with span("keyviz.matrix", series=wanted.asked.query.series):
             answer = await self._cluster.matrix(wanted.asked.query, self._deadline())
             _check_known(answer.outcomes, wanted.asked.query.node_id)
             with span("keyviz.encode", encoding=wanted.encoding or "identity") as note:

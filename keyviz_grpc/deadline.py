@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from keyviz_grpc.unchanging import unchanging
 
 MOST_HURRY: Final = 16
 
@@ -14,7 +16,7 @@ NOT_IN_TIME: Final = "no answer in time"
 """What is said of whoever is not there by a deadline."""
 
 
-@dataclass(frozen=True, slots=True)
+@unchanging(frozen=True, slots=True)
 class Deadline:
     """The instant `at_s` on the monotonic clock `clock` (seconds)."""
 

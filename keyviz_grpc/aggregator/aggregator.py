@@ -127,7 +127,7 @@ class Aggregator:
         return BytesBudget(self._settings.max_total_bytes, self._held)
 
     async def _merged_answer(self, query: MatrixQuery, deadline: Deadline, holdings: Holdings) -> Answer:
-        with span("keyviz.fan_out", series=query.series.value):
+        with span("keyviz.fan_out", series=query.series):
             told = await self._peers.ask_all(query, deadline, holdings)
 
         def build() -> Answer:

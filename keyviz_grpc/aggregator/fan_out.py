@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from keyviz_grpc.aggregator.extent import Holdings
@@ -22,6 +22,7 @@ from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.source import Source
 from keyviz_grpc.tracing import is_wanted as spans_wanted
 from keyviz_grpc.tracing import span
+from keyviz_grpc.unchanging import unchanging
 
 LAST_MS: Final = 2**63 - 1
 """The last moment that a request can name."""
@@ -30,7 +31,7 @@ FIRST_GUESS_STEP_MS: Final = 60_000
 """How wide to ask before any answer told a step."""
 
 
-@dataclass(frozen=True, slots=True)
+@unchanging(frozen=True, slots=True, eq=False)
 class _FanOut:
     """What is the same for every peer that is asked. peers: how many. spans: whether somebody wants them."""
 

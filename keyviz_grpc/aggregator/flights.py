@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import Overloaded
+from keyviz_grpc.unchanging import unchanging
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -45,7 +46,7 @@ class Waiting(Generic[Value]):
             future.cancel()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class _Flight(Generic[Value]):
     """One piece of work, and when it is due."""
 
