@@ -43,11 +43,13 @@ class Promptness:
         """See Layer."""
         if handler.unary_unary is not None:
             return grpc.stream_unary_rpc_method_handler(
-                self._one_for_one(handler), response_serializer=handler.response_serializer
+                self._with_message(handler.unary_unary, handler.request_deserializer),
+                response_serializer=handler.response_serializer,
             )
         if handler.unary_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
-                self._many_for_one(handler), response_serializer=handler.response_serializer
+                self._with_message(handler.unary_stream, handler.request_deserializer),
+                response_serializer=handler.response_serializer,
             )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
@@ -57,15 +59,29 @@ class Promptness:
             )
         return handler  # it waits for no message: a refusal
 
-    def _one_for_one(self, handler: Any) -> Callable[[object, Context], Awaitable[Any]]:
+    def _with_message(self, inner: Any, deserializer: Any) -> Callable[[object, Context], Awaitable[Any]]:
+        """What waits for the message, and then calls `inner` with it; of one coroutine, for every call enters it."""
+        parse, waiting, message_s = deserializer or bytes, self._waiting, self._message_s
+
         async def answer(_: object, context: Context) -> Any:
-            return await handler.unary_unary(await self._message(handler, context), context)
-
-        return answer
-
-    def _many_for_one(self, handler: Any) -> Callable[[object, Context], Awaitable[None]]:
-        async def answer(_: object, context: Context) -> None:
-            await handler.unary_stream(await self._message(handler, context), context)
+            number = waiting.enter(message_s)
+            try:
+                raw: Any = await context.read()
+            except asyncio.CancelledError:
+                if not waiting.is_why(number):
+                    raise
+                raw = None
+            finally:
+                waiting.leave(number)
+            if raw is None:
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, NONE_CAME)
+            if raw is grpc.aio.EOF:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NONE_CAME)
+            try:
+                request = parse(raw)
+            except DecodeError:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
+            return await inner(request, context)
 
         return answer
 
@@ -96,25 +112,3 @@ class Promptness:
     def _stream_ended(self, context: object) -> None:
         del context
         self._streams -= 1
-
-    async def _message(self, handler: Handler, context: Context) -> Any:
-        number = self._waiting.enter(self._message_s)
-        try:
-            raw: Any = await context.read()
-        except asyncio.CancelledError:
-            if not self._waiting.is_why(number):
-                raise
-            raw = None
-        finally:
-            self._waiting.leave(number)
-        if raw is None:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, NONE_CAME)
-        if raw is grpc.aio.EOF:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NONE_CAME)
-        parse: Any = handler.request_deserializer
-        if parse is None:
-            return raw
-        try:
-            return parse(raw)
-        except DecodeError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, NO_MESSAGE)
