@@ -41,7 +41,7 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.rpc_types import Context, Handler
 from keyviz_grpc.source import PromptSource, Source
-from keyviz_grpc.tracing import is_wanted, span
+from keyviz_grpc.tracing import is_wanted, past, span
 
 audit = logging.getLogger("keyviz.audit")
 
@@ -179,7 +179,7 @@ class NodeServicer(Servicer):
     async def matrix_bytes(self, question: Question, context: Context) -> bytes:
         """See Servicer."""
         del context
-        # The way to a thread and back takes longer than what is ready does.
+        # The way to a thread and back takes longer than little work does.
         ready = self._ready_bytes(question)
         if ready is not None:
             return ready
@@ -190,24 +190,23 @@ class NodeServicer(Servicer):
         standing = None if self._prompt is None else self._prompt.standing()
         if standing is None:
             return None
-        began = time.perf_counter()
         number, now_unix_ms = standing
+        began = time.perf_counter()
         given = self._given.get(question)
         ready = given[1] if given is not None and given[0] == number else self._look(question, number)
         if ready is None:
             return None
+        found = time.perf_counter()
         raw = ready.made_at(now_unix_ms)
         if is_wanted():
-            # Of no length: what was there before has no other.
-            with span("keyviz.read", series=question.query.series.value) as note:
-                note(rows=ready.shape[0], columns=ready.shape[1])
-            with span("keyviz.encode", encoding="columnar"):
-                pass
+            rows, columns = ready.shape
+            past("keyviz.read", began, found, series=question.query.series.value, rows=rows, columns=columns)
+            past("keyviz.encode", found, time.perf_counter(), encoding="columnar")
         _note_encoded(ready.shape, began, self._metrics)
         return raw
 
     def _look(self, question: Question, number: int) -> Ready | None:
-        """What is ready for a question, kept for the next time."""
+        """What is ready for a question, or nearly so; kept for the next time."""
         answer = None if self._prompt is None else self._prompt.matrix_at_once(question.query)
         ready = None if answer is None else ready_before(answer, accept=question.accept)
         if ready is not None:

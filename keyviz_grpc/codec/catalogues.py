@@ -28,6 +28,11 @@ def encode_catalogue(catalogue: Catalogue) -> bytes:
     return _encoded.get((catalogue,), lambda: b"".join(_encoded_rows.of(catalogue.rows, _row_bytes)))
 
 
+def is_encoded(catalogue: Catalogue) -> bool:
+    """Whether those bytes are there already."""
+    return _encoded.found((catalogue,)) is not None
+
+
 def _row_bytes(row: Row) -> bytes:
     return pb.KeyVizCatalogue(rows=[encode_row(row)]).SerializeToString()
 

@@ -57,7 +57,7 @@ def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
 
 
 def ready_before(answer: Answer, *, accept: Collection[int]) -> Ready | None:
-    """The same where next to nothing is left to do: all is packed already, or left out; else None."""
+    """The same where little is left to do: all is packed already, or soon, or left out; else None."""
     packed = _packed(answer, encoded_columnar) if pb.MATRIX_ENCODING_COLUMNAR in accept else None
     return None if packed is None else _ready(answer, packed, accept)
 

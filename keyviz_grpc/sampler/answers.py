@@ -74,12 +74,12 @@ class Answers:
         answer = self._answer(matrix, history, snapshot.moment, generated_at_unix_ms)
         return fold(select_rows(answer, query.bucket_ids), query.rows)
 
-    def found(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer | None:
-        """The same, where its matrix was made before and is asked for as a whole."""
+    def at_once(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer | None:
+        """The same, where its matrix is asked for as a whole and was made before, or is made in next to no time."""
         if query.rows or query.bucket_ids:
             return None
         left, history = self._left(query, snapshot)
-        matrix = self._assembled.found(query.series, left, snapshot.state)
+        matrix = self._assembled.at_once(query.series, left, snapshot.state)
         return None if matrix is None else self._answer(matrix, history, snapshot.moment, generated_at_unix_ms)
 
     def _left(self, query: MatrixQuery, snapshot: Snapshot) -> tuple[Columns, History | None]:

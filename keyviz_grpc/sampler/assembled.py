@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.model import Matrix, Series, Shares
+from keyviz_grpc.sampler.column import Column
 from keyviz_grpc.sampler.history import Columns, ShownRows
 from keyviz_grpc.sampler.picture import matrix_of
 
@@ -19,6 +20,11 @@ KEPT_BYTES: Final = 32 << 20
 """Of all of them together: a day of 1024 rows is 18 MB."""
 
 SHARE_BYTES: Final = 28
+
+LITTLE_CELLS: Final = 1 << 16
+LITTLE_COLUMNS: Final = 4
+LITTLE_SHARES: Final = 1 << 10
+"""What a matrix may have, what may be read for it, and what may be listed, while an event loop waits for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,20 +65,29 @@ class Assembled:
         """The matrix of these columns."""
         stamps = _stamps(held)
         before = self._before(series)
-        if (there := _of_columns(before, stamps, state)) is not None:
-            return there
-        earlier = (matrix for was, matrix in reversed(before) if was.goes_on_in(state))
-        old = next((matrix for matrix in earlier if _common(matrix.columns, stamps)), None)
-        made = _read(series, held, state) if old is None else _carried_on(old, stamps, held, state)
-        self._keep(state, made)
-        return made
+        there = _of_columns(before, stamps, state)
+        return self._made(series, stamps, held, state, _earlier(before, stamps, state)) if there is None else there
 
-    def found(self, series: Series, held: Columns, state: State) -> Matrix | None:
-        """What `matrix` gives, where nothing has to be made for it."""
+    def at_once(self, series: Series, held: Columns, state: State) -> Matrix | None:
+        """What `matrix` gives, where it is there or little has to be done for it: a few columns are read, if any."""
         if not held:
             rows = state.shown.catalogue
             return Matrix(series, np.empty(0, np.int64), rows, np.empty((len(rows), 0), np.uint64))
-        return _of_columns(self._before(series), _stamps(held), state)
+        stamps = _stamps(held)
+        before = self._before(series)
+        there = _of_columns(before, stamps, state)
+        if there is not None or len(held) * len(state.shown.slots) > LITTLE_CELLS:
+            return there
+        old = _earlier(before, stamps, state)
+        new = held if old is None else held[_common(old.columns, stamps) :]
+        return self._made(series, stamps, held, state, old) if _is_little(new, old) else None
+
+    def _made(
+        self, series: Series, stamps: NDArray[np.int64], held: Columns, state: State, old: Matrix | None
+    ) -> Matrix:
+        made = _read(series, held, state) if old is None else _carried_on(old, stamps, held, state)
+        self._keep(state, made)
+        return made
 
     def _before(self, series: Series) -> list[tuple[State, Matrix]]:
         with self._lock:
@@ -103,6 +118,21 @@ def _stamps(held: Columns) -> NDArray[np.int64]:
 def _of_columns(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], state: State) -> Matrix | None:
     same = (matrix for was, matrix in before if was.same_as(state))
     return next((matrix for matrix in same if np.array_equal(matrix.columns, stamps)), None)
+
+
+def _earlier(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], state: State) -> Matrix | None:
+    """The newest one that goes on in these columns."""
+    earlier = (matrix for was, matrix in reversed(before) if was.goes_on_in(state))
+    return next((matrix for matrix in earlier if _common(matrix.columns, stamps)), None)
+
+
+def _is_little(new: Columns, old: Matrix | None) -> bool:
+    """Whether reading these columns, and carrying shares on, takes a fraction of a millisecond."""
+    loose = [held for _, held in new if isinstance(held, Column)]
+    if not len(loose) == len(new) <= LITTLE_COLUMNS:
+        return False
+    shares = sum(len(column.frozen.codes) for column in loose) + (0 if old is None else len(old.shares))
+    return shares <= LITTLE_SHARES
 
 
 def _read(series: Series, held: Columns, state: State) -> Matrix:

@@ -299,7 +299,7 @@ class Sampler:
         return self._answers.matrix(query, snapshot, generated_at_unix_ms=self._now_unix_ms())
 
     def matrix_at_once(self, query: MatrixQuery) -> Answer | None:
-        """See `PromptSource`: as `matrix`, while no window is due and what is asked for was asked for before."""
+        """See `PromptSource`: as `matrix`, while no window is due and little is asked for that was not asked before."""
         if not self._lock.acquire(blocking=False):
             return None
         try:
@@ -310,7 +310,7 @@ class Sampler:
             snapshot = self._snapshot(query)
         finally:
             self._lock.release()
-        return self._answers.found(query, snapshot, generated_at_unix_ms=self._now_unix_ms())
+        return self._answers.at_once(query, snapshot, generated_at_unix_ms=self._now_unix_ms())
 
     def standing(self) -> tuple[int, int] | None:
         """See `PromptSource`. Without the lock: of a change that is under way nothing has to be told yet."""

@@ -19,6 +19,31 @@ def test_without_opentelemetry_spans_are_nothing(monkeypatch: pytest.MonkeyPatch
         note(b=2)
 
 
+def test_a_span_that_is_over_has_its_own_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In unix nanoseconds, of moments of another clock."""
+    told: list[object] = []
+
+    class Trace:
+        """OpenTelemetry and its tracer and span, as far as they are asked."""
+
+        def get_tracer(self, scope: str, version: str) -> Trace:
+            del scope, version
+            return self
+
+        def start_span(self, name: str, *, attributes: dict[str, object], start_time: int) -> Trace:
+            told.extend([name, attributes, start_time])
+            return self
+
+        def end(self, end_time: int) -> None:
+            told.append(end_time)
+
+    monkeypatch.setattr(tracing, "trace", Trace())
+    monkeypatch.setattr(time, "time_ns", lambda: 5_000_000_000)
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: 2_000_000_000)
+    tracing.past("keyviz.x", 1.25, 1.5, a=1)
+    assert told == ["keyviz.x", {"a": 1}, 4_250_000_000, 4_500_000_000]
+
+
 def test_without_the_extra_tracing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of an import error."""
     inner = builtins.__import__

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import answer_bytes, encode_answer, ready_before
+from keyviz_grpc.codec import answer_bytes, columnar, encode_answer, ready_before
+from keyviz_grpc.model import Catalogue
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
@@ -39,3 +40,19 @@ def test_the_bytes_of_an_answer_are_those_of_its_message(answer: Answer) -> None
     ready = ready_before(replace(answer, generated_at_unix_ms=1), accept=COLUMNAR)
     assert ready is not None
     assert pb.GetKeyVizMatrixResponse.FromString(ready.made_at(answer.generated_at_unix_ms)) == message
+
+
+def test_little_is_packed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But neither many cells or shares, nor rows that were never told in bytes, which take longer than all cells."""
+    (whole,) = cluster(Shape(1, 40, 3))
+    cells, shares = whole.matrix.cells, len(whole.matrix.shares)
+    assert shares
+    told = replace(whole, matrix=replace(whole.matrix, catalogue=Catalogue(whole.matrix.catalogue.rows)))
+    assert ready_before(told, accept=COLUMNAR) is None
+    raw = answer_bytes(told, accept=COLUMNAR)
+    for most_cells, most_shares in ((cells, shares), (cells - 1, shares), (cells, shares - 1)):
+        monkeypatch.setattr(columnar, "LITTLE_CELLS", most_cells)
+        monkeypatch.setattr(columnar, "LITTLE_SHARES", most_shares)
+        ready = ready_before(replace(told, matrix=replace(told.matrix)), accept=COLUMNAR)
+        assert (ready is not None) == (most_cells == cells and most_shares == shares)
+        assert ready is None or ready.made_at(told.generated_at_unix_ms) == raw

@@ -13,7 +13,7 @@ from keyviz_grpc.codec import encode_answer
 from keyviz_grpc.model import Series, Window
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import Known, MatrixQuery
-from keyviz_grpc.sampler import Op, Route, Sampler
+from keyviz_grpc.sampler import Op, Route, Sampler, assembled, ring
 from tests.unit.sampler.clocks import Clock
 
 QUERY = MatrixQuery(Series.WRITES)
@@ -48,6 +48,12 @@ def sampler(clock: Clock) -> Iterator[Sampler]:
         yield sampler
 
 
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No work is little enough to be done at once."""
+    monkeypatch.setattr(assembled, "LITTLE_COLUMNS", 0)
+
+
 def write(sampler: Sampler) -> None:
     """One operation on each route."""
     for route, key in ((1, b"a"), (2, b"x")):
@@ -79,6 +85,7 @@ def test_a_caller_that_knows_all_is_told_so_at_once(sampler: Sampler) -> None:
     assert told(sampler.matrix_at_once(asked)) == told(sampler.matrix(asked))
 
 
+@pytest.mark.usefixtures("idle")
 def test_nothing_is_there_before_it_was_asked(sampler: Sampler) -> None:
     """Not of another series either."""
     assert sampler.matrix_at_once(QUERY) is None
@@ -103,6 +110,7 @@ CHANGES: dict[str, Callable[[Sampler, Clock], object]] = {
 }
 
 
+@pytest.mark.usefixtures("idle")
 @pytest.mark.parametrize("name", CHANGES)
 def test_after_a_change_it_is_made_anew(sampler: Sampler, clock: Clock, name: str) -> None:
     """And then it is there again, as it is now."""
@@ -161,12 +169,82 @@ def test_while_it_stands_the_same_so_does_an_answer(sampler: Sampler, clock: Clo
     assert len(known) > 20
 
 
+@pytest.mark.usefixtures("idle")
 def test_what_nobody_keeps_any_more_is_not_there(sampler: Sampler) -> None:
     """Questions keep no matrix alive."""
     sampler.matrix(QUERY)
     assert sampler.matrix_at_once(QUERY) is not None
     sampler._assembled.clear()
     assert sampler.matrix_at_once(QUERY) is None
+
+
+def close_one(sampler: Sampler, clock: Clock) -> None:
+    """One more window, with operations."""
+    write(sampler)
+    clock.now_s += 1
+    sampler.tick()
+
+
+def test_few_new_columns_are_read_at_once(sampler: Sampler, clock: Clock) -> None:
+    """And it is what the other way gives: the ring holds three columns before, and up to eight later."""
+    sampler.matrix(QUERY)
+    for _ in range(8):
+        close_one(sampler, clock)
+        soon = told(sampler.matrix_at_once(QUERY))
+        sampler._assembled.clear()
+        assert soon == told(sampler.matrix(QUERY))
+
+
+def test_more_than_a_few_columns_are_not(sampler: Sampler, clock: Clock) -> None:
+    """Also where there is nothing to go on from."""
+    sampler.matrix(QUERY)
+    for _ in range(assembled.LITTLE_COLUMNS + 1):
+        close_one(sampler, clock)
+    assert sampler.matrix_at_once(QUERY) is None
+    sampler._assembled.clear()
+    assert sampler.matrix_at_once(QUERY) is None
+    few = replace(QUERY, window=Window(int(clock.now_s) * 1000 - 1000))
+    assert told(sampler.matrix_at_once(few)) == told(sampler.matrix(few))
+
+
+@pytest.mark.parametrize(("cells", "there"), [(8, True), (7, False)])
+def test_of_many_cells_nothing_is_made_at_once(
+    sampler: Sampler, clock: Clock, cells: int, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rows of four columns, of which three are there."""
+    monkeypatch.setattr(assembled, "LITTLE_CELLS", cells)
+    sampler.matrix(QUERY)
+    close_one(sampler, clock)
+    assert (sampler.matrix_at_once(QUERY) is not None) == there
+
+
+@pytest.mark.parametrize("shares", [4, 3])
+def test_of_many_shares_nothing_is_made_at_once(
+    sampler: Sampler, clock: Clock, shares: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two leaders write to each of two routes in a window."""
+    monkeypatch.setattr(assembled, "LITTLE_SHARES", shares)
+    sampler.matrix(QUERY)
+    sampler.set_leader(1, 4)
+    close_one(sampler, clock)
+    soon = sampler.matrix_at_once(QUERY)
+    assert (soon is not None) == (shares == 4)
+    assert len(sampler.matrix(QUERY).matrix.shares) == 4
+
+
+def test_packed_columns_are_not_unpacked_for_it(
+    sampler: Sampler, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few of them stand in a block of many."""
+    for _ in range(4):
+        close_one(sampler, clock)
+    sampler.matrix(QUERY)
+    old = replace(QUERY, window=Window(0, 1_002_001))
+    monkeypatch.setattr(ring, "BLOCK_COLUMNS", 2)
+    sampler.tidy()
+    sampler._assembled.clear()
+    assert sampler.matrix_at_once(old) is None
+    assert sampler.matrix(old).matrix.shape == (2, 2)
 
 
 @pytest.mark.parametrize("query", [replace(QUERY, rows=1), replace(QUERY, bucket_ids=("route:1",))])
