@@ -240,8 +240,10 @@ class Api:
 
 def _check_known(outcomes: Sequence[Outcome], node_id: str) -> None:
     """Raises InvalidRequest when one node's view is asked for and it is certain that no such node exists."""
+    if not node_id or not all(outcome.ok for outcome in outcomes):
+        return
     known = {outcome.node_id for outcome in outcomes if outcome.node_id}
-    if node_id and all(outcome.ok for outcome in outcomes) and node_id not in known:
+    if node_id not in known:
         raise InvalidRequest("node", node_id, f"no node of the cluster has this id, known are {sorted(known)}")
 
 

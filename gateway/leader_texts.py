@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gateway.row_texts import json_of
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Counts, Leaders, RowCodes, where
+from keyviz_grpc.traffic import Counts, Leaders, where
 
 KEPT_NUMBERS: Final = 1 << 22
 """Of so many rows times columns texts are kept, twice four to ten bytes each as a rule."""
@@ -40,7 +40,7 @@ def of_several(matrix: Matrix, leaders: Leaders, others: NDArray[np.int64]) -> t
     """(rows, groups[N, C], terms[N, C]): those of the other rows in which any leader is known. No rows, no C."""
     if not len(others):
         return others, NOBODY, NOBODY
-    codes = RowCodes(leaders.of.take(others), leaders.codes).spread(matrix.narrowest.take(others, axis=0))
+    codes = leaders.of_any(others, matrix.narrowest.take(others, axis=0) != 0)
     stated = where(np.bitwise_or.reduce(codes, axis=1) != 0)
     if len(stated) < len(others):
         others, codes = others.take(stated), codes.take(stated, axis=0)

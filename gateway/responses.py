@@ -37,7 +37,8 @@ class InPieces(Response):
         headers: Iterable[tuple[bytes, bytes]] = (),
         unsent: Unsent | None = None,
     ) -> None:
-        super().__init__(status_code=status)
+        # All that the base does besides is to encode a body and headers that this one does not have.
+        self.status_code, self.background = status, None
         self.raw_headers = [(b"content-length", b"%d" % size_of(pieces)), *_ALWAYS, *headers]
         self._pieces, self._unsent = pieces, unsent
 
