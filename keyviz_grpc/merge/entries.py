@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.layout import Layout, layout_of
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, RowCodes, Runs, Strip, rows_and_columns, true_cells, where
+from keyviz_grpc.traffic import Busy, Counts, RowCodes, Runs, Strip, rows_and_columns, true_cells, where
 from keyviz_grpc.unchanging import unchanging
 
 _Spans: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.int64]]"
+
+_BLANK: Final = Runs(np.zeros(1, np.uint32), np.ones(1, np.uint32))
+"""Of a cell that nobody has, after all others: so every entry begins within a run."""
 
 FEW_BYTES: Final = 1 << 21
 """Cells that fit these when all are as wide as the widest are made so, rather than looked for in several blocks."""
@@ -159,13 +162,13 @@ def entries_of(
         np.not_equal(values[: len(values) - is_few], 0, out=busy[ends[-2] : ends[-1]])
     counts = true_cells(busy)
     # Runs are told in the order of the cells of each part.
-    codes = _codes_of(busy, counts, _runs_of(own, remaps), layout.in_order)
+    codes = _codes_of(busy, counts, _runs_of(own, remaps), layout)
     return Entries(layout, busy, counts, codes, blocks, np.array(ends[1:], np.int64))
 
 
 def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:
-    """In codes of the union, of as many cells as have traffic, one part after the other."""
-    codes, lengths = [NO_RUNS.codes], [NO_RUNS.lengths]
+    """In codes of the union, of as many cells as have traffic, one part after the other; at last one of the blank."""
+    codes, lengths = [], []
     for own, remap in zip(busy, remaps, strict=True):
         if own.runs is None:
             cells = sum(int(np.count_nonzero(strip.values)) for strip in own.strips)
@@ -174,28 +177,26 @@ def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) 
         else:
             codes.append(own.runs.codes if remap is None else remap.take(own.runs.codes))
             lengths.append(own.runs.lengths)
-    return Runs(np.concatenate(codes), np.concatenate(lengths))
+    return Runs(np.concatenate([*codes, _BLANK.codes]), np.concatenate([*lengths, _BLANK.lengths]))
 
 
-def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, in_order: NDArray[np.int64]) -> RowCodes:
-    """Of entries with traffic there, in so many columns, and of a blank. runs: of all cells, entry by entry so."""
+def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, layout: Layout) -> RowCodes:
+    """Of entries with traffic there, in so many columns, and of a blank. runs: of all cells, in the entries' order."""
     ends = runs.ends
     bounds = np.zeros(len(counts) + 1, np.int64)
-    row_ends = counts.take(in_order).cumsum(out=bounds[1:])
-    of = np.zeros(len(bounds), np.int64)
-    if len(ends) == len(row_ends) and np.count_nonzero(ends == row_ends) == len(ends):
+    row_ends = counts.take(layout.in_order).cumsum(out=bounds[1:])
+    if len(ends) == len(bounds) and np.count_nonzero(ends[:-1] == row_ends) == len(row_ends):
         # Neighbours under different leaders: a run a row.
-        of[in_order] = runs.codes.astype(np.int64)
+        of = runs.codes.take(layout.numbers).astype(np.int64)
         return RowCodes(of, np.zeros((0, busy.shape[1]), np.uint32))
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
-    among = np.minimum(_up_to(ends, bounds), len(ends) - 1)
-    first = among[:-1]
-    of[in_order] = runs.codes.take(first).astype(np.int64)  # a cast on the way takes twice as long
+    among = _up_to(ends, bounds)
+    of = runs.codes.take(among.take(layout.numbers)).astype(np.int64)
     # One leader throughout is the rule.
-    several = where(ends.take(first) < row_ends)
-    mixed = in_order.take(several)
-    codes = np.zeros((len(mixed), busy.shape[1]), np.uint32)
-    if len(mixed):
+    several = where(ends.take(among[:-1]) < row_ends)
+    codes = np.zeros((len(several), busy.shape[1]), np.uint32)
+    if len(several):
+        mixed = layout.in_order.take(several)
         runs_there, cells_there = ((of_row.take(several), of_row.take(several + 1)) for of_row in (among, bounds))
         codes[busy.take(mixed, axis=0)] = _told_between(runs, ends, runs_there, cells_there)
         of[mixed] = -1 - np.arange(len(mixed))

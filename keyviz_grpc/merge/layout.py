@@ -35,6 +35,7 @@ class Lot:
 
 class Layout:
     """rows: int64[E], of the union, in no order that means anything; in_order: the entries part by part, by row.
+    numbers: int64[E + 1], where each stands in that order, and the blank last.
 
     Several entries of one row come from as many parts, of which `sources` has the number and how many there are one
     after the other. union_rows: R.
@@ -49,6 +50,9 @@ class Layout:
     ) -> None:
         self.rows = rows
         self.in_order = in_order
+        self.numbers = np.empty(len(rows) + 1, np.int64)
+        self.numbers[in_order] = np.arange(len(rows))
+        self.numbers[-1] = len(rows)
         self.sources = sources
         self.union_rows = union_rows
         self._all: list[Lot] = []
