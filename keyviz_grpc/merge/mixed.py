@@ -19,12 +19,15 @@ MOST_CELLS: Final = 1 << 18
 
 @unchanging(frozen=True, slots=True, eq=False)
 class Told:
-    """Shares of parts in tangled cells; of each such cell at least one. parts: in how many parts each has traffic."""
+    """Shares of parts in tangled cells; of each such cell at least one.
+
+    parts: in how many parts each has traffic; None where every share is of a known identity.
+    """
 
     cells: NDArray[np.int64]
     codes: NDArray[np.uint32]
     values: NDArray[np.uint64]
-    parts: NDArray[np.int64]
+    parts: NDArray[np.int64] | None
 
 
 @unchanging(frozen=True, slots=True, eq=False)
@@ -57,26 +60,18 @@ def look_at(rows: NDArray[np.int64], lots: Sequence[Lot], entries: Entries) -> M
     values, busy, codes = (cells.reshape(len(lots), -1) for cells in (values, busy, codes))
     largest = np.maximum.reduce(codes)
     unlike = np.logical_or.reduce((codes != largest) & busy)
-    if np.count_nonzero(codes) < np.count_nonzero(busy):
+    all_known = np.count_nonzero(codes) == np.count_nonzero(busy)
+    if not all_known:
         unlike |= (largest == 0) & (np.add.reduce(busy, dtype=np.int64) > 1)
     found = where(unlike)
     at, across = rows_and_columns(found, columns)
     cells = rows.take(at) * columns + across
-    return Mixed(
-        largest.reshape(len(rows), columns),
-        cells,
-        found,
-        _told(cells, codes.take(found, axis=1), values.take(found, axis=1)),
-    )
-
-
-def _told(cells: NDArray[np.int64], codes: NDArray[np.uint32], values: NDArray[np.unsignedinteger]) -> Told:
-    """codes, values: [parts, cells]."""
-    hot = where(values.ravel() != 0)
-    at = hot % len(cells) if len(cells) else hot
-    return Told(
-        cells.take(at),
+    codes, values, busy = codes.take(found, axis=1), values.take(found, axis=1), busy.take(found, axis=1)
+    hot = where(busy.ravel())
+    told = Told(
+        np.concatenate([cells] * len(lots)).take(hot),
         codes.ravel().take(hot),
         values.ravel().take(hot).astype(np.uint64),
-        np.bincount(at, minlength=len(cells)),
+        None if all_known else np.add.reduce(busy, dtype=np.int64),
     )
+    return Mixed(largest.reshape(len(rows), columns), cells, found, told)

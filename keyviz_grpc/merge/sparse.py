@@ -88,11 +88,12 @@ def _decided(union: Union, told: Told, tangled: NDArray[np.int64], *, identities
     starts, winners = dominant(cells, codes, largest, identities)
 
     is_known = codes != 0
+    known = largest * is_known
     conflicts = np.zeros(len(tangled), np.bool_)
     if smallest is not largest:
         conflicts = np.logical_or.reduceat((largest != smallest) & is_known, starts)
-    decided = np.maximum(sum_runs(largest * is_known, starts), union.values.take(tangled))
-    if np.count_nonzero(is_known) < len(is_known):
+    decided = np.maximum(sum_runs(known, starts), union.values.take(tangled))
+    if told.parts is not None and np.count_nonzero(is_known) < len(is_known):
         unknown = np.maximum.reduceat(largest * ~is_known, starts)
         conflicts |= (unknown > 0) & (told.parts > 1)
         decided = np.maximum(decided, unknown)
