@@ -13,39 +13,43 @@ from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.merge.saturating import add
 from keyviz_grpc.merge.sparse import sparse_pass
 from keyviz_grpc.merge.union import Region, Union
-from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
-from keyviz_grpc.traffic import Counts, Leaders
-from keyviz_grpc.unchanging import unchanging
+from keyviz_grpc.model import Catalogue, Matrix, Series, Shares
 
 
-@unchanging(frozen=True, slots=True, eq=False)
-class Cells:
-    """What `Matrix` holds besides rows and columns, over the union of all parts."""
+def merge_cells(
+    parts: Sequence[Placed],
+    series: Series,
+    columns: NDArray[np.int64],
+    catalogue: Catalogue,
+    *,
+    places: Places | None = None,
+    list_shares: bool = True,
+) -> Matrix:
+    """The matrix of these columns and rows, which are the unions of all parts'.
 
-    values: Counts
-    identities: NDArray[np.uint64]
-    leaders: Leaders | None
-    shares: Shares
-    soft: NDArray[np.bool_] | None
-    conflicts: NDArray[np.bool_] | None
+    places: where the rows of all parts go, where that is known in one. list_shares False: the result lists no shares.
+    """
+    shape = (len(catalogue), len(columns))
+    soft = _soft(parts, shape)
+    if not series.is_write:
+        return Matrix.of_leaders(series, columns, catalogue, _sums(parts, shape), None, soft=soft)
+    identities, union, shares = _union(parts, shape, places, list_shares=list_shares)
+    marked = [(_region(part), part.matrix.conflicts) for part in parts if part.matrix.conflicts is not None]
+    return Matrix.of_leaders(
+        series,
+        columns,
+        catalogue,
+        union.values,
+        union.leaders(),
+        identities=identities,
+        shares=shares,
+        soft=soft,
+        conflicts=union.conflicts(marked),
+    )
 
-    def over(self, series: Series, columns: NDArray[np.int64], catalogue: Catalogue) -> Matrix:
-        """The matrix of these cells."""
-        return Matrix.of_leaders(
-            series,
-            columns,
-            catalogue,
-            self.values,
-            self.leaders,
-            identities=self.identities,
-            shares=self.shares,
-            soft=self.soft,
-            conflicts=self.conflicts,
-        )
 
-
-def merge_reads(parts: Sequence[Placed], shape: tuple[int, int]) -> Cells:
-    """Sums over parts, saturating. No identity, never a conflict."""
+def _sums(parts: Sequence[Placed], shape: tuple[int, int]) -> NDArray[np.uint64]:
+    """Over parts, saturating."""
     values = np.zeros(shape, np.uint64)
     for number, part in enumerate(parts):
         if number == 0 and part.rows is None and part.columns is None:
@@ -59,19 +63,19 @@ def merge_reads(parts: Sequence[Placed], shape: tuple[int, int]) -> Cells:
             else:
                 values = values if values.flags.writeable else values.copy()
                 values[region] = add(values[region], part.matrix.values)
-    return Cells(values, NO_IDENTITIES, None, NO_SHARES, _soft(parts, shape), None)
+    return values
 
 
-def merge_writes(
-    parts: Sequence[Placed], shape: tuple[int, int], *, places: Places | None = None, list_shares: bool = True
-) -> Cells:
-    """The write rule: whole rows where cells are simple, sparse lists of shares where they are not.
+def _union(
+    parts: Sequence[Placed], shape: tuple[int, int], places: Places | None, *, list_shares: bool
+) -> tuple[NDArray[np.uint64], Union, Shares]:
+    """(identities, the union, its shares).
 
-    A cell is simple when no part lists its shares and the parts with traffic in it all show one known identity, or
-    when only one part has traffic. Only the rows in which a part has any traffic are looked at: a leader counts
-    alone, so with n nodes that is little more than one of n. `values` of a part stand for F as well: F only matters
-    where it exceeds the known and the unknown shares, and there it is the part's value. places: where the rows of all
-    parts go, where that is known in one. list_shares False: the result lists no shares.
+    The write rule: whole rows where cells are simple, sparse lists of shares where they are not. A cell is simple
+    when no part lists its shares and the parts with traffic in it all show one known identity, or when only one part
+    has traffic. Only the rows in which a part has any traffic are looked at: a leader counts alone, so with n nodes
+    that is little more than one of n. `values` of a part stand for F as well: F only matters where it exceeds the
+    known and the unknown shares, and there it is the part's value.
     """
     identities, remaps = unite([part.matrix.identities for part in parts])
     lists = [_place_shares(part, remap) for part, remap in zip(parts, remaps, strict=True)]
@@ -80,16 +84,7 @@ def merge_writes(
     for shares in lists:
         if len(shares):
             union.tangle(shares.rows * shape[1] + shares.columns)
-    listed_shares = sparse_pass(union, entries, lists, identities=identities, list_shares=list_shares)
-    marked = [(_region(part), part.matrix.conflicts) for part in parts if part.matrix.conflicts is not None]
-    return Cells(
-        union.values,
-        identities,
-        union.leaders(),
-        listed_shares,
-        _soft(parts, shape),
-        union.conflicts(marked),
-    )
+    return identities, union, sparse_pass(union, entries, lists, identities=identities, list_shares=list_shares)
 
 
 def _region(part: Placed) -> Region:

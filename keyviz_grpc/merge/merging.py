@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.kept import KeptByIdentity
-from keyviz_grpc.merge.cells import merge_reads, merge_writes
+from keyviz_grpc.merge.cells import merge_cells
 from keyviz_grpc.merge.columns import union_of
 from keyviz_grpc.merge.entries import Placed
 from keyviz_grpc.merge.parts import Part, flatten, prepare
@@ -89,13 +89,15 @@ def _merged(answers: Sequence[Answer], joined: Joined, query: MatrixQuery) -> Me
         Placed(answer.matrix, rows, _where(answer.matrix.columns, columns))
         for answer, rows in zip(answers, joined.maps, strict=True)
     ]
-    shape = (len(joined.catalogue), len(columns))
-    if query.series.is_write:
-        cells = merge_writes(placed, shape, places=joined.places, list_shares=not query.for_display)
-    else:
-        cells = merge_reads(placed, shape)
-    nodes = _column_nodes(answers, placed, len(columns))
-    return MergedCells(cells.over(query.series, columns, joined.catalogue), nodes)
+    matrix = merge_cells(
+        placed,
+        query.series,
+        columns,
+        joined.catalogue,
+        places=joined.places,
+        list_shares=not query.for_display,
+    )
+    return MergedCells(matrix, _column_nodes(answers, placed, len(columns)))
 
 
 _Diverging: TypeAlias = tuple[tuple[LeafRange, ...], dict[int, tuple[PeerWarning, ...]]]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from keyviz_grpc.errors import MalformedAnswer
-from keyviz_grpc.merge.cells import merge_reads, merge_writes
+from keyviz_grpc.merge.cells import merge_cells
 from keyviz_grpc.merge.entries import Placed
 from keyviz_grpc.merge.rows import join
 from keyviz_grpc.outcome import Answer
@@ -34,11 +34,8 @@ def join_in_time(slices: Sequence[Answer]) -> Answer:
         Placed(part.matrix, rows, np.arange(start, start + len(part.matrix.columns)))
         for part, rows, start in zip(slices, joined.maps, starts.tolist(), strict=False)
     ]
-    shape = (len(joined.catalogue), len(columns))
     # No cell has two sources, so the rule for merging peers places every cell as it is.
-    series = newest.matrix.series
-    cells = (merge_writes if series.is_write else merge_reads)(placed, shape)
-    matrix = cells.over(series, columns, joined.catalogue)
+    matrix = merge_cells(placed, newest.matrix.series, columns, joined.catalogue)
     nodes = [part.column_nodes for part in slices if part.column_nodes is not None]
     return replace(newest, matrix=matrix, column_nodes=np.concatenate(nodes) if nodes else None)
 

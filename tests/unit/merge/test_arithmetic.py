@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from keyviz_grpc.merge.cells import merge_writes
+from keyviz_grpc.merge.cells import merge_cells
 from keyviz_grpc.merge.columns import with_columns
 from keyviz_grpc.merge.entries import Placed
 from keyviz_grpc.merge.parts import take_rows
@@ -133,8 +133,8 @@ def test_listed_shares_go_where_their_cells_go(
         None if len(rows) == 3 else np.array([2], np.int64),
         None if len(stamps) == 2 else np.array([1], np.int64),
     )
-    found = merge_writes([Placed(first.matrix, None, None), placed], (3, 2))
-    union = found.over(first.matrix.series, first.matrix.columns, first.matrix.catalogue)
+    matrix = first.matrix
+    union = merge_cells([Placed(matrix, None, None), placed], matrix.series, matrix.columns, matrix.catalogue)
     told = told_by(replace(first, matrix=union), writes=True)
     for cell, shares in {**first_cells, **cells}.items():
         assert told.shares[cell] == shares
@@ -143,7 +143,9 @@ def test_listed_shares_go_where_their_cells_go(
 def test_one_listed_share_is_placed_too() -> None:
     """Row 0 of its part is row 2 of the union."""
     only = lone_share([[5]], [(0, 0, 0, 3)])
-    found = merge_writes([Placed(only, np.array([2], np.int64), np.array([1], np.int64))], (3, 2))
+    placed = Placed(only, np.array([2], np.int64), np.array([1], np.int64))
+    rows = Catalogue(tuple(Row(bucket, *ROUTES[bucket]) for bucket in ("route:1", "route:2", "route:3")))
+    found = merge_cells([placed], Series.WRITES, np.array([1000, 2000]), rows)
     assert (found.shares.rows.tolist(), found.shares.columns.tolist()) == ([2], [1])
     assert found.values.tolist() == [[0, 0], [0, 0], [0, 5]]
 
@@ -158,7 +160,8 @@ def test_a_plain_conflict_stays_beside_a_cell_of_many_shares() -> None:
             ("b", {("route:1", 1000): {(1, 1): 4}, ("route:1", 2000): {(1, 1): 4}}),
         )
     ]
-    found = merge_writes([Placed(matrix, None, None) for matrix in parts], (1, 2))
+    placed = [Placed(matrix, None, None) for matrix in parts]
+    found = merge_cells(placed, Series.WRITES, parts[0].columns, parts[0].catalogue)
     assert found.values.tolist() == [[5, 8]]
     assert found.conflicts is not None
     assert found.conflicts.tolist() == [[True, True]]
@@ -181,7 +184,8 @@ def test_only_rows_in_which_leaders_differ_have_a_code_a_cell() -> None:
         answer_of(Node(name, ranges, [1000, 2000], cells), Series.WRITES).matrix
         for name, cells in (("a", first), ("b", second))
     ]
-    leaders = merge_writes([Placed(matrix, None, None) for matrix in parts], (3, 2)).leaders
+    placed = [Placed(matrix, None, None) for matrix in parts]
+    leaders = merge_cells(placed, Series.WRITES, parts[0].columns, parts[0].catalogue).leaders
     assert leaders is not None
     assert leaders.of.tolist() == [1, -1, 1]
     assert leaders.codes.tolist() == [[1, 2]]
@@ -195,6 +199,6 @@ def test_the_largest_share_leads_a_cell_whatever_its_node_shows() -> None:
     identities, values = np.array([[0, 0], [1, 1], [2, 1]], np.uint64), np.array([[9, 4]], np.uint64)
     codes = np.array([[1, 1]], np.uint32)
     matrix = Matrix(Series.WRITES, np.array([1000, 2000]), row, values, identities, codes, shares)
-    found = merge_writes([Placed(matrix, None, None)], (1, 2)).over(Series.WRITES, matrix.columns, row)
+    found = merge_cells([Placed(matrix, None, None)], Series.WRITES, matrix.columns, row)
     assert found.codes is not None
     assert found.codes.tolist() == [[2, 1]]
