@@ -57,7 +57,8 @@ def look_at(rows: NDArray[np.int64], lots: Sequence[Lot], entries: Entries) -> M
     values = entries.blocks[0].values.take(own, axis=0)
     busy = values != 0
     codes = entries.codes.of_any(own, busy)
-    values, busy, codes = (cells.reshape(len(lots), -1) for cells in (values, busy, codes))
+    parts = len(lots), -1
+    values, busy, codes = values.reshape(parts), busy.reshape(parts), codes.reshape(parts)
     largest = np.maximum.reduce(codes)
     unlike = np.logical_or.reduce((codes != largest) & busy)
     all_known = np.count_nonzero(codes) == np.count_nonzero(busy)
