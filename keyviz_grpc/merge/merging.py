@@ -53,19 +53,16 @@ def merge(
     if query.unmerged:
         return _unmerged(parts, query.series, now_unix_ms=now_unix_ms, node_id=node_id, incarnation=incarnation)
     prepared, grid = prepare(parts, query, now_unix_ms)
-    first_leaves, outcomes = _number_leaves(prepared)
-    live = [(part.answer, first) for part, first in zip(prepared, first_leaves, strict=True) if part.answer is not None]
-    answers, firsts = [answer for answer, _ in live], [first for _, first in live]
+    answers, firsts, outcomes = _in_order(prepared)
     joined = join([answer.matrix.catalogue for answer in answers])
     merged = _merged(answers, joined, query) if known is None else known
     held = NO_BOOKS if query.for_display else _held(answers, firsts, joined)
     ranges, diverging = _divergences(answers, firsts, joined)
     oldest = min([o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes], default=0)
-    if diverging or query.window.from_unix_ms:
-        outcomes = [
-            with_warnings(outcome, short_history(outcome, query.window, grid), diverging.get(leaf, ()))
-            for leaf, outcome in enumerate(outcomes)
-        ]
+    if query.window.from_unix_ms:
+        outcomes = [with_warnings(outcome, short_history(outcome, query.window, grid)) for outcome in outcomes]
+    for leaf, found in diverging.items():
+        outcomes[leaf] = with_warnings(outcomes[leaf], (), found)
     return Answer(
         merged.matrix,
         tuple(outcomes),
@@ -168,13 +165,17 @@ def _unmerged(
     )
 
 
-def _number_leaves(parts: Sequence[Part]) -> tuple[list[int], list[Outcome]]:
+def _in_order(parts: Sequence[Part]) -> tuple[list[Answer], list[int], list[Outcome]]:
+    """(the answers that are used, the number of the first leaf of each, the outcomes of all leaves)."""
+    answers: list[Answer] = []
     firsts: list[int] = []
     outcomes: list[Outcome] = []
     for part in parts:
-        firsts.append(len(outcomes))
+        if part.answer is not None:
+            answers.append(part.answer)
+            firsts.append(len(outcomes))
         outcomes.extend(part.outcomes)
-    return firsts, outcomes
+    return answers, firsts, outcomes
 
 
 def _where(own: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -156,15 +156,15 @@ def _fit(part: Part, answer: Answer, *, step: int, stamps: Stamps, query: Matrix
     matrix = answer.matrix
     aligned = stamps.of(matrix.columns, step)
     column_nodes = answer.column_nodes
-    if column_nodes is not None and not np.array_equal(aligned, matrix.columns):
-        columns, starts = np.unique(aligned, return_index=True)
-        del columns
-        column_nodes = np.maximum.reduceat(column_nodes, starts) if len(starts) else column_nodes
-    matrix = with_columns(matrix, aligned)
-    bounds = query.window.bounds(matrix.columns)
-    if column_nodes is not None:
-        column_nodes = column_nodes[bounds]
-    matrix = select_columns(matrix, bounds)
+    if aligned is not matrix.columns:
+        if column_nodes is not None and not np.array_equal(aligned, matrix.columns):
+            _, starts = np.unique(aligned, return_index=True)
+            column_nodes = np.maximum.reduceat(column_nodes, starts) if len(starts) else column_nodes
+        matrix = with_columns(matrix, aligned)
+    if query.window.from_unix_ms or query.window.to_unix_ms:
+        bounds = query.window.bounds(matrix.columns)
+        column_nodes = None if column_nodes is None else column_nodes[bounds]
+        matrix = select_columns(matrix, bounds)
     if not answer.node_id and not answer.merged:
         catalogue = with_range_ids(matrix.catalogue)
         matrix = matrix if catalogue is matrix.catalogue else replace(matrix, catalogue=catalogue)
