@@ -100,7 +100,7 @@ class LeafRange:
     end: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@unchanging(frozen=True, slots=True)
 class History:
     """How far a node's columns that were served before still hold.
 

@@ -75,13 +75,10 @@ NO_RUNS: Final = Runs(np.empty(0, np.uint32), np.empty(0, np.uint32))
 
 @unchanging(frozen=True, slots=True, eq=False)
 class Strip:
-    """Some rows of a matrix: values[B, C] of the rows `rows` (int64[B], ascending, each once)."""
+    """Some rows of a matrix: values[B, C] of the rows `rows` (int64[B], ascending, each once), read-only both."""
 
     rows: NDArray[np.int64]
     values: Counts
-
-    def __post_init__(self) -> None:
-        _freeze(self.rows, self.values)
 
 
 @unchanging(frozen=True, slots=True, eq=False)
@@ -99,7 +96,8 @@ class Busy:
         """Of every cell."""
         rows = np.flatnonzero(np.bitwise_or.reduce(values, axis=1))
         runs = None if codes is None else Runs.found(values, codes)
-        return cls([Strip(rows, values.take(rows, axis=0))], runs)
+        _freeze(rows, own := values.take(rows, axis=0))
+        return cls([Strip(rows, own)], runs)
 
     @property
     def row_count(self) -> int:

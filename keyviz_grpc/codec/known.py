@@ -150,6 +150,8 @@ def layout_of(widths: bytes, find: Callable[[bytes], Layout]) -> Layout:
     if known is not None:
         return known
     layout = find(widths)
+    for _, rows in layout:
+        rows.setflags(write=False)
     if len(widths) <= MAX_WIDTHS:
         held = sum(rows.nbytes for _, rows in layout)
         _layouts.put(widths, layout, len(widths) + held + ENTRY_BYTES * (1 + len(layout)))

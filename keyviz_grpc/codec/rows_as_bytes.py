@@ -214,6 +214,8 @@ def _busy(lists: Sequence[bytes], columns: int) -> Strip | None:
         rows, values = np.concatenate([rows, where(~short)]), np.concatenate([values, _narrowed(wide)])
         order = rows.argsort(kind="stable")
         rows, values = rows[order], values.take(order, axis=0)
+    rows.setflags(write=False)
+    values.setflags(write=False)
     return Strip(rows, values)
 
 
