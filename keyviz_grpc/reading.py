@@ -16,9 +16,7 @@ from keyviz_grpc.codec import (
     decode_answer,
     leaves_bytes,
     messages_in_response,
-    parse_response,
     set_apart,
-    weight_of,
 )
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -50,8 +48,8 @@ async def read_raw(
     if apart.parsed_bytes > READ_AT_ONCE_BYTES:
         # Parsed there too: as a message an answer may take many times its bytes, and there only a few are at once.
         return await loop.run_in_executor(threads, read, apart, recalled, known, budget)
-    message = parse_response(apart.rest)
-    weight = weight_of(message, rows_known=apart.rows_are_known)
+    message = apart.message()
+    weight = apart.weight_of(message)
     if weight.is_little and (recalled.held is None or _adds_little(message, recalled)):
         # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
         return decode(message, apart, recalled, known, budget, weight=weight)
@@ -73,10 +71,10 @@ def read(apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget) 
     # While it is read an answer is a message as well, and one of many small messages takes a hundred times its bytes.
     parsing = budget.part()
     try:
-        if len(apart.rest) > HARMLESS_BYTES:
+        if apart.large is None and len(apart.rest) > HARMLESS_BYTES:
             pay(parsing, MESSAGE_BYTES * messages_in_response(apart.rest, budget.total_bytes // MESSAGE_BYTES))
-        message = parse_response(apart.rest)
-        return decode(message, apart, recalled, known, budget, weight=weight_of(message))
+        message = apart.message()
+        return decode(message, apart, recalled, known, budget, weight=apart.weight_of(message))
     finally:
         parsing.give_back()
 
@@ -91,7 +89,9 @@ def decode(
     weight: Weight,
 ) -> tuple[Answer, int]:
     """As `read`; message: what is parsed already, and how much that is."""
-    pay(budget, size := weight.decoded_bytes + leaves_bytes(message))
+    # What is little has no leaves.
+    size = weight.decoded_bytes if weight.is_little else weight.decoded_bytes + leaves_bytes(message)
+    pay(budget, size)
     told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows, large=apart.large)
     answer, left_out_bytes = recalled.whole(told, apart.size_bytes)
     if answer is not told:

@@ -49,7 +49,7 @@ def decode_answer(
     place, TooLarge for more than `max_cells` cells. A merged answer (one that has outcomes) keeps its leaves' own
     outcomes.
     """
-    columns = known.columns_like(np.array(response.column_unix_ms, np.int64), _check_columns)
+    columns = _columns_of(response, large)
     step = step_ms("step_ms", response.step_ms)
     generated = moment_ms("generated_at_unix_ms", response.generated_at_unix_ms)
     oldest = moment_ms("oldest_unix_ms", response.oldest_unix_ms)
@@ -82,6 +82,15 @@ def decode_answer(
         revision=response.revision,
         history=None if merged else history,
     )
+
+
+def _columns_of(response: pb.GetKeyVizMatrixResponse, large: Large | None) -> NDArray[np.int64]:
+    if large is not None and large.columns is not None:
+        return large.columns
+    columns = known.columns_like(np.array(response.column_unix_ms, np.int64), _check_columns)
+    if large is not None and large.stamps is not None:
+        known.meet_columns(large.stamps, columns)
+    return columns
 
 
 def _check_columns(columns: NDArray[np.int64]) -> None:

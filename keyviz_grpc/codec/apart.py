@@ -1,39 +1,50 @@
 """Large answers in packed form, whose large fields stay in the bytes that came: a message would hold copies of them.
 
-Most of such an answer is a catalogue that is known, values of which views are enough, and leaders that it had before.
+Most of such an answer is a catalogue that is known, values of which views are enough, and columns and leaders that it
+had before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from keyviz_grpc.codec import known
-from keyviz_grpc.codec.fields import as_field
+from keyviz_grpc.codec.parsing import merge_into
+from keyviz_grpc.codec.rows_as_bytes import parse_response
 from keyviz_grpc.codec.spans import Place, Span, all_of, fields_in
+from keyviz_grpc.codec.weight import Weight, weight_of
+from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.unchanging import unchanging
 
-LARGE: Final = 1 << 18
+LARGE: Final = 1 << 16
 """Smaller answers are copied sooner than their fields are found."""
 
 MOST_LEFT: Final = 1 << 20
-"""So many bytes beside the large fields are copied: it takes no time to speak of, and nobody pays for them."""
+"""So many bytes beside catalogue and values are copied: it takes no time to speak of, and nobody pays for them."""
+
+MOST_HEAD: Final = 1 << 16
+"""So many of those stand beside the columnar field, and are parsed at once."""
 
 VALUES_AS_ONE: Final = 8
 """So many bytes of values are looked through in the time of one that is parsed."""
 
-_NODE_ID: Final = pb.GetKeyVizMatrixResponse.NODE_ID_FIELD_NUMBER
+_STAMPS: Final = pb.GetKeyVizMatrixResponse.COLUMN_UNIX_MS_FIELD_NUMBER
 _COLUMNAR: Final = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
 _CATALOGUE: Final = pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER
 _VALUES: Final = pb.KeyVizColumnar.VALUES_FIELD_NUMBER
 _GROUPS: Final = pb.KeyVizColumnar.IDENTITY_GROUPS_FIELD_NUMBER
 _TERMS: Final = pb.KeyVizColumnar.IDENTITY_TERMS_FIELD_NUMBER
 _CODES: Final = pb.KeyVizColumnar.RUN_CODES_FIELD_NUMBER
-_IN_RESPONSE: Final = (_NODE_ID, _COLUMNAR)
+_LENGTHS: Final = pb.KeyVizColumnar.RUN_LENGTHS_FIELD_NUMBER
+_IN_RESPONSE: Final = (_STAMPS, _COLUMNAR)
 _LED: Final = (_GROUPS, _TERMS, _CODES)
-_IN_COLUMNAR: Final = (_CATALOGUE, _VALUES, *_LED)
+_IN_COLUMNAR: Final = (_CATALOGUE, _VALUES, *_LED, _LENGTHS)
 
 
 @unchanging(frozen=True, slots=True, eq=False)
@@ -41,13 +52,17 @@ class Large:
     """Fields of a KeyVizColumnar, or what they hold, wherever they are.
 
     rows: what the catalogue means, None where that is not known. codes: the fields `identity_groups`, `identity_terms`
-    and `run_codes`, None where the message has them.
+    and `run_codes`; lengths: `run_lengths`, each in a byte; None: the message has them.
+    stamps, columns: the response's `column_unix_ms` and what they mean; None: the message has them.
     """
 
     catalogue: Span
     values: Span
     rows: Catalogue | None = None
-    codes: Span | None = None
+    codes: bytes | None = None
+    lengths: bytes | None = None
+    stamps: bytes | None = None
+    columns: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, message: pb.KeyVizColumnar) -> Self:
@@ -57,10 +72,15 @@ class Large:
 
 @unchanging(frozen=True, slots=True, eq=False)
 class Apart:
-    """A response of `size_bytes`: its bytes but for what is large in it, and that; None: they are all there."""
+    """A response of `size_bytes`; rest: what is not parsed of it yet.
+
+    head, large: None: that is all of it. Else it is what is left of the columnar field without what is large in it, and
+    the head is everything beside that field.
+    """
 
     size_bytes: int
     rest: bytes
+    head: pb.GetKeyVizMatrixResponse | None = None
     large: Large | None = None
 
     @property
@@ -69,13 +89,22 @@ class Apart:
         large = self.large
         if large is None:
             return len(self.rest)
-        numbers = (0 if large.codes is None else large.codes.size) + large.values.size // VALUES_AS_ONE
+        numbers = len(large.codes or b"") + len(large.lengths or b"") + large.values.size // VALUES_AS_ONE
         return len(self.rest) + numbers + (large.catalogue.size if large.rows is None else 0)
 
-    @property
-    def rows_are_known(self) -> bool:
-        """Whether nothing of its rows need be read."""
-        return self.large is not None and self.large.rows is not None
+    def message(self) -> pb.GetKeyVizMatrixResponse:
+        """The response but for what is large in it; once. Raises MalformedAnswer."""
+        if self.head is None:
+            return parse_response(self.rest)
+        merge_into(self.head.columnar, self.rest)
+        return self.head
+
+    def weight_of(self, message: pb.GetKeyVizMatrixResponse) -> Weight:
+        """Of that message together with what is large."""
+        if self.large is None:
+            return weight_of(message)
+        columns = 0 if self.large.columns is None else len(self.large.columns)
+        return weight_of(message, columns=columns, rows_known=self.large.rows is not None)
 
 
 def set_apart(raw: bytes) -> Apart:
@@ -83,40 +112,61 @@ def set_apart(raw: bytes) -> Apart:
 
     So do those in which much is left beside what is large. Whatever is in them, this takes little time.
     """
-    fields = fields_in(raw, 0, len(raw), _IN_RESPONSE) if len(raw) >= LARGE else None
-    if not fields or _COLUMNAR not in fields:
-        return Apart(len(raw), raw)
-    _, at, end = columnar = fields[_COLUMNAR]
+    return (_apart(raw) if len(raw) >= LARGE else None) or Apart(len(raw), raw)
+
+
+def _apart(raw: bytes) -> Apart | None:
+    outer = fields_in(raw, 0, len(raw), _IN_RESPONSE, enough=True)
+    if not outer or _COLUMNAR not in outer:
+        return None
+    tag, at, end = outer[_COLUMNAR]
     own = fields_in(raw, at, end, _IN_COLUMNAR)
     if not own or _CATALOGUE not in own or _VALUES not in own:
-        return Apart(len(raw), raw)
-    catalogue, values = own[_CATALOGUE], own[_VALUES]
-    cut = [(catalogue[0], catalogue[2]), (values[0], values[2])]
-    codes = _beside([own[number] for number in _LED if number in own])
-    if codes is not None:
-        cut.append(codes)
-    _, start, stop = fields.get(_NODE_ID, (0, 0, 0))
-    if len(raw) - sum([stop - start for start, stop in cut]) > MOST_LEFT:
-        return Apart(len(raw), raw)
-    packed = Span(raw, *catalogue[1:])
-    rows = known.catalogue_met(known.CATALOGUE, packed, raw[start:stop].decode(errors="replace"))
-    large = Large(packed, Span(raw, *values[1:]), rows, Span(raw, *codes) if codes else None)
-    return Apart(len(raw), _without(raw, columnar, sorted(cut)), large)
-
-
-def _beside(led: Sequence[Place]) -> tuple[int, int] | None:
-    """From where to where all three stand, one at the other's end."""
-    if len(led) < len(_LED) or led[0][2] != led[1][0] or led[1][2] != led[2][0]:
         return None
-    return led[0][0], led[2][2]
+    catalogue, values = (Span(raw, start, stop) for _, start, stop in (own[_CATALOGUE], own[_VALUES]))
+    if len(raw) - (end - tag) > MOST_HEAD or len(raw) - catalogue.size - values.size > MOST_LEFT:
+        return None
+    stamps = raw[outer[_STAMPS][1] : outer[_STAMPS][2]] if _STAMPS in outer else None
+    columns = None if stamps is None else known.columns_met(stamps)
+    head = _head(_without(raw, 0, len(raw), [outer[_COLUMNAR]] if columns is None else outer.values()))
+    if head is None or head.HasField("columnar") or (columns is not None and head.column_unix_ms):
+        return None  # what several of them are together, the parser knows
+    rows = known.catalogue_met(known.CATALOGUE, catalogue, head.node_id)
+    large = Large(catalogue, values, rows, _leaders(raw, own), _lengths(raw, own), stamps, columns)
+    return Apart(len(raw), _without(raw, at, end, own.values()), head, large)
 
 
-def _without(raw: bytes, columnar: Place, cut: Iterable[tuple[int, int]]) -> bytes:
-    """A response without some stretches of its columnar field, which ascend."""
-    tag, at, end = columnar
+def _leaders(raw: bytes, own: dict[int, Place]) -> bytes | None:
+    """The fields that tell them; where these do not stand one at the other's end the message has them, uncut."""
+    groups, terms, codes = (own.get(number) for number in _LED)
+    if groups and terms and codes and groups[2] == terms[0] and terms[2] == codes[0]:
+        return raw[groups[0] : codes[2]]
+    for number in _LED:
+        own.pop(number, None)
+    return None
+
+
+def _lengths(raw: bytes, own: dict[int, Place]) -> bytes | None:
+    """What runs take where that is one byte each; else the message has it, uncut."""
+    packed = raw[own[_LENGTHS][1] : own[_LENGTHS][2]] if _LENGTHS in own else b""
+    if packed.isascii():
+        return packed
+    del own[_LENGTHS]
+    return None
+
+
+def _head(packed: bytes) -> pb.GetKeyVizMatrixResponse | None:
+    """What stands beside the columnar field, None where it is no message."""
+    try:
+        return parse_response(packed)
+    except MalformedAnswer:
+        return None
+
+
+def _without(raw: bytes, at: int, end: int, cut: Iterable[Place]) -> bytes:
+    """The bytes between the two without some fields."""
     kept = []
-    for start, stop in cut:
+    for start, _, stop in sorted(cut):
         kept.append(raw[at:start])
         at = stop
-    kept.append(raw[at:end])
-    return b"".join([raw[:tag], *as_field(_COLUMNAR, kept), raw[end:]])
+    return b"".join([*kept, raw[at:end]])

@@ -153,7 +153,7 @@ def decode_columnar(
     if not series.is_write:
         return Matrix.of_busy(series, columns, catalogue, Busy(strips, None), soft=soft, conflicts=conflicts)
     identities, codes = _decode_codes(message) if large.codes is None else _codes_of(large.codes, node_id)
-    busy = Busy(strips, _decode_runs(codes, _array(message.run_lengths, np.uint32), strips))
+    busy = Busy(strips, _decode_runs(codes, message, large.lengths, strips))
     return Matrix.of_busy(
         series,
         columns,
@@ -223,7 +223,7 @@ def _decode_codes(message: pb.KeyVizColumnar) -> known.Codes:
     return table, codes
 
 
-def _codes_of(told: Span, node_id: str) -> known.Codes:
+def _codes_of(told: bytes, node_id: str) -> known.Codes:
     """Of those fields alone, which are read where that node has not told the same before."""
     return known.codes_told(told, node_id, lambda packed: _decode_codes(parse(pb.KeyVizColumnar, packed)))
 
@@ -235,11 +235,19 @@ def _check_table(table: NDArray[np.uint64]) -> None:
         raise MalformedAnswer("columnar: identities must be known, and ascend by group, then term")
 
 
-def _decode_runs(codes: NDArray[np.uint32], lengths: NDArray[np.uint32], strips: Sequence[Strip]) -> Runs | None:
+def _decode_runs(
+    codes: NDArray[np.uint32], message: pb.KeyVizColumnar, told: bytes | None, strips: Sequence[Strip]
+) -> Runs | None:
+    """told: the lengths where each takes one byte, None: the message has them."""
+    if told is None:
+        lengths = _array(message.run_lengths, np.uint32)
+        covered = int(np.add.reduce(lengths.astype(np.int64)))
+    else:
+        lengths, covered = np.frombuffer(told, np.uint8).astype(np.uint32), sum(told)
     if len(codes) == len(lengths) == 0:
         return None
     busy = sum([np.count_nonzero(strip.values) for strip in strips])
-    if len(codes) != len(lengths) or np.add.reduce(lengths.astype(np.int64)) != busy:
+    if len(codes) != len(lengths) or covered != busy:
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
     if np.count_nonzero(lengths) != len(lengths):
         # Runs of no cell say nothing, and there may be millions of them in an answer of few cells.

@@ -63,6 +63,8 @@ _tables: Kept[bytes, NDArray[np.uint64]] = Kept(TABLE_BYTES)
 _told_codes: Kept[tuple[int, str], tuple[bytes, Codes]] = Kept(TOLD_BYTES)
 """What was told in so many bytes last, by each node."""
 _columns: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
+_stamps: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
+"""The same by the bytes of the field that they came in."""
 _layouts: Kept[bytes, Layout] = Kept(LAYOUT_BYTES)
 
 
@@ -120,18 +122,28 @@ def table_of(
     return _put(_tables, packed, table)
 
 
-def codes_told(told: Span, node_id: str, read: Callable[[bytes], Codes]) -> Codes:
+def codes_told(packed: bytes, node_id: str, read: Callable[[bytes], Codes]) -> Codes:
     """What a large answer tells in those bytes, whoever sent them. read: called where they are not known."""
-    place = told.size, node_id
+    place = len(packed), node_id
     known = _told_codes.get(place)
-    if known is not None and told.is_equal(known[0]):
+    if known is not None and known[0] == packed:
         return known[1]
-    packed = told.copy()
     table, codes = read(packed)
     codes.setflags(write=False)
     held = len(packed) + table.nbytes + codes.nbytes + len(node_id) + ENTRY_BYTES
     _told_codes.put(place, (packed, (table, codes)), held)
     return table, codes
+
+
+def columns_met(stamps: bytes) -> NDArray[np.int64] | None:
+    """Those that stamps in these bytes were when they came last."""
+    return _stamps.get(stamps)
+
+
+def meet_columns(stamps: bytes, columns: NDArray[np.int64]) -> None:
+    """From now on bytes like these are known to be them."""
+    if len(columns) <= MAX_COLUMNS:
+        _stamps.put(stamps, columns, len(stamps) + columns.nbytes + ENTRY_BYTES)
 
 
 def columns_like(columns: NDArray[np.int64], check: Callable[[NDArray[np.int64]], None]) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ _GENERATED: Final = tag_of_number(pb.GetKeyVizMatrixResponse.GENERATED_AT_UNIX_M
 def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyVizMatrixResponse:
     """The message for an answer: columnar when `accept` has it, else in rows."""
     message, matrix = _books(answer, accept), answer.matrix
-    message.MergeFromString(_head(answer) + varint(answer.generated_at_unix_ms))
+    message.MergeFromString(_beside(answer) + varint(answer.generated_at_unix_ms))
     if pb.MATRIX_ENCODING_COLUMNAR in accept:
         message.MergeFromString(b"".join(_fields_of(answer, _packed(answer, encode_columnar))))
     else:
@@ -37,15 +37,17 @@ def encode_answer(answer: Answer, *, accept: Collection[int] = ()) -> pb.GetKeyV
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The bytes of an answer with a matrix of this shape, but for when it was made, which stands behind `head`."""
+    """The bytes of an answer with a matrix of this shape, but for when it was made, which stands behind all pieces.
+
+    The matrix comes first: who reads it where it stands need not look at what else there is.
+    """
 
     shape: tuple[int, int]
-    head: bytes
-    rest: Sequence[bytes]
+    pieces: Sequence[bytes]
 
     def made_at(self, unix_ms: int) -> bytes:
         """The answer of that moment; what is packed is copied once, and never read."""
-        return b"".join([self.head, varint(unix_ms), *self.rest])
+        return b"".join([*self.pieces, varint(unix_ms)])
 
 
 def answer_bytes(answer: Answer, *, accept: Collection[int] = ()) -> bytes:
@@ -63,13 +65,13 @@ def ready_before(answer: Answer, *, accept: Collection[int]) -> Ready | None:
 
 
 def _ready(answer: Answer, packed: Packed, accept: Collection[int]) -> Ready:
-    fields = _fields_of(answer, packed)
+    pieces = [*_fields_of(answer, packed)]
     if answer.merged or answer.leaf_answers:
-        fields = [_books(answer, accept).SerializeToString(), *fields]
-    return Ready(packed.shape, _head(answer), fields)
+        pieces.append(_books(answer, accept).SerializeToString())
+    return Ready(packed.shape, [*pieces, _beside(answer)])
 
 
-def _head(answer: Answer) -> bytes:
+def _beside(answer: Answer) -> bytes:
     """The serialized fields that every answer has besides its matrix, up to the number that says when it was made."""
     message = pb.GetKeyVizMatrixResponse(
         node_id=answer.node_id,

@@ -17,3 +17,11 @@ def parse(kind: type[_Reply], raw: bytes) -> _Reply:
         return kind.FromString(raw)
     except DecodeError as error:
         raise MalformedAnswer(f"the answer is not a {kind.DESCRIPTOR.name}") from error
+
+
+def merge_into(message: Message, raw: bytes) -> None:
+    """The fields that stand there are the message's too. Raises MalformedAnswer."""
+    try:
+        message.MergeFromString(raw)
+    except DecodeError as error:
+        raise MalformedAnswer(f"the answer has no {message.DESCRIPTOR.name}") from error

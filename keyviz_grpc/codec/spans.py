@@ -44,8 +44,12 @@ def all_of(raw: bytes) -> Span:
     return Span(raw, 0, len(raw))
 
 
-def fields_in(raw: bytes, at: int, end: int, wanted: Collection[int]) -> dict[int, Place] | None:
+def fields_in(
+    raw: bytes, at: int, end: int, wanted: Collection[int], *, enough: bool = False
+) -> dict[int, Place] | None:
     """The fields of those numbers that a message has, which stands between the two; in the order of their places.
+
+    enough: when all are found nothing is looked at that stands behind them, whatever it is.
 
     None where one occurs twice or is a number, where the message has too many fields to be looked through, and where it
     is none: what all that means, the parser knows.
@@ -63,6 +67,8 @@ def fields_in(raw: bytes, at: int, end: int, wanted: Collection[int]) -> dict[in
                 return None
             if number in wanted:
                 found[number] = start, at, at + size
+                if enough and len(found) == len(wanted):
+                    return found
             at += size
         elif kind or number in wanted:
             return None

@@ -31,9 +31,12 @@ class Weight(NamedTuple):
     is_little: bool
 
 
-def weight_of(response: pb.GetKeyVizMatrixResponse, *, rows_known: bool = False) -> Weight:
-    """Told in no time, whatever is in it. rows_known: nothing is read of those that it has in packed form."""
-    columns, rows, shares = len(response.column_unix_ms), len(response.rows), len(response.shares)
+def weight_of(response: pb.GetKeyVizMatrixResponse, *, columns: int = 0, rows_known: bool = False) -> Weight:
+    """Told in no time, whatever is in it. columns: known ones, which it lacks. rows_known: of those that it has in
+    packed form nothing is read.
+    """
+    columns += len(response.column_unix_ms)
+    rows, shares = len(response.rows), len(response.shares)
     entries, packed = rows + shares + len(response.conflicts), 0
     if response.HasField("columnar"):
         columnar = response.columnar

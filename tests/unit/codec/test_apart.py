@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
-from keyviz_grpc.codec import Apart, answer_bytes, apart, decode_answer, known, parse_response, set_apart
+from keyviz_grpc.codec import Apart, answer_bytes, apart, decode_answer, known, parse_response, set_apart, weight_of
 from keyviz_grpc.codec.fields import as_field
-from keyviz_grpc.codec.spans import MOST_FIELDS, all_of, fields_in
+from keyviz_grpc.codec.spans import MOST_FIELDS, fields_in
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.merge import merge
@@ -23,7 +23,7 @@ from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.traffic import Runs
 
 COLUMNAR = (pb.MATRIX_ENCODING_COLUMNAR,)
-LARGE = {"catalogue", "values", "identity_groups", "identity_terms", "run_codes"}
+LARGE = {"catalogue", "values", "identity_groups", "identity_terms", "run_codes", "run_lengths"}
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +39,23 @@ def sent(rows: int = 40) -> bytes:
 def read(raw: bytes) -> Answer:
     """With what stands apart."""
     own = set_apart(raw)
-    return decode_answer(parse_response(own.rest), series=Series.WRITES, outcome=Outcome("p"), large=own.large)
+    return decode_answer(own.message(), series=Series.WRITES, outcome=Outcome("p"), large=own.large)
+
+
+def left_of(raw: bytes) -> pb.GetKeyVizMatrixResponse:
+    """The message that lacks what stands apart."""
+    return pb.GetKeyVizMatrixResponse.FromString(set_apart(raw).message().SerializeToString())
 
 
 def read_whole(raw: bytes) -> Answer:
     """As one message."""
     return decode_answer(parse_response(raw), series=Series.WRITES, outcome=Outcome("p"))
+
+
+def rows_are_known(raw: bytes) -> bool:
+    """Whether nothing of its rows is read any more."""
+    large = set_apart(raw).large
+    return large is not None and large.rows is not None
 
 
 def runs_of(matrix: Matrix) -> Runs:
@@ -75,7 +86,7 @@ def test_what_is_large_is_read_where_it_came() -> None:
     """The message lacks it, the values are views of the very bytes, and nothing else is different."""
     raw = sent()
     own = set_apart(raw)
-    message = pb.GetKeyVizMatrixResponse.FromString(own.rest)
+    message = left_of(raw)
     whole: Any = pb.GetKeyVizMatrixResponse.FromString(raw)
     assert {field.name for field, _ in whole.columnar.ListFields()} - LARGE == {
         field.name for field, _ in message.columnar.ListFields()
@@ -111,9 +122,9 @@ def test_an_answer_of_many_leaves_keeps_its_books() -> None:
 def test_rows_and_identities_are_found_again() -> None:
     """As of answers that were parsed as a whole; only then nothing of the rows is read."""
     raw = sent(rows=41)
-    assert not set_apart(raw).rows_are_known
+    assert not rows_are_known(raw)
     first = read(raw).matrix
-    assert set_apart(raw).rows_are_known
+    assert rows_are_known(raw)
     again = read(raw).matrix
     assert again.catalogue is first.catalogue
     assert again.identities is first.identities
@@ -149,7 +160,7 @@ def test_fields_in_any_order_are_the_same_answer() -> None:
         large = set_apart(other).large
         assert large is not None
         assert (large.codes is not None) is together
-        left = pb.GetKeyVizMatrixResponse.FromString(set_apart(other).rest).columnar
+        left = left_of(other).columnar
         assert not left.catalogue
         assert not left.values
         assert told(read(other)) == told(read_whole(raw))
@@ -186,7 +197,7 @@ def test_leaders_are_kept_within_bounds_and_nobody_changes_them(monkeypatch: pyt
             return table, codes
 
         for _ in range(2):
-            assert known.codes_told(all_of(packed), "n1", read_codes)[1] is codes
+            assert known.codes_told(packed, "n1", read_codes)[1] is codes
         assert len(asked) == times
     assert not codes.flags.writeable
 
@@ -223,12 +234,16 @@ def test_an_answer_in_rows_stays_together() -> None:
         assert set_apart(message.SerializeToString()).large is None
 
 
-@pytest.mark.parametrize("name", [None, "node_id"])
-def test_where_much_is_left_nothing_is_copied(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bound", "name"), [("MOST_LEFT", None), ("MOST_HEAD", None), ("MOST_HEAD", "node_id")])
+def test_where_much_is_left_nothing_is_copied(bound: str, name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left beside what is large is copied to be parsed: nobody has paid for that, and the loop waits for it."""
-    message = pb.GetKeyVizMatrixResponse.FromString(sent())
-    left = len(set_apart(message.SerializeToString()).rest)
-    monkeypatch.setattr(apart, "MOST_LEFT", left + 100)
+    raw = sent()
+    message = pb.GetKeyVizMatrixResponse.FromString(raw)
+    whole = message.columnar
+    left = len(raw) - len(whole.catalogue) - len(whole.values)
+    if bound == "MOST_HEAD":
+        left = len(raw) - len(b"".join(as_field(28, [whole.SerializeToString()])))
+    monkeypatch.setattr(apart, bound, left + 100)
 
     def with_more(size: int) -> bytes:
         if name is None:
@@ -250,11 +265,74 @@ def test_what_stands_apart_is_read_all_the_same() -> None:
     own = set_apart(raw)
     assert own.large is not None
     assert own.large.codes is not None
-    numbers = len(own.rest) + own.large.codes.size + own.large.values.size // apart.VALUES_AS_ONE
+    assert own.large.lengths
+    numbers = len(own.rest) + len(own.large.codes + own.large.lengths) + own.large.values.size // apart.VALUES_AS_ONE
     assert own.parsed_bytes == numbers + own.large.catalogue.size
     read(raw)
     assert set_apart(raw).parsed_bytes == numbers
     assert Apart(3, b"abc").parsed_bytes == 3
+
+
+def test_stamps_that_came_before_are_not_parsed_again() -> None:
+    """They are the columns of answers that were parsed as a whole, and the answer weighs what it would with them."""
+    raw = answer_bytes(cluster(Shape(2, 40, 7))[1], accept=COLUMNAR)
+    first = read(raw)
+    assert left_of(raw).column_unix_ms == []
+    again = read(raw)
+    assert told(again) == told(first)
+    assert again.matrix.columns is first.matrix.columns is read_whole(raw).matrix.columns
+    own = set_apart(raw)
+    assert own.weight_of(own.message()) == weight_of(pb.GetKeyVizMatrixResponse.FromString(raw))
+
+
+def test_stamps_in_two_pieces_are_the_parsers() -> None:
+    """Also where those of the first piece are known: what follows may be anything, and here it is one stamp more."""
+    raw = sent()
+    read(raw)
+    more = pb.GetKeyVizMatrixResponse(column_unix_ms=[1 << 42]).SerializeToString()
+    assert set_apart(raw + more).large is None
+    with pytest.raises(MalformedAnswer, match="values"):
+        read(raw + more)
+
+
+def with_lengths(lengths: list[int]) -> bytes:
+    """Seven rows of one leader, with traffic in twenty columns each, and how long its runs are said to be."""
+    catalogue = pb.KeyVizCatalogue(rows=[pb.KeyVizRow(bucket_id=str(n), start=bytes([n + 1])) for n in range(7)])
+    columnar = pb.KeyVizColumnar(
+        version=1,
+        catalogue=catalogue.SerializeToString(),
+        widths=b"\1" * 7,
+        values=b"\1" * 140,
+        identity_groups=[3],
+        identity_terms=[4],
+        run_codes=[1] * len(lengths),
+        run_lengths=lengths,
+    )
+    stamps = range(1000, 1020)
+    return pb.GetKeyVizMatrixResponse(node_id="n", column_unix_ms=stamps, columnar=columnar).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "in_bytes"), [([70, 70], True), ([127, 13], True), ([128, 12], False), ([70, 0, 70], True), ([], True)]
+)
+def test_lengths_of_a_byte_each_are_read_where_they_came(lengths: list[int], in_bytes: bool) -> None:
+    """One that takes two stands in the message with all others; either way they are the same."""
+    raw = with_lengths(lengths)
+    large = set_apart(raw).large
+    assert large is not None
+    assert (large.lengths is not None) is in_bytes
+    assert list(left_of(raw).columnar.run_lengths) == ([] if in_bytes else lengths)
+    assert told(read(raw)) == told(read_whole(raw))
+    if lengths:
+        assert runs_of(read(raw).matrix).lengths.tolist() == [length for length in lengths if length]
+
+
+@pytest.mark.parametrize("lengths", [[70, 69], [70, 71], [140, 1], [128, 11], [0] * 300])
+def test_lengths_that_do_not_cover_the_cells_are_refused(lengths: list[int]) -> None:
+    """However many bytes they take."""
+    for reader in (read, read_whole):
+        with pytest.raises(MalformedAnswer, match="do not cover"):
+            reader(with_lengths(lengths))
 
 
 def test_changed_bytes_mean_what_they_mean_to_the_parser() -> None:
