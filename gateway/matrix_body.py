@@ -64,14 +64,17 @@ def _around(answer: Answer) -> tuple[bytes, bytes]:
     """What stands before the rows of a body, and what after them."""
     matrix = answer.matrix
     nodes = np.ones(matrix.shape[1], np.int64) if answer.column_nodes is None else answer.column_nodes
-    after: dict[str, Any] = {
+    document: dict[str, Any] = {
+        "column_unix_ms": np.ascontiguousarray(matrix.columns),
+        "step_ms": answer.step_ms,
+        "rows": (),
         "series": matrix.series.value,
         "generated_at": rfc3339(answer.generated_at_unix_ms),
         "column_nodes": np.ascontiguousarray(nodes),
         **fanout_of(answer),
     }
-    columns = json_of(np.ascontiguousarray(matrix.columns))
-    return b'{"column_unix_ms":%b,"step_ms":%d,"rows":[' % (columns, answer.step_ms), b"]," + json_of(after)[1:]
+    before, opening, after = json_of(document).partition(b'"rows":[')
+    return before + opening, after
 
 
 def _rows_in(written: Written | None, matrix: Matrix) -> list[Piece] | None:
