@@ -15,7 +15,10 @@ from keyviz_grpc.traffic import Strip, where
 from keyviz_grpc.unchanging import unchanging
 
 KEPT_ENTRIES: Final = 1 << 17
-"""Of layouts that are remembered; each takes some fifty bytes."""
+"""Of layouts that are remembered; each takes a hundred bytes at most."""
+
+ROWS_AN_ENTRY: Final = 8
+"""Lots that have more rows of the union together are made anew each time: one row that all parts report makes many."""
 
 _NONE: Final = np.empty(0, np.int64)
 
@@ -72,8 +75,10 @@ class Layout:
         """The chosen entries, ascending, or all: every row in the first lot as soon as it occurs at all."""
         if chosen is not None:
             return self._in_lots(chosen)
-        self._all = self._all or self._in_lots(np.arange(len(self.rows)))
-        return self._all
+        lots = self._all or self._in_lots(np.arange(len(self.rows)))
+        if len(lots) * self.union_rows <= ROWS_AN_ENTRY * len(self.rows):
+            self._all = lots
+        return lots
 
     def _in_lots(self, chosen: NDArray[np.int64]) -> list[Lot]:
         lots: list[Lot] = []

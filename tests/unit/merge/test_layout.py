@@ -67,3 +67,12 @@ def test_lots_have_every_entry_once_and_every_row_first(seed: int, share: float)
             assert lot.rows.tolist() == layout.rows[lot.entries].tolist()
             assert (np.diff(lot.entries) > 0).all()
             assert len(set(lot.rows.tolist())) == len(lot.rows)
+
+
+@pytest.mark.parametrize(("parts", "kept"), [(4, True), (16, False)])
+def test_many_lots_of_few_entries_are_not_kept(parts: int, *, kept: bool) -> None:
+    """Each has a number for every row of the union, and a row that all parts report makes as many lots as these."""
+    strips = [(0, strip(*range(32))), *((part, strip(0)) for part in range(1, parts))]
+    layout = Layout.of(strips, None, 32)
+    assert len(layout.lots()) == parts
+    assert (layout.lots() is layout.lots()) == kept
