@@ -80,7 +80,7 @@ def _identities(
     cells = every.rows * width + target[every.columns]
     cells, codes, parts = added_up(cells, every.codes, every.values)
     shown = np.zeros(values.size, np.uint32)
-    cell_starts, winners = dominant(cells, codes, parts, matrix.identities)
+    cell_starts, winners = dominant(cells, codes, parts * (codes != 0), matrix.identities)
     shown[cells[cell_starts]] = winners
     return shown.reshape(values.shape), listed(cells, codes, parts, values=values, width=width)
 

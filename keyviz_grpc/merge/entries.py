@@ -52,7 +52,7 @@ class Entries:
     """Rows of parts that have traffic, E of them, as `layout` has them.
 
     busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells
-    and of the blank's. blocks: one, or narrow ones first; ends: int64[len(blocks)], where each ends.
+    and of the blank's. blocks: one, or narrow ones first; ends: where each ends.
     """
 
     layout: Layout
@@ -60,7 +60,7 @@ class Entries:
     counts: NDArray[np.int64]
     codes: RowCodes
     blocks: Sequence[Block]
-    ends: NDArray[np.int64]
+    ends: Sequence[int]
 
     def __len__(self) -> int:
         return len(self.layout.rows)
@@ -163,7 +163,7 @@ def entries_of(
     counts = true_cells(busy)
     # Runs are told in the order of the cells of each part.
     codes = _codes_of(busy, counts, _runs_of(own, remaps), layout)
-    return Entries(layout, busy, counts, codes, blocks, np.array(ends[1:], np.int64))
+    return Entries(layout, busy, counts, codes, blocks, ends[1:])
 
 
 def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:

@@ -40,23 +40,23 @@ def added_up(
 
 
 def dominant(
-    cells: NDArray[np.int64], codes: NDArray[np.uint32], values: NDArray[np.uint64], identities: NDArray[np.uint64]
+    cells: NDArray[np.int64], codes: NDArray[np.uint32], known: NDArray[np.uint64], identities: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """(where each cell's run starts, the code of its largest known share: ties to the higher term, then group).
 
-    cells ascend, no code occurs twice in one. Code 0 where all of a cell is unknown.
+    cells ascend, no code occurs twice in one. known: the shares, an unknown one as 0. Code 0 where all of a cell is
+    unknown.
     """
     if len(cells) == 0:
         return np.empty(0, np.int64), np.empty(0, np.uint32)
     marks = begins(cells)
     starts, number = where(marks), marks.cumsum() - 1
-    known = values * (codes != 0)
     is_best = known == np.maximum.reduceat(known, starts).take(number)
     # Terms and groups of an unknown share are 0, below all others.
     for field in (1, 0):
         if np.count_nonzero(is_best) == len(starts):
             break
-        told = identities[:, field].take(codes) * is_best
+        told = identities.take(codes, axis=0)[:, field] * is_best
         is_best &= told == np.maximum.reduceat(told, starts).take(number)
     return starts, codes.take(where(is_best))
 

@@ -84,11 +84,11 @@ def _decided(union: Union, told: Told, tangled: NDArray[np.int64], *, identities
         largest = np.maximum.reduceat(largest, runs)
         order = order.take(runs)
     cells, codes = told.cells.take(order), told.codes.take(order)
-    # Of every tangled cell something is told, so that the runs are those cells in turn.
-    starts, winners = dominant(cells, codes, largest, identities)
-
     is_known = codes != 0
     known = largest * is_known
+    # Of every tangled cell something is told, so that the runs are those cells in turn.
+    starts, winners = dominant(cells, codes, known, identities)
+
     conflicts = np.zeros(len(tangled), np.bool_)
     if smallest is not largest:
         conflicts = np.logical_or.reduceat((largest != smallest) & is_known, starts)

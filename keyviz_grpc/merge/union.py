@@ -68,7 +68,8 @@ class Union:
                 union._add_most(entries, lot)
             else:
                 union._add(entries, lot, with_codes=not together)
-        union._add_cells(entries, thin)
+        if thin is not None and len(thin):
+            union._add_cells(entries, thin)
         if found is not None:
             union.mixed = None if mixed or union._tangled else found
             union.tangle(found.tangled)
@@ -120,8 +121,6 @@ class Union:
 
     def _add_cells(self, entries: Entries, chosen: Numbers) -> None:
         """Entries with few cells, one by one."""
-        if not len(chosen):
-            return
         own, columns, theirs = entries.cells_of(chosen)
         rows = entries.rows.take(own)
         cells, flat = rows * self.values.shape[1] + columns, self.values.ravel()
@@ -251,11 +250,11 @@ def _fewest_last(told: tuple[Block, slice]) -> int:
     return fewer
 
 
-def _by_thickness(entries: Entries) -> tuple[Numbers | None, Numbers]:
-    """(which entries are added as whole rows, None: all; which cell by cell)."""
+def _by_thickness(entries: Entries) -> tuple[Numbers | None, Numbers | None]:
+    """(which entries are added as whole rows, None: all; which cell by cell, None: none)."""
     if entries.has_blank:
         # Of few cells whole rows are added sooner than the thin ones among them are picked out.
-        return None, np.empty(0, np.int64)
+        return None, None
     width = entries.busy.shape[1]
     thin = (entries.counts * THIN <= width) & (entries.occurrences() > 1).take(entries.rows)
     return where(~thin), where(thin)

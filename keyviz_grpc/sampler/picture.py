@@ -52,7 +52,7 @@ def matrix_of(
     shares = _shares(series, listed, slots, recode) if series.is_write else Shares.none()
     if len(shares):
         cells = shares.rows * len(columns) + shares.columns
-        firsts, winners = dominant(cells, shares.codes, shares.values, identities)
+        firsts, winners = dominant(cells, shares.codes, shares.values * (shares.codes != 0), identities)
         codes.ravel()[cells[firsts]] = winners
     single = len(starts) == len(slots)
     matrix = Matrix(

@@ -54,7 +54,7 @@ def test_of_equal_shares_the_higher_term_is_shown_and_then_the_higher_group() ->
     identities = np.array([[0, 0], [2, 7], [1, 7], [1, 6]], np.uint64)
     cells = np.array([0, 0, 0, 4, 4], np.int64)
     codes = np.array([1, 2, 3, 0, 3], np.uint32)
-    starts, winners = dominant(cells, codes, np.array([5, 5, 5, 9, 1], np.uint64), identities)
+    starts, winners = dominant(cells, codes, np.array([5, 5, 5, 0, 1], np.uint64), identities)
     assert (starts.tolist(), winners.tolist()) == ([0, 3], [1, 3])
     starts, winners = dominant(cells[:0], codes[:0], np.empty(0, np.uint64), identities)
     assert (starts.shape, winners.shape) == ((0,), (0,))
