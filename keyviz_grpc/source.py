@@ -30,7 +30,7 @@ class PromptSource(Protocol):
     """A source that knows what it can give at once, so that nobody has to ask it in a thread."""
 
     def matrix_at_once(self, query: MatrixQuery) -> Answer | None:
-        """What `Source.matrix` would give now, in a millisecond at most and waiting for nobody, else None.
+        """What `Source.matrix` would give now, in a millisecond or two and waiting for nobody, else None.
 
         None too wherever `matrix` would raise.
         """

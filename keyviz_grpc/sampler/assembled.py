@@ -77,7 +77,7 @@ class Assembled:
         stamps = _stamps(held)
         before = self._before(series)
         there = _of_columns(before, stamps, state)
-        if there is not None or len(held) * len(state.shown.slots) > LITTLE_CELLS:
+        if there is not None or len(held) * len(state.shown.slots) > LITTLE_CELLS or not state.shown.single:
             return there
         old = _earlier(before, stamps, state)
         new = held if old is None else held[_common(old.columns, stamps) :]
@@ -145,23 +145,14 @@ def _read(series: Series, held: Columns, state: State) -> Matrix:
     identities, (recode,) = unite([state.identities])
     if recode is None:
         recode = np.arange(len(state.identities), dtype=np.uint32)
-    shown = state.shown
-    return matrix_of(
-        series,
-        held,
-        slots=shown.slots,
-        starts=shown.starts,
-        catalogue=shown.catalogue,
-        identities=identities,
-        recode=recode,
-    )
+    return matrix_of(series, held, shown=state.shown, identities=identities, recode=recode)
 
 
 def _common(old: NDArray[np.int64], stamps: NDArray[np.int64]) -> int:
     """How many of the first stamps are a run of the old ones; 0 where they are too few to be worth it."""
     if len(stamps) == 0 or len(old) == 0:
         return 0
-    first = int(np.searchsorted(old, stamps[0]))
+    first = int(old.searchsorted(stamps[0]))
     length = min(len(old) - first, len(stamps))
     if length * 2 < len(stamps) or not _are_equal(old[first : first + length], stamps[:length]):
         return 0

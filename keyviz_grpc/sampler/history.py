@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -21,13 +22,23 @@ START_BITS: Final = 62
 Columns = Sequence[tuple[int, Held]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ShownRows:
     """Which slots make up which row: row i of `catalogue` is what slots[starts[i]] to slots[starts[i + 1]] counted."""
 
     slots: NDArray[np.int64]
     starts: NDArray[np.int64]
     catalogue: Catalogue
+
+    @property
+    def single(self) -> bool:
+        """Whether each row is one slot."""
+        return len(self.starts) == len(self.slots)
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether slots are numbered as they stand, as those of routes that were registered in key order are."""
+        return bool((self.slots == np.arange(len(self.slots))).all())
 
     def same_as(self, other: ShownRows) -> bool:
         """Whether equal columns give equal matrices under both."""

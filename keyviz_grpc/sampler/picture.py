@@ -11,6 +11,7 @@ from keyviz_grpc.merge.folding import fold_runs
 from keyviz_grpc.merge.shares import dominant
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.sampler.column import FrozenShares
+from keyviz_grpc.sampler.history import ShownRows
 from keyviz_grpc.sampler.ring import Held
 from keyviz_grpc.sampler.stretch import stretches
 
@@ -19,27 +20,24 @@ def matrix_of(
     series: Series,
     columns: Sequence[tuple[int, Held]],
     *,
-    slots: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    catalogue: Catalogue,
+    shown: ShownRows,
     identities: NDArray[np.uint64],
     recode: NDArray[np.uint32],
 ) -> Matrix:
-    """The matrix of one series: row i of `catalogue` is what the slots starts[i] to starts[i + 1] of `slots` counted.
+    """The matrix of one series, of these rows.
 
     recode maps the columns' identity codes to rows of `identities`, uint64[I, 2], sorted by (group, term).
     """
+    slots = shown.slots
     stamps = np.array([stamp for stamp, _ in columns], np.int64)
     shape = (len(slots), len(columns))
     values, codes = np.zeros(shape, np.uint64), np.zeros(shape, np.uint32)
     soft: NDArray[np.bool_] | None = None
     listed: list[FrozenShares] = []
-    # Routes that were registered in key order have their slots in that order, and need no gathering.
-    in_order = bool((slots == np.arange(len(slots))).all())
     for first, stretch in stretches(series, [held for _, held in columns]):
         size, width = stretch.values.shape
-        rows: slice | NDArray[np.bool_] = slice(min(size, len(slots))) if in_order else slots < size
-        own = rows if in_order else slots[rows]
+        rows: slice | NDArray[np.bool_] = slice(min(size, len(slots))) if shown.in_order else slots < size
+        own = rows if shown.in_order else slots[rows]
         ats = slice(first, first + width)
         values[rows, ats] = stretch.values[own]
         if stretch.codes is not None:
@@ -54,18 +52,17 @@ def matrix_of(
         cells = shares.rows * len(columns) + shares.columns
         firsts, winners = dominant(cells, shares.codes, shares.values * (shares.codes != 0), identities)
         codes.ravel()[cells[firsts]] = winners
-    single = len(starts) == len(slots)
     matrix = Matrix(
         series,
         stamps,
-        catalogue if single else _one_a_slot(len(slots)),
+        shown.catalogue if shown.single else _one_a_slot(len(slots)),
         values,
         identities,
         codes if codes.any() else None,
         shares,
         soft=soft if soft is not None and soft.any() else None,
     )
-    return matrix if single else fold_runs(matrix, starts, catalogue, totals=None)
+    return matrix if shown.single else fold_runs(matrix, shown.starts, shown.catalogue, totals=None)
 
 
 def _one_a_slot(count: int) -> Catalogue:
