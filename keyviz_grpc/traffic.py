@@ -49,11 +49,6 @@ class Runs:
     def __post_init__(self) -> None:
         _freeze(self.codes, self.lengths)
 
-    @property
-    def ends(self) -> NDArray[np.int64]:
-        """How many cells with traffic there are up to the end of each run."""
-        return self.lengths.astype(np.int64).cumsum()
-
     @classmethod
     def found(cls, values: Counts, codes: NDArray[np.uint32]) -> Runs:
         """Of the code of every cell."""

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.layout import Layout, layout_of
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Busy, Counts, RowCodes, Runs, Strip, rows_and_columns, true_cells, where
+from keyviz_grpc.traffic import Busy, Counts, RowCodes, Strip, rows_and_columns, true_cells, where
 from keyviz_grpc.unchanging import unchanging
 
-_Spans: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.int64]]"
+_Runs: TypeAlias = "tuple[NDArray[np.uint32], NDArray[np.int64]]"
+"""(codes, lengths), as `traffic.Runs`, with one more of a cell that nobody has: so every entry begins within a run."""
 
-_BLANK: Final = Runs(np.zeros(1, np.uint32), np.ones(1, np.uint32))
-"""Of a cell that nobody has, after all others: so every entry begins within a run."""
+_NOBODY: Final[_Runs] = np.zeros(1, np.uint32), np.ones(1, np.int64)
+
+_Spans: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.int64]]"
 
 FEW_BYTES: Final = 1 << 21
 """Cells that fit these when all are as wide as the widest are made so, rather than looked for in several blocks."""
@@ -166,32 +168,34 @@ def entries_of(
     return Entries(layout, busy, counts, codes, blocks, ends[1:])
 
 
-def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> Runs:
-    """In codes of the union, of as many cells as have traffic, one part after the other; at last one of the blank."""
-    codes, lengths = [], []
+def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> _Runs:
+    """In codes of the union, of as many cells as have traffic, one part after the other."""
+    codes: list[NDArray[np.uint32]] = []
+    lengths: list[NDArray[np.unsignedinteger]] = []
     for own, remap in zip(busy, remaps, strict=True):
         if own.runs is None:
             cells = sum(int(np.count_nonzero(strip.values)) for strip in own.strips)
-            codes.append(np.zeros(1, np.uint32))
+            codes.append(_NOBODY[0])
             lengths.append(np.array([cells], np.uint32))
         else:
             codes.append(own.runs.codes if remap is None else remap.take(own.runs.codes))
             lengths.append(own.runs.lengths)
-    return Runs(np.concatenate([*codes, _BLANK.codes]), np.concatenate([*lengths, _BLANK.lengths]))
+    return np.concatenate([*codes, _NOBODY[0]]), np.concatenate([*lengths, _NOBODY[1]], dtype=np.int64)
 
 
-def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: Runs, layout: Layout) -> RowCodes:
+def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: _Runs, layout: Layout) -> RowCodes:
     """Of entries with traffic there, in so many columns, and of a blank. runs: of all cells, in the entries' order."""
-    ends = runs.ends
+    told, lengths = runs
+    ends = lengths.cumsum()
     bounds = np.zeros(len(counts) + 1, np.int64)
     row_ends = counts.take(layout.in_order).cumsum(out=bounds[1:])
     if len(ends) == len(bounds) and np.count_nonzero(ends[:-1] == row_ends) == len(row_ends):
         # Neighbours under different leaders: a run a row.
-        of = runs.codes.take(layout.numbers).astype(np.int64)
+        of = told.take(layout.numbers).astype(np.int64)
         return RowCodes(of, np.zeros((0, busy.shape[1]), np.uint32))
     # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
     among = _up_to(ends, bounds)
-    of = runs.codes.take(among.take(layout.numbers)).astype(np.int64)
+    of = told.take(among.take(layout.numbers)).astype(np.int64)
     # One leader throughout is the rule.
     several = where(ends.take(among[:-1]) < row_ends)
     codes = np.zeros((len(several), busy.shape[1]), np.uint32)
@@ -212,20 +216,20 @@ def _up_to(ends: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int
     return where(order >= len(ends)) - np.arange(len(starts))
 
 
-def _told_between(runs: Runs, run_ends: NDArray[np.int64], among: _Spans, cells: _Spans) -> NDArray[np.uint32]:
+def _told_between(runs: _Runs, run_ends: NDArray[np.int64], among: _Spans, cells: _Spans) -> NDArray[np.uint32]:
     """The codes of cells from cells[0][i] to cells[1][i] (exclusive) of those with traffic, for one i after the other.
 
     among: in which runs they are, from among[0][i] to among[1][i]; one of no such cell may be among them.
     """
-    (first, last), (starts, ends) = among, cells
+    (codes, lengths), (first, last), (starts, ends) = runs, among, cells
     spans = last - first + 1
     until = spans.cumsum()
     which = np.arange(until[-1]) + (first - (until - spans)).repeat(spans)
     after = run_ends.take(which)
-    before = after - runs.lengths.take(which)
+    before = after - lengths.take(which)
     told = np.minimum(after, ends.repeat(spans)) - np.maximum(before, starts.repeat(spans))
-    codes: NDArray[np.uint32] = runs.codes.take(which).repeat(told)
-    return codes
+    between: NDArray[np.uint32] = codes.take(which).repeat(told)
+    return between
 
 
 def _bytes_of(width: np.dtype[Any]) -> int:

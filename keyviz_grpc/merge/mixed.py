@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
 from keyviz_grpc.merge.layout import Lot
-from keyviz_grpc.traffic import rows_and_columns, where
+from keyviz_grpc.traffic import where
 from keyviz_grpc.unchanging import unchanging
 
 MOST_CELLS: Final = 1 << 18
@@ -65,8 +65,8 @@ def look_at(rows: NDArray[np.int64], lots: Sequence[Lot], entries: Entries) -> M
     if not all_known:
         unlike |= (largest == 0) & (np.add.reduce(busy, dtype=np.int64) > 1)
     found = where(unlike)
-    at, across = rows_and_columns(found, columns)
-    cells = rows.take(at) * columns + across
+    at = found // columns
+    cells = found + (rows.take(at) - at) * columns
     codes, values, busy = codes.take(found, axis=1), values.take(found, axis=1), busy.take(found, axis=1)
     hot = where(busy.ravel())
     told = Told(

@@ -172,7 +172,7 @@ class Union:
         # `max`, `any` and `all` go through Python, which takes five times as long.
         if int(values[values.argmax()]) >> 8 * self.values.itemsize:
             self.values = self.values.astype(np.uint64)
-        self.values.ravel()[cells] = values
+        self.values.ravel()[cells] = values.astype(self.values.dtype)
         self._decided.append((cells, conflicts))
         if self.mixed is not None:
             self._codes.codes.ravel()[self.mixed.places] = codes
