@@ -18,7 +18,7 @@ from keyviz_grpc.aggregator import Aggregator
 from keyviz_grpc.auth import KeyFile, TokenCredentials, TokenVerifier
 from keyviz_grpc.bytes_budget import MERGED_CELL_BYTES
 from keyviz_grpc.client import ACCEPT, ClientShared
-from keyviz_grpc.codec import encode_answer, weight_of
+from keyviz_grpc.codec import answer_bytes, encode_answer, weight_of
 from keyviz_grpc.config import FanoutSettings
 from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import LoopRefused, SamplerDisabled
@@ -194,8 +194,9 @@ async def test_cells_without_traffic_count_against_what_all_answers_may_hold(hou
     for name in ("n1", "n2"):
         empty = Answer(matrix, (Outcome("", node_id=name),), node_id=name, incarnation=1, step_ms=60_000)
         message = encode_answer(empty, accept=ACCEPT)
-        assert message.ByteSize() < 100_000
-        needed += message.ByteSize() + weight_of(message).decoded_bytes
+        sent = len(answer_bytes(empty, accept=ACCEPT))
+        assert sent < 100_000
+        needed += sent + weight_of(message).decoded_bytes
         node = await serve_node(Prepared(empty), listen="127.0.0.1:0")
         house.open.append(node.drain)
         nodes.append(node.address)
