@@ -41,22 +41,21 @@ def _freeze(*arrays: NDArray[Any]) -> None:
 
 @unchanging(frozen=True, slots=True, eq=False)
 class Runs:
-    """Codes of the cells that have traffic, in cell order: codes[i] occurs lengths[i] times, uint32 both."""
+    """Codes of cells that have traffic, in cell order: codes[i] occurs lengths[i] times; read-only both in a matrix."""
 
     codes: NDArray[np.uint32]
-    lengths: NDArray[np.uint32]
-
-    def __post_init__(self) -> None:
-        _freeze(self.codes, self.lengths)
+    lengths: Counts
 
     @classmethod
     def found(cls, values: Counts, codes: NDArray[np.uint32]) -> Runs:
         """Of the code of every cell."""
         told = codes.ravel().take(np.flatnonzero(values.ravel() != 0))
         if len(told) == 0:
-            return cls(told, np.zeros(0, np.uint32))
+            return NO_RUNS
         starts = where(begins(told))
-        return cls(told[starts], lengths_of(starts, len(told)).astype(np.uint32))
+        runs = cls(told[starts], lengths_of(starts, len(told)).astype(np.uint32))
+        _freeze(runs.codes, runs.lengths)
+        return runs
 
     def spread(self, values: Counts) -> NDArray[np.uint32]:
         """The code of every cell, 0 without traffic; values: those of the matrix."""
@@ -66,6 +65,7 @@ class Runs:
 
 
 NO_RUNS: Final = Runs(np.empty(0, np.uint32), np.empty(0, np.uint32))
+_freeze(NO_RUNS.codes, NO_RUNS.lengths)
 
 
 @unchanging(frozen=True, slots=True, eq=False)

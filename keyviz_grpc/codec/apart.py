@@ -123,7 +123,7 @@ def _apart(raw: bytes) -> Apart | None:
     own = fields_in(raw, at, end, _IN_COLUMNAR)
     if not own or _CATALOGUE not in own or _VALUES not in own:
         return None
-    catalogue, values = (Span(raw, start, stop) for _, start, stop in (own[_CATALOGUE], own[_VALUES]))
+    catalogue, values = Span(raw, *own[_CATALOGUE][1:]), Span(raw, *own[_VALUES][1:])
     if len(raw) - (end - tag) > MOST_HEAD or len(raw) - catalogue.size - values.size > MOST_LEFT:
         return None
     stamps = raw[outer[_STAMPS][1] : outer[_STAMPS][2]] if _STAMPS in outer else None
@@ -138,7 +138,7 @@ def _apart(raw: bytes) -> Apart | None:
 
 def _leaders(raw: bytes, own: dict[int, Place]) -> bytes | None:
     """The fields that tell them; where these do not stand one at the other's end the message has them, uncut."""
-    groups, terms, codes = (own.get(number) for number in _LED)
+    groups, terms, codes = own.get(_GROUPS), own.get(_TERMS), own.get(_CODES)
     if groups and terms and codes and groups[2] == terms[0] and terms[2] == codes[0]:
         return raw[groups[0] : codes[2]]
     for number in _LED:

@@ -180,8 +180,7 @@ def _decode_values(widths: bytes, packed: Span, shape: tuple[int, int]) -> list[
         size = width * len(rows) * shape[1]
         # Wide ones are copied where they do not stand as they are read fastest.
         own, first = (raw[at : at + size], 0) if at % width else (raw, at)
-        values = np.frombuffer(own, _COUNTS[width], len(rows) * shape[1], first)
-        strips.append(Strip(rows, values.reshape(len(rows), shape[1])))
+        strips.append(Strip(rows, np.ndarray((len(rows), shape[1]), _COUNTS[width], own, first)))
         at += size
     return strips
 
@@ -239,11 +238,12 @@ def _decode_runs(
     codes: NDArray[np.uint32], message: pb.KeyVizColumnar, told: bytes | None, strips: Sequence[Strip]
 ) -> Runs | None:
     """told: the lengths where each takes one byte, None: the message has them."""
+    lengths: Counts
     if told is None:
         lengths = _array(message.run_lengths, np.uint32)
         covered = int(np.add.reduce(lengths.astype(np.int64)))
     else:
-        lengths, covered = np.frombuffer(told, np.uint8).astype(np.uint32), sum(told)
+        lengths, covered = np.frombuffer(told, np.uint8), sum(told)
     if len(codes) == len(lengths) == 0:
         return None
     busy = sum([np.count_nonzero(strip.values) for strip in strips])
@@ -253,6 +253,8 @@ def _decode_runs(
         # Runs of no cell say nothing, and there may be millions of them in an answer of few cells.
         kept = where(lengths > 0)
         codes, lengths = codes[kept], lengths[kept]
+    codes.setflags(write=False)
+    lengths.setflags(write=False)
     return Runs(codes, lengths)
 
 

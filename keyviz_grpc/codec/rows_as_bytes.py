@@ -161,8 +161,11 @@ class Traffic:
         """Of rows without shares and conflicts."""
         table, runs = NO_IDENTITIES, None
         if series.is_write and len(self.stated):
-            table, codes, lengths = identity_runs(*self._told())
-            runs = Runs(codes, lengths.astype(np.uint32)) if len(table) > 1 else None
+            table, codes, numbers = identity_runs(*self._told())
+            lengths = numbers.astype(np.uint32)
+            codes.setflags(write=False)
+            lengths.setflags(write=False)
+            runs = Runs(codes, lengths) if len(table) > 1 else None
             table = known.table_of(table[1:, 0], table[1:, 1], lambda _: None)
         return Matrix.of_busy(series, columns, catalogue, Busy([self.strip], runs), identities=table, soft=self.soft)
 

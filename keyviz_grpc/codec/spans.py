@@ -81,6 +81,8 @@ def number_at(raw: bytes, at: int, end: int, longest: int) -> tuple[int, int]:
     """(number, where it ends), which is beyond `end` where it is cut off there, or longer than it may be."""
     if at < end and raw[at] < 0x80:
         return raw[at], at + 1
+    if at + 1 < end and raw[at + 1] < 0x80:
+        return raw[at] & 0x7F | raw[at + 1] << 7, at + 2
     value = 0
     for shift in range(0, 7 * min(longest, end - at), 7):
         byte = raw[at]
