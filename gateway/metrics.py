@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -14,10 +14,10 @@ from keyviz_grpc.cli.exposing import process_registry
 from keyviz_grpc.hotkeys import HotKeysAnswer
 from keyviz_grpc.metrics import BYTES, OTHER, SECONDS
 from keyviz_grpc.outcome import Answer, Outcome
+from keyviz_grpc.series import Labelled
 
 MAX_PEERS: Final = 256
 FORGET_S: Final = 600.0
-_Family = TypeVar("_Family", Counter, Histogram)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -56,8 +56,8 @@ class Metrics:
         self._pack_seconds = self._histograms("compress_seconds", "Time to compress a body.", ("encoding",))
         self._packed_bytes = self._histograms("compressed_bytes", "Size of a compressed body.", ("encoding",), BYTES)
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> _Labelled[Counter]:
-        return _Labelled(Counter(f"keyviz_{name}", text, labels, registry=self.registry))
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Labelled[Counter]:
+        return Labelled(Counter(f"keyviz_{name}", text, labels, registry=self.registry))
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"keyviz_{name}", text, registry=self.registry)
@@ -69,8 +69,8 @@ class Metrics:
 
     def _histograms(
         self, name: str, text: str, labels: tuple[str, ...], buckets: Sequence[float] = SECONDS
-    ) -> _Labelled[Histogram]:
-        return _Labelled(self._histogram(name, text, labels, buckets))
+    ) -> Labelled[Histogram]:
+        return Labelled(self._histogram(name, text, labels, buckets))
 
     def watch_in_flight(self, count: Callable[[], int]) -> None:
         """Reads the number of requests under way from `count` whenever somebody looks."""
@@ -106,8 +106,8 @@ class Metrics:
         peer: str,
         result: Answer | HotKeysAnswer | Outcome,
         seconds: float,
-        latency: _Labelled[Histogram],
-        outcomes: _Labelled[Counter],
+        latency: Labelled[Histogram],
+        outcomes: Labelled[Counter],
     ) -> None:
         latency.of(self._peers.label(peer)).observe(seconds)
         for outcome in (result,) if isinstance(result, Outcome) else result.outcomes:
@@ -146,36 +146,13 @@ class Metrics:
         self._packed_bytes.of(encoding).observe(size)
 
 
-class _Labelled(Generic[_Family]):
-    """A family whose series are found by their labels, each made when something is to be counted in it.
-
-    What is then done takes less than `labels` does to find it.
-    """
-
-    def __init__(self, family: _Family) -> None:
-        self._family: _Family = family
-        self._series: dict[tuple[str, ...], _Family] = {}
-
-    def of(self, *labels: str) -> _Family:
-        """The series with these labels."""
-        series = self._series.get(labels)
-        if series is None:
-            series = self._series[labels] = self._family.labels(*labels)
-        return series
-
-    def forget(self, *labels: str) -> None:
-        """No longer shows the series with these labels, where it has one."""
-        if self._series.pop(labels, None) is not None:
-            self._family.remove(*labels)
-
-
 class _Peers:
     """The peers that have series of their own, at most MAX_PEERS.
 
     When there are more, a new one takes the place of one that is unheard of for FORGET_S seconds, if there is one.
     """
 
-    def __init__(self, families: Sequence[_Labelled[Histogram]], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, families: Sequence[Labelled[Histogram]], clock: Callable[[], float] = time.monotonic) -> None:
         self._families, self._clock = families, clock
         self._heard: OrderedDict[str, float] = OrderedDict()
 

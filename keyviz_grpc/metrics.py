@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, Protocol, runtime_checkable
 
 import grpc
-from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from keyviz_grpc.hotkeys.stats import HotKeysStats
-from keyviz_grpc.rpc_types import Handler
+from keyviz_grpc.rpc_types import Context, Handler
 from keyviz_grpc.sampler.stats import SamplerStats
+from keyviz_grpc.series import Labelled
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 BYTES: Final = tuple(4.0**power for power in range(4, 14))
@@ -41,14 +41,12 @@ class ServerMetrics:
 
     def __init__(self, registry: CollectorRegistry, methods: frozenset[str]) -> None:
         self._registry, self._methods = registry, methods
-        self._requests = Counter("keyviz_grpc_requests", "gRPC calls answered.", ("method", "code"), registry=registry)
-        self._seconds = Histogram(
+        requests = Counter("keyviz_grpc_requests", "gRPC calls answered.", ("method", "code"), registry=registry)
+        seconds = Histogram(
             "keyviz_grpc_request_seconds", "Time a call took.", ("method",), buckets=SECONDS, registry=registry
         )
         self._in_flight = Gauge("keyviz_grpc_in_flight", "gRPC calls under way.", registry=registry)
-        self._bytes = Histogram(
-            "keyviz_grpc_answer_bytes", "Size of answers.", ("method",), buckets=BYTES, registry=registry
-        )
+        sizes = Histogram("keyviz_grpc_answer_bytes", "Size of answers.", ("method",), buckets=BYTES, registry=registry)
         self._rows = Histogram("keyviz_grpc_matrix_rows", "Rows of matrices sent.", buckets=COUNTS, registry=registry)
         self._columns = Histogram(
             "keyviz_grpc_matrix_columns", "Columns of matrices sent.", buckets=COUNTS, registry=registry
@@ -57,8 +55,9 @@ class ServerMetrics:
             "keyviz_grpc_encode_seconds", "Time to make the message of a matrix.", buckets=SECONDS, registry=registry
         )
         self._own: list[Collector] = [
-            self._requests, self._seconds, self._in_flight, self._bytes, self._rows, self._columns, self._encode
+            requests, seconds, self._in_flight, sizes, self._rows, self._columns, self._encode
         ]  # fmt: skip
+        self._requests, self._seconds, self._bytes = Labelled(requests), Labelled(seconds), Labelled(sizes)
 
     def watch(self, source: object) -> None:
         """Shows the sampler behind the server too; None = it is off. One that tells nothing is just on."""
@@ -82,34 +81,38 @@ class ServerMetrics:
         name = method.removeprefix("/")
         return name if name in self._methods else OTHER
 
-    async def call(self, method: str, work: Awaitable[Any], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        """Awaits a handler's work and counts how it ended."""
-        began = time.perf_counter()
-        self._in_flight.inc()
-        code = grpc.StatusCode.UNKNOWN
-        try:
-            reply = await work
-            code = _code_of(context) or grpc.StatusCode.OK
-        except BaseException:
-            code = _code_of(context) or grpc.StatusCode.CANCELLED
-            raise
-        else:
-            return reply
-        finally:
-            self._in_flight.dec()
-            self._requests.labels(method, code.name).inc()
-            self._seconds.labels(method).observe(time.perf_counter() - began)
+    def counted(self, method: str, inner: Any) -> Callable[[Any, Context], Awaitable[Any]]:
+        """A handler's function that also takes down how its calls ended."""
+
+        async def run(request: Any, context: Context) -> Any:
+            began = time.perf_counter()
+            self._in_flight.inc()
+            code = grpc.StatusCode.UNKNOWN
+            try:
+                reply = await inner(request, context)
+                code = _code_of(context) or grpc.StatusCode.OK
+            except BaseException:
+                code = _code_of(context) or grpc.StatusCode.CANCELLED
+                raise
+            else:
+                return reply
+            finally:
+                self._in_flight.dec()
+                self._requests.of(method, code.name).inc()
+                self._seconds.of(method).observe(time.perf_counter() - began)
+
+        return run
 
     def unknown(self) -> None:
         """Somebody asked for a method that is not there."""
-        self._requests.labels(OTHER, grpc.StatusCode.UNIMPLEMENTED.name).inc()
+        self._requests.of(OTHER, grpc.StatusCode.UNIMPLEMENTED.name).inc()
 
     def sized(self, method: str, serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
         """A serializer that also takes down how much it made."""
 
         def run(message: Any) -> bytes:
             raw = serialize(message) if serialize is not None else bytes(message)
-            self._bytes.labels(method).observe(len(raw))
+            self._bytes.of(method).observe(len(raw))
             return raw
 
         return run
@@ -127,15 +130,11 @@ class Meter:
             return handler
         inner: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
         label = self._metrics.known(method)
-
-        async def counted(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            return await self._metrics.call(label, inner(request, context), context)
-
         kind = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         )
         return kind(
-            counted,
+            self._metrics.counted(label, inner),
             request_deserializer=handler.request_deserializer,
             response_serializer=self._metrics.sized(label, handler.response_serializer),
         )
@@ -214,7 +213,7 @@ def _hot_key_families(stats: HotKeysStats) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"keyviz_hot_keys_{name}", text, value)
 
 
-def _code_of(context: grpc.aio.ServicerContext[Any, Any]) -> grpc.StatusCode | None:
+def _code_of(context: Context) -> grpc.StatusCode | None:
     """The status that a handler set or aborted with; None while there is none."""
     stated: Any = context.code()
     if isinstance(stated, int):  # as set by gRPC itself
