@@ -213,7 +213,7 @@ class Leaders(RowCodes):
 def _mixed(of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """As `RowCodes.mixed`, of rows of which this is told."""
     several = where(of < 0)
-    return several, -1 - of[several]
+    return several, -1 - of.take(several)
 
 
 def true_cells(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
