@@ -202,7 +202,8 @@ def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: _Runs, l
     if len(several):
         mixed = layout.in_order.take(several)
         runs_there, cells_there = ((of_row.take(several), of_row.take(several + 1)) for of_row in (among, bounds))
-        codes[busy.take(mixed, axis=0)] = _told_between(runs, ends, runs_there, cells_there)
+        cells = where(busy.take(mixed, axis=0).ravel())
+        codes.ravel()[cells] = _told_between(runs, ends, runs_there, cells_there)
         of[mixed] = -1 - np.arange(len(mixed))
     return RowCodes(of, codes)
 
