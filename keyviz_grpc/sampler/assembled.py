@@ -19,6 +19,7 @@ KEPT_MATRICES: Final = 4
 KEPT_BYTES: Final = 32 << 20
 """Of all of them together: a day of 1024 rows is 18 MB."""
 
+COUNT_BYTES: Final = 8
 SHARE_BYTES: Final = 28
 
 LITTLE_CELLS: Final = 1 << 16
@@ -108,8 +109,9 @@ class Assembled:
 
 
 def _size_bytes(matrix: Matrix) -> int:
-    cells = sum(array.nbytes for array in (matrix.values, matrix.codes, matrix.soft) if array is not None)
-    return cells + SHARE_BYTES * len(matrix.shares)
+    """With wide counts, for narrow ones become that when somebody reads them so."""
+    marks = sum(array.nbytes for array in (matrix.codes, matrix.soft) if array is not None)
+    return COUNT_BYTES * matrix.cells + marks + SHARE_BYTES * len(matrix.shares)
 
 
 def _stamps(held: Columns) -> NDArray[np.int64]:
@@ -167,9 +169,9 @@ def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: St
     # Of the two tables the new one has all that the old one has.
     identities, (recode, _) = unite([old.identities, new.identities])
     shape = (len(old.catalogue), len(stamps))
-    values = np.empty(shape, np.uint64)
-    values[:, :length] = old.values[:, kept]
-    values[:, rest] = new.values
+    values = np.empty(shape, np.result_type(old.narrowest, new.narrowest))
+    values[:, :length] = old.narrowest[:, kept]
+    values[:, rest] = new.narrowest
     codes = None
     if old.codes is not None or new.codes is not None:
         codes = np.zeros(shape, np.uint32)
@@ -184,14 +186,14 @@ def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: St
             soft[:, :length] = old.soft[:, kept]
         if new.soft is not None:
             soft[:, rest] = new.soft
-    return Matrix(
+    return Matrix.of_counts(
         old.series,
         stamps,
         old.catalogue,
         values,
-        identities,
         codes if codes is not None and codes.any() else None,
-        _joined(
+        identities=identities,
+        shares=_joined(
             _recoded(_moved(old.shares, first, first + length, 0), recode), _moved(new.shares, 0, len(stamps), length)
         ),
         soft=soft if soft is not None and soft.any() else None,

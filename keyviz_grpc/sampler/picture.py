@@ -31,10 +31,13 @@ def matrix_of(
     slots = shown.slots
     stamps = np.array([stamp for stamp, _ in columns], np.int64)
     shape = (len(slots), len(columns))
-    values, codes = np.zeros(shape, np.uint64), np.zeros(shape, np.uint32)
+    read = list(stretches(series, [held for _, held in columns]))
+    # As narrow as they were kept: what is copied, looked through and packed is that much less.
+    values = np.zeros(shape, np.result_type(np.uint8, *[stretch.values.dtype for _, stretch in read]))
+    codes = np.zeros(shape, np.uint32)
     soft: NDArray[np.bool_] | None = None
     listed: list[FrozenShares] = []
-    for first, stretch in stretches(series, [held for _, held in columns]):
+    for first, stretch in read:
         size, width = stretch.values.shape
         rows: slice | NDArray[np.bool_] = slice(min(size, len(slots))) if shown.in_order else slots < size
         own = rows if shown.in_order else slots[rows]
@@ -52,14 +55,14 @@ def matrix_of(
         cells = shares.rows * len(columns) + shares.columns
         firsts, winners = dominant(cells, shares.codes, shares.values * (shares.codes != 0), identities)
         codes.ravel()[cells[firsts]] = winners
-    matrix = Matrix(
+    matrix = Matrix.of_counts(
         series,
         stamps,
         shown.catalogue if shown.single else _one_a_slot(len(slots)),
         values,
-        identities,
         codes if codes.any() else None,
-        shares,
+        identities=identities,
+        shares=shares,
         soft=soft if soft is not None and soft.any() else None,
     )
     return matrix if shown.single else fold_runs(matrix, shown.starts, shown.catalogue, totals=None)

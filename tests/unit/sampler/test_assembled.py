@@ -141,3 +141,20 @@ def test_a_new_leader_leaves_the_columns_before_it_as_they_were(monkeypatch: pyt
         arrays = matrix.identity_arrays()
         assert arrays is not None
         assert arrays[1].tolist() == [[5] * 4 + [9] * 4 + [7] * 4, [0] * 12]
+
+
+def test_counts_are_as_narrow_as_they_were_counted() -> None:
+    """Whether read, or carried on; a larger one makes all of them wider, and nothing is lost."""
+    now_s = 10_000.0
+    with Sampler(node_id="n", step_ms=1000, stall_s=1e9, clock=lambda: now_s, drain_interval_s=3600) as sampler:
+        sampler.register_routes([Route(1, b"", b"", 1)])
+        told: list[int] = []
+        for size, kind in ((1, np.uint8), (200, np.uint8), (70_000, np.uint32), (3, np.uint32), (1 << 33, np.uint64)):
+            sampler.observe(1, b"", Op.WRITE, size)
+            told.append(size)
+            now_s += 1
+            matrix = sampler.matrix(MatrixQuery(Series.WRITE_BYTES)).matrix
+            assert matrix.narrowest.dtype == kind
+            assert matrix.narrowest[0].tolist() == told
+        assert matrix.values.dtype == np.uint64
+        assert matrix.values[0].tolist() == told
