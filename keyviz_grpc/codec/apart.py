@@ -22,7 +22,7 @@ from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.unchanging import unchanging
 
-LARGE: Final = 1 << 16
+LARGE: Final = 44 << 10
 """Smaller answers are copied sooner than their fields are found."""
 
 MOST_LEFT: Final = 1 << 20
