@@ -184,7 +184,7 @@ class Leaders(RowCodes):
         counts = true_cells(busy)
         of = codes.max(axis=1, initial=0).astype(np.int64)
         mixed = np.flatnonzero(true_cells((codes == of[:, np.newaxis]) & busy) != counts)
-        of[mixed] = -1 - np.arange(len(mixed))
+        of[mixed] = np.arange(-1, -1 - len(mixed), -1)
         return cls(of, codes.take(mixed, axis=0), counts == values.shape[1])
 
     @classmethod
@@ -201,7 +201,7 @@ class Leaders(RowCodes):
         """Those of some rows."""
         of = self.of.take(rows)
         mixed, places = _mixed(of)
-        of[mixed] = -1 - np.arange(len(mixed))
+        of[mixed] = np.arange(-1, -1 - len(mixed), -1)
         return Leaders(of, self.codes.take(places, axis=0), self.whole.take(rows))
 
     @property

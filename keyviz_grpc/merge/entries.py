@@ -204,7 +204,7 @@ def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: _Runs, l
         runs_there, cells_there = ((of_row.take(several), of_row.take(several + 1)) for of_row in (among, bounds))
         cells = where(busy.take(mixed, axis=0).ravel())
         codes.ravel()[cells] = _told_between(runs, ends, runs_there, cells_there)
-        of[mixed] = -1 - np.arange(len(mixed))
+        of[mixed] = np.arange(-1, -1 - len(mixed), -1)
     return RowCodes(of, codes)
 
 

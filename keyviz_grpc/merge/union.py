@@ -216,7 +216,7 @@ def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers])
     for more in (rows.take(where(told != of.take(rows))), *mixed):
         of[more] = -1
     own = where(of < 0)
-    of[own] = -1 - np.arange(len(own))
+    of[own] = np.arange(-1, -1 - len(own), -1)
     return of, own
 
 
