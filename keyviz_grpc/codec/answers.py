@@ -88,7 +88,7 @@ def _columns_of(response: pb.GetKeyVizMatrixResponse, large: Large | None) -> ND
     if large is not None and large.columns is not None:
         return large.columns
     columns = known.columns_like(np.array(response.column_unix_ms, np.int64), _check_columns)
-    if large is not None and large.stamps is not None:
+    if large is not None and large.stamps:
         known.meet_columns(large.stamps, columns)
     return columns
 

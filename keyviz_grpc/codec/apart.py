@@ -53,7 +53,7 @@ class Large:
 
     rows: what the catalogue means, None where that is not known. codes: the fields `identity_groups`, `identity_terms`
     and `run_codes`; lengths: `run_lengths`, each in a byte; None: the message has them.
-    stamps, columns: the response's `column_unix_ms` and what they mean; None: the message has them.
+    stamps: the response's `column_unix_ms`, all of it; columns: what it means, None: the message has it.
     """
 
     catalogue: Span
@@ -61,7 +61,7 @@ class Large:
     rows: Catalogue | None = None
     codes: bytes | None = None
     lengths: bytes | None = None
-    stamps: bytes | None = None
+    stamps: bytes = b""
     columns: NDArray[np.int64] | None = None
 
     @classmethod
@@ -126,11 +126,11 @@ def _apart(raw: bytes) -> Apart | None:
     catalogue, values = Span(raw, *own[_CATALOGUE][1:]), Span(raw, *own[_VALUES][1:])
     if len(raw) - (end - tag) > MOST_HEAD or len(raw) - catalogue.size - values.size > MOST_LEFT:
         return None
-    stamps = raw[outer[_STAMPS][1] : outer[_STAMPS][2]] if _STAMPS in outer else None
-    columns = None if stamps is None else known.columns_met(stamps)
-    head = _head(_without(raw, 0, len(raw), [outer[_COLUMNAR]] if columns is None else outer.values()))
-    if head is None or head.HasField("columnar") or (columns is not None and head.column_unix_ms):
-        return None  # what several of them are together, the parser knows
+    stamps = raw[outer[_STAMPS][0] : outer[_STAMPS][2]] if _STAMPS in outer else b""
+    columns = known.columns_met(stamps)
+    head = _head(_without(raw, 0, len(raw), outer.values()), stamps if columns is None else b"")
+    if head is None:
+        return None
     rows = known.catalogue_met(known.CATALOGUE, catalogue, head.node_id)
     large = Large(catalogue, values, rows, _leaders(raw, own), _lengths(raw, own), stamps, columns)
     return Apart(len(raw), _without(raw, at, end, own.values()), head, large)
@@ -155,12 +155,19 @@ def _lengths(raw: bytes, own: dict[int, Place]) -> bytes | None:
     return None
 
 
-def _head(packed: bytes) -> pb.GetKeyVizMatrixResponse | None:
-    """What stands beside the columnar field, None where it is no message."""
+def _head(packed: bytes, stamps: bytes) -> pb.GetKeyVizMatrixResponse | None:
+    """What stands beside the columnar field and the stamps, and stamps that are not known.
+
+    None where it is no message, or has any of those once more: what several of them are together, the parser knows.
+    """
     try:
-        return parse_response(packed)
+        head = parse_response(packed)
+        if head.HasField("columnar") or head.column_unix_ms:
+            return None
+        merge_into(head, stamps)
     except MalformedAnswer:
         return None
+    return head
 
 
 def _without(raw: bytes, at: int, end: int, cut: Iterable[Place]) -> bytes:

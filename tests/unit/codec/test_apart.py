@@ -285,14 +285,21 @@ def test_stamps_that_came_before_are_not_parsed_again() -> None:
     assert own.weight_of(own.message()) == weight_of(pb.GetKeyVizMatrixResponse.FromString(raw))
 
 
-def test_stamps_in_two_pieces_are_the_parsers() -> None:
-    """Also where those of the first piece are known: what follows may be anything, and here it is one stamp more."""
-    raw = sent()
-    read(raw)
+@pytest.mark.parametrize("columns", [8, 9])
+def test_stamps_in_two_pieces_are_the_parsers(columns: int) -> None:
+    """Whether or not those of the first piece are known, which mean no more than they say afterwards."""
+    raw = answer_bytes(cluster(Shape(2, 5, columns))[0], accept=COLUMNAR)
+    stamps = pb.GetKeyVizMatrixResponse.FromString(raw).column_unix_ms
+    if columns == 8:
+        read(raw)
     more = pb.GetKeyVizMatrixResponse(column_unix_ms=[1 << 42]).SerializeToString()
     assert set_apart(raw + more).large is None
     with pytest.raises(MalformedAnswer, match="values"):
         read(raw + more)
+    columnar = b"".join(as_field(28, [b"\x08\x01\x12\x00\x22\x00"]))
+    with_more = pb.GetKeyVizMatrixResponse(column_unix_ms=stamps).SerializeToString() + columnar + more
+    assert len(read(with_more).matrix.columns) == columns + 1
+    assert read(raw).matrix.columns.tolist() == list(stamps)
 
 
 def with_lengths(lengths: list[int]) -> bytes:
