@@ -346,16 +346,25 @@ def test_changed_bytes_mean_what_they_mean_to_the_parser() -> None:
     """The same answer, or refused."""
     chance = random.Random(7)
     raw, alike, refused = sent(), 0, 0
+    columnar = pb.KeyVizColumnar(version=1, run_lengths=[1])
+    once_more = [
+        pb.GetKeyVizMatrixResponse(column_unix_ms=[1 << 42]).SerializeToString(),
+        pb.GetKeyVizMatrixResponse(columnar=columnar).SerializeToString(),
+        b"\xe2\x81\x00\x02\x08\x01",  # the same field, its number in more bytes than it takes
+        b"\x8a\x00\x01\x05",
+    ]
     for _ in range(1500):
         changed = bytearray(raw)
         at = chance.randrange(len(raw))
-        change = chance.randrange(4)
+        change = chance.randrange(5)
         if change == 0:
             changed[at] = chance.randrange(256)
         elif change == 1:
             del changed[at : at + chance.randrange(1, 4)]
         elif change == 2:
             changed[at:at] = bytes(chance.choices(range(256), k=chance.randrange(1, 4)))
+        elif change == 3:
+            changed += chance.choice(once_more)
         else:
             other = chance.randrange(len(raw))
             changed[at:at] = raw[other : other + chance.randrange(1, 60)]
