@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.merge.layout import Layout, layout_of
+from keyviz_grpc.merge.layout import Layout
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import Busy, Counts, RowCodes, Strip, rows_and_columns, true_cells, where
@@ -153,7 +153,7 @@ def entries_of(
     if not is_few:
         strips.sort(key=_width)
     lots = [strips] if is_few else [list(same) for _, same in groupby(strips, key=_width)]
-    layout = layout_of(strips, places, shape[0])
+    layout = Layout.of(strips, places, shape[0])
     busy = np.empty((len(layout.rows), columns), np.bool_)
     blocks: list[Block] = []
     ends = [0]

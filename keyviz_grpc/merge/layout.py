@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.traffic import Strip, where
 from keyviz_grpc.unchanging import unchanging
-
-KEPT_ENTRIES: Final = 1 << 17
-"""Of layouts that are remembered; each takes a hundred bytes at most."""
-
-ROWS_AN_ENTRY: Final = 8
-"""Lots that have more rows of the union together are made anew each time: one row that all parts report makes many."""
 
 _NONE: Final = np.empty(0, np.int64)
 
@@ -58,7 +50,6 @@ class Layout:
         self.numbers[-1] = len(rows)
         self.sources = sources
         self.union_rows = union_rows
-        self._all: list[Lot] = []
 
     @classmethod
     def of(cls, strips: Sequence[tuple[int, Strip]], places: Places | None, union_rows: int) -> Layout:
@@ -71,16 +62,8 @@ class Layout:
         # These are few ascending stretches, as this sort likes them.
         return cls(rows, keys.argsort(kind="stable"), sources, union_rows)
 
-    def lots(self, chosen: NDArray[np.int64] | None = None) -> list[Lot]:
-        """The chosen entries, ascending, or all: every row in the first lot as soon as it occurs at all."""
-        if chosen is not None:
-            return self._in_lots(chosen)
-        lots = self._all or self._in_lots(np.arange(len(self.rows)))
-        if len(lots) * self.union_rows <= ROWS_AN_ENTRY * len(self.rows):
-            self._all = lots
-        return lots
-
-    def _in_lots(self, chosen: NDArray[np.int64]) -> list[Lot]:
+    def lots(self, chosen: NDArray[np.int64]) -> list[Lot]:
+        """The chosen entries, ascending: every row in the first lot as soon as it occurs at all."""
         lots: list[Lot] = []
         rows = self.rows.take(chosen)
         while len(chosen) or not lots:
@@ -92,16 +75,3 @@ class Layout:
             lots.append(Lot(of_rows, rows.take(own), chosen.take(own)))
             chosen, rows = chosen.take(later), rows.take(later)
         return lots
-
-
-# A node's rows with traffic are the same objects from one answer to the next, unless some begin or cease to have any.
-_layouts: KeptByIdentity[Layout] = KeptByIdentity(KEPT_ENTRIES)
-
-
-def layout_of(strips: Sequence[tuple[int, Strip]], places: Places | None, union_rows: int) -> Layout:
-    """As `Layout.of`, found again where strips of these rows were laid out before."""
-    objects = (places, *chain.from_iterable([(number, strip.rows) for number, strip in strips]))
-    entries = sum([len(strip.rows) for _, strip in strips])
-    found = _layouts.get(objects, lambda: Layout.of(strips, places, union_rows), 1 + entries)
-    # Nothing but rows without traffic tells not of how many they are.
-    return found if found.union_rows == union_rows else Layout.of(strips, places, union_rows)

@@ -68,7 +68,7 @@ class Union:
                 union._add_most(entries, lot)
             else:
                 union._add(entries, lot, with_codes=not together)
-        if thin is not None and len(thin):
+        if len(thin):
             union._add_cells(entries, thin)
         if found is not None:
             union.mixed = None if mixed or union._tangled else found
@@ -250,11 +250,11 @@ def _fewest_last(told: tuple[Block, slice]) -> int:
     return fewer
 
 
-def _by_thickness(entries: Entries) -> tuple[Numbers | None, Numbers | None]:
-    """(which entries are added as whole rows, None: all; which cell by cell, None: none)."""
+def _by_thickness(entries: Entries) -> tuple[Numbers, Numbers]:
+    """(which entries are added as whole rows, which cell by cell)."""
     if entries.has_blank:
         # Of few cells whole rows are added sooner than the thin ones among them are picked out.
-        return None, None
+        return np.arange(len(entries)), np.empty(0, np.int64)
     width = entries.busy.shape[1]
     thin = (entries.counts * THIN <= width) & (entries.occurrences() > 1).take(entries.rows)
     return where(~thin), where(thin)
