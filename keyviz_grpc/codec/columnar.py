@@ -25,6 +25,8 @@ VERSION: Final = 1
 WIDTHS: Final = (1, 2, 4, 8)
 _COUNTS: Final = {width: np.dtype(f"<u{width}") for width in WIDTHS}
 KEPT_CELLS: Final = 1 << 21
+ENTRY_CELLS: Final = 512
+"""What a packed form weighs besides its cells and rows: there are some of no cells at all."""
 LITTLE_CELLS: Final = 1 << 16
 LITTLE_SHARES: Final = 1 << 10
 FEW: Final = 32
@@ -59,7 +61,7 @@ _packed: KeptByIdentity[Packed] = KeptByIdentity(KEPT_CELLS)
 
 def encode_columnar(matrix: Matrix) -> Packed:
     """The packed form of a matrix."""
-    return _packed.get((matrix,), lambda: _encode(matrix), matrix.cells + 1)
+    return _packed.get((matrix,), lambda: _encode(matrix), matrix.cells + len(matrix.catalogue) + ENTRY_CELLS)
 
 
 def encoded_columnar(matrix: Matrix) -> Packed | None:

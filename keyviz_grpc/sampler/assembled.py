@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import unite
-from keyviz_grpc.model import Matrix, Series, Shares
+from keyviz_grpc.model import Catalogue, Matrix, Series, Shares
 from keyviz_grpc.sampler.column import Column
 from keyviz_grpc.sampler.history import Columns, ShownRows
 from keyviz_grpc.sampler.picture import matrix_of
@@ -62,6 +62,8 @@ class Assembled:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: list[tuple[State, Matrix]] = []
+        # Of no columns, by series: the same object each time, for what is made of one is found by that.
+        self._empty: dict[Series, Matrix] = {}
 
     def matrix(self, series: Series, held: Columns, state: State) -> Matrix:
         """The matrix of these columns."""
@@ -73,8 +75,7 @@ class Assembled:
     def at_once(self, series: Series, held: Columns, state: State) -> Matrix | None:
         """What `matrix` gives, where it is there or little has to be done for it: a few columns are read, if any."""
         if not held:
-            rows = state.shown.catalogue
-            return Matrix(series, np.empty(0, np.int64), rows, np.empty((len(rows), 0), np.uint64))
+            return self._of_no_columns(series, state.shown.catalogue)
         stamps = _stamps(held)
         before = self._before(series)
         there = _of_columns(before, stamps, state)
@@ -83,6 +84,13 @@ class Assembled:
         old = _earlier(before, stamps, state)
         new = held if old is None else held[_common(old.columns, stamps) :]
         return self._made(series, stamps, held, state, old) if _is_little(new, old) else None
+
+    def _of_no_columns(self, series: Series, rows: Catalogue) -> Matrix:
+        matrix = self._empty.get(series)
+        if matrix is None or matrix.catalogue is not rows:
+            matrix = Matrix(series, np.empty(0, np.int64), rows, np.empty((len(rows), 0), np.uint64))
+            self._empty[series] = matrix
+        return matrix
 
     def _made(
         self, series: Series, stamps: NDArray[np.int64], held: Columns, state: State, old: Matrix | None
@@ -99,6 +107,7 @@ class Assembled:
         """Forgets them all."""
         with self._lock:
             self._kept.clear()
+            self._empty.clear()
 
     def _keep(self, state: State, matrix: Matrix) -> None:
         with self._lock:

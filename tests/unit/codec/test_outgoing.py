@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc.codec import answer_bytes, columnar, encode_answer, ready_before
-from keyviz_grpc.model import Catalogue
+from keyviz_grpc.kept import KeptByIdentity
+from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
@@ -56,3 +58,17 @@ def test_little_is_packed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ready = ready_before(replace(told, matrix=replace(told.matrix)), accept=COLUMNAR)
         assert (ready is not None) == (most_cells == cells and most_shares == shares)
         assert ready is None or ready.made_at(told.generated_at_unix_ms) == raw
+
+
+def test_packed_forms_without_cells_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tells of all its rows, and whoever asks for windows without columns may have any number of them made."""
+    rows = TOLD.matrix.catalogue
+    monkeypatch.setattr(columnar, "_packed", KeptByIdentity[columnar.Packed](2 * (len(rows) + columnar.ENTRY_CELLS)))
+    first, *others = [
+        Matrix(Series.WRITES, np.empty(0, np.int64), rows, np.empty((len(rows), 0), np.uint64)) for _ in range(3)
+    ]
+    packed = columnar.encode_columnar(first)
+    assert columnar.encode_columnar(first) is packed
+    for other in others:
+        columnar.encode_columnar(other)
+    assert columnar.encode_columnar(first) is not packed

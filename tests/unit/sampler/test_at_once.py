@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from keyviz_grpc.codec import encode_answer
-from keyviz_grpc.model import Catalogue, Series, Window
+from keyviz_grpc.model import Catalogue, Matrix, Series, Window
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import Known, MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler, assembled, ring
@@ -84,6 +84,24 @@ def test_a_caller_that_knows_all_is_told_so_at_once(sampler: Sampler) -> None:
     known = Known("n1", first.incarnation, first.history.number, first.history.newest_unix_ms + 1)
     asked = replace(QUERY, known=known)
     assert told(sampler.matrix_at_once(asked)) == told(sampler.matrix(asked))
+
+
+def test_windows_without_columns_are_one_matrix(sampler: Sampler) -> None:
+    """Of each series, whichever window was asked for, until rows change: what is packed of it is found by that."""
+    sampler.matrix(QUERY)
+
+    def empty(series: Series, from_unix_ms: int) -> Matrix:
+        soon = sampler.matrix_at_once(MatrixQuery(series, Window(from_unix_ms)))
+        assert soon is not None
+        return soon.matrix
+
+    writes, reads = empty(Series.WRITES, 8_000_000), empty(Series.READS, 8_000_000)
+    assert (writes.series, reads.series) == (Series.WRITES, Series.READS)
+    assert empty(Series.WRITES, 9_000_000) is writes
+    assert empty(Series.READS, 9_000_000) is reads
+    sampler.replace_routes(remove=[2], add=[Route(3, b"m", b"", 1)])
+    sampler.matrix(QUERY)
+    assert empty(Series.WRITES, 9_000_000).catalogue is not writes.catalogue
 
 
 @pytest.mark.usefixtures("idle")
