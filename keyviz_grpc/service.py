@@ -168,8 +168,9 @@ class NodeServicer(Servicer):
     ) -> None:
         self._source, self._threads, self._metrics, self._bounds = source, threads, metrics, bounds
         self._prompt: PromptSource | None = source if isinstance(source, PromptSource) else None
-        # With the number at which the source stood.
-        self._given: dict[Question, tuple[int, Ready]] = {}
+        # What was ready while the source stood at this number.
+        self._given: dict[Question, Ready] = {}
+        self._given_at = 0
 
     def _sampler(self) -> Source:
         if self._source is None:
@@ -192,8 +193,8 @@ class NodeServicer(Servicer):
             return None
         number, now_unix_ms = standing
         began = time.perf_counter()
-        given = self._given.get(question)
-        ready = given[1] if given is not None and given[0] == number else self._look(question, number)
+        given = self._given.get(question) if number == self._given_at else None
+        ready = self._look(question, number) if given is None else given
         if ready is None:
             return None
         found = time.perf_counter()
@@ -211,10 +212,12 @@ class NodeServicer(Servicer):
         ready = None if answer is None else ready_before(answer, accept=question.accept)
         if ready is not None:
             self._bounds.check(ready.shape)
-            self._given.pop(question, None)
-            if len(self._given) >= KEPT_GIVEN:
+            if number != self._given_at:
+                # An earlier number does not come again, and what was packed at that time may be large.
+                self._given, self._given_at = {}, number
+            elif len(self._given) >= KEPT_GIVEN:
                 del self._given[next(iter(self._given))]
-            self._given[question] = number, ready
+            self._given[question] = ready
         return ready
 
     def _made(self, source: Source, query: MatrixQuery, accept: tuple[int, ...]) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, cast
+from weakref import ref
 
 import pytest
 
@@ -101,6 +102,20 @@ async def test_few_questions_are_kept(threads: ThreadPoolExecutor) -> None:
     assert source.looks == KEPT_GIVEN + 1
     await asked(servicer, questions[0])
     assert source.looks == KEPT_GIVEN + 2
+
+
+async def test_what_is_no_answer_any_more_is_let_go(threads: ThreadPoolExecutor) -> None:
+    """It may be as large as an answer, and whoever asked in those words may never come again."""
+    source = Prompt()
+    servicer, told = NodeServicer(source, threads), question()
+    await asked(servicer, told)
+    kept = ref(told)
+    del told
+    await asked(servicer, question())
+    assert kept() is not None
+    source.now = (2, 300)
+    await asked(servicer, question())
+    assert kept() is None
 
 
 @pytest.mark.parametrize("bounds", [AnswerBounds(ROWS - 1, COLUMNS), AnswerBounds(ROWS, COLUMNS - 1)])
