@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from keyviz_grpc.cli.exposing import process_registry
 from keyviz_grpc.hotkeys import HotKeysAnswer
+from keyviz_grpc.labelled import Labelled
 from keyviz_grpc.metrics import BYTES, OTHER, SECONDS
 from keyviz_grpc.outcome import Answer, Outcome
-from keyviz_grpc.series import Labelled
 
 MAX_PEERS: Final = 256
 FORGET_S: Final = 600.0

@@ -12,9 +12,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from keyviz_grpc.hotkeys.stats import HotKeysStats
+from keyviz_grpc.labelled import Labelled
 from keyviz_grpc.rpc_types import Context, Handler
 from keyviz_grpc.sampler.stats import SamplerStats
-from keyviz_grpc.series import Labelled
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 BYTES: Final = tuple(4.0**power for power in range(4, 14))
