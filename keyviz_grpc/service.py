@@ -188,28 +188,30 @@ class NodeServicer(Servicer):
         return await _in_thread(self._threads, lambda: self._made(source, query, accept))
 
     def _ready_bytes(self, question: Question) -> bytes | None:
-        standing = None if self._prompt is None else self._prompt.standing()
-        if standing is None:
+        prompt = self._prompt
+        standing = None if prompt is None else prompt.standing()
+        if prompt is None or standing is None:
             return None
         number, now_unix_ms = standing
-        began = time.perf_counter()
-        given = self._given.get(question) if number == self._given_at else None
-        ready = self._look(question, number) if given is None else given
+        began = read = time.perf_counter()
+        ready = self._given.get(question) if number == self._given_at else None
+        if ready is None:
+            answer = prompt.matrix_at_once(question.query)
+            read = time.perf_counter()
+            ready = None if answer is None else self._made_ready(question, answer, number)
         if ready is None:
             return None
-        found = time.perf_counter()
         raw = ready.made_at(now_unix_ms)
         if is_wanted():
             rows, columns = ready.shape
-            past("keyviz.read", began, found, series=question.query.series.value, rows=rows, columns=columns)
-            past("keyviz.encode", found, time.perf_counter(), encoding="columnar")
-        _note_encoded(ready.shape, began, self._metrics)
+            past("keyviz.read", began, read, series=question.query.series.value, rows=rows, columns=columns)
+            past("keyviz.encode", read, time.perf_counter(), encoding="columnar")
+        _note_encoded(ready.shape, read, self._metrics)
         return raw
 
-    def _look(self, question: Question, number: int) -> Ready | None:
-        """What is ready for a question, or nearly so; kept for the next time."""
-        answer = None if self._prompt is None else self._prompt.matrix_at_once(question.query)
-        ready = None if answer is None else ready_before(answer, accept=question.accept)
+    def _made_ready(self, question: Question, answer: Answer, number: int) -> Ready | None:
+        """What is left to do is little, or nothing is done; kept for the next time."""
+        ready = ready_before(answer, accept=question.accept)
         if ready is not None:
             self._bounds.check(ready.shape)
             if number != self._given_at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,10 +10,13 @@ from typing import Any, cast
 from weakref import ref
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from benchmarks.synthetic import Shape, cluster
+from keyviz_grpc import service
 from keyviz_grpc.codec import Question, answer_bytes
 from keyviz_grpc.errors import TooLarge
+from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.outcome import Answer, History, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
@@ -82,6 +86,36 @@ async def test_the_same_question_is_looked_into_once_while_nothing_changes(threa
     source.answer, source.now = replace(source.answer, revision=5), (2, 300)
     assert (await asked(servicer, what)).revision == 5
     assert source.looks == 2
+
+
+async def test_only_what_makes_the_message_counts_as_that(
+    threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it took to read the columns, which has a span of its own."""
+    source, registry, now_s = Prompt(), CollectorRegistry(), 0.0
+    look, spans = source.matrix_at_once, list[tuple[str, float, float]]()
+
+    def slowly(query: MatrixQuery) -> Answer:
+        nonlocal now_s
+        now_s += 2.0
+        return look(query)
+
+    def past(name: str, began_s: float, ended_s: float, **_: object) -> None:
+        spans.append((name, began_s, ended_s))
+
+    monkeypatch.setattr(source, "matrix_at_once", slowly)
+    monkeypatch.setattr(time, "perf_counter", lambda: now_s)
+    monkeypatch.setattr(service, "is_wanted", lambda: True)
+    monkeypatch.setattr(service, "past", past)
+    servicer, what = NodeServicer(source, threads, ServerMetrics(registry, frozenset())), question()
+    for _ in range(2):
+        await asked(servicer, what)
+    assert registry.get_sample_value("keyviz_grpc_encode_seconds_count") == 2
+    assert registry.get_sample_value("keyviz_grpc_encode_seconds_sum") == 0.0
+    assert spans == [
+        *[("keyviz.read", 0.0, 2.0), ("keyviz.encode", 2.0, 2.0)],
+        *[("keyviz.read", 2.0, 2.0), ("keyviz.encode", 2.0, 2.0)],
+    ]
 
 
 async def test_while_a_window_is_due_it_is_made_anew(threads: ThreadPoolExecutor) -> None:
