@@ -44,6 +44,16 @@ def test_a_span_that_is_over_has_its_own_moments(monkeypatch: pytest.MonkeyPatch
     assert told == ["keyviz.x", {"a": 1}, 4_250_000_000, 4_500_000_000]
 
 
+def test_while_nobody_wants_spans_none_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace may be under way all the same, in a store that goes on with one that came to it."""
+    pytest.importorskip("opentelemetry")
+    context = tracing.trace.SpanContext(1, 2, is_remote=True)
+    with tracing.trace.use_span(tracing.trace.NonRecordingSpan(context)):
+        for is_wanted in (False, True):
+            monkeypatch.setattr(tracing, "is_wanted", lambda told=is_wanted: told)
+            assert bool(tracing.outgoing()) is is_wanted
+
+
 def test_without_the_extra_tracing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of an import error."""
     inner = builtins.__import__

@@ -100,6 +100,15 @@ def test_layouts_are_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept.get(bytes(8)) is None
 
 
+def test_bytes_of_few_columns_are_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than a node has, nothing is kept."""
+    monkeypatch.setattr(known, "MAX_COLUMNS", 2)
+    for count, kept in ((2, True), (3, False)):
+        columns, packed = np.arange(count), b"stamps of %d" % count
+        known.meet_columns(packed, columns)
+        assert (known.columns_met(packed) is columns) == kept
+
+
 @pytest.mark.parametrize("columns", [(2000, 1000), (1000, 1000), (-5, 1000), (0,), (1 << 62,)])
 def test_wrong_columns_are_refused_every_time(columns: Sequence[int]) -> None:
     """Packed answers have them checked nowhere else, and what was refused is not remembered."""

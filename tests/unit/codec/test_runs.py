@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keyviz_grpc.codec import decode_answer
+from keyviz_grpc.codec import decode_answer, parse_response
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.traffic import Busy
 
 
 def told(codes: list[int], lengths: list[int]) -> Matrix:
@@ -74,3 +75,33 @@ def test_no_array_can_be_written_to() -> None:
     assert leaders is not None
     for array in (*found, leaders.of, leaders.codes, leaders.whole):
         assert not array.flags.writeable
+
+
+@pytest.mark.parametrize("largest", [3, 300])
+def test_no_array_of_an_answer_in_rows_can_be_written_to(largest: int) -> None:
+    """Also where some counts take more bytes than others, and are put in their places afterwards."""
+    groups, terms = [7, 8], [1, 1]
+    rows = [
+        pb.KeyVizRow(bucket_id=name, start=name.encode(), values=values, raft_group_ids=groups, leader_terms=terms)
+        for name, values in (("a", [1, 2]), ("b", [largest, 0]))
+    ]
+    raw = pb.GetKeyVizMatrixResponse(column_unix_ms=[1000, 2000], rows=rows, node_id="n1").SerializeToString()
+    matrix = decode_answer(parse_response(raw), series=Series.WRITES, outcome=Outcome("p")).matrix
+    assert matrix.busy is not None
+    assert matrix.busy.runs is not None
+    (strip,) = matrix.busy.strips
+    assert strip.values.tolist() == [[1, 2], [largest, 0]]
+    for array in (strip.rows, strip.values, matrix.busy.runs.codes, matrix.busy.runs.lengths):
+        assert not array.flags.writeable
+
+
+def test_no_array_of_what_was_found_can_be_written_to() -> None:
+    """Of cells that are there one by one; and those stay as they were, whoever writes to them."""
+    values, codes = np.array([[1, 0], [0, 0], [2, 3]], np.uint8), np.array([[1, 0], [0, 0], [2, 2]], np.uint32)
+    busy = Busy.found(values, codes)
+    (strip,) = busy.strips
+    assert busy.runs is not None
+    for array in (strip.rows, strip.values, busy.runs.codes, busy.runs.lengths):
+        assert not array.flags.writeable
+    assert values.flags.writeable
+    assert codes.flags.writeable

@@ -241,7 +241,7 @@ def test_of_many_cells_nothing_is_made_at_once(
 def test_of_many_shares_nothing_is_made_at_once(
     sampler: Sampler, clock: Clock, shares: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two leaders write to each of two routes in a window."""
+    """Two leaders write to each of two routes in a window; in the next one nobody does, and theirs are carried on."""
     monkeypatch.setattr(assembled, "LITTLE_SHARES", shares)
     sampler.matrix(QUERY)
     sampler.set_leader(1, 4)
@@ -249,6 +249,8 @@ def test_of_many_shares_nothing_is_made_at_once(
     soon = sampler.matrix_at_once(QUERY)
     assert (soon is not None) == (shares == 4)
     assert len(sampler.matrix(QUERY).matrix.shares) == 4
+    close_one(sampler, clock)
+    assert (sampler.matrix_at_once(QUERY) is not None) == (shares == 4)
 
 
 def test_packed_columns_are_not_unpacked_for_it(
