@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
+from keyviz_grpc.answer_bounds import AnswerBounds
 from keyviz_grpc.auth import Verifier
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.deadline import Deadline
@@ -25,7 +26,7 @@ from keyviz_grpc.interceptors import Admission, Barrier, Gate
 from keyviz_grpc.layers import Layers
 from keyviz_grpc.metrics import Meter, ServerMetrics
 from keyviz_grpc.proto import admin_pb2, keyviz_pb2
-from keyviz_grpc.service import AnswerBounds, ClusterServicer, NodeServicer, Servicer
+from keyviz_grpc.service import ClusterServicer, NodeServicer, Servicer
 from keyviz_grpc.source import Source
 from keyviz_grpc.tls import server_credentials
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import grpc
 
+from keyviz_grpc.answer_bounds import UNBOUNDED, AnswerBounds
 from keyviz_grpc.caller import caller_of
 from keyviz_grpc.cluster import Cluster
 from keyviz_grpc.codec import (
@@ -29,7 +29,7 @@ from keyviz_grpc.codec import (
     ready_before,
 )
 from keyviz_grpc.deadline import Deadline
-from keyviz_grpc.errors import HotKeysDisabled, SamplerDisabled, TooLarge
+from keyviz_grpc.errors import HotKeysDisabled, SamplerDisabled
 from keyviz_grpc.hotkeys import HotKeysAnswer, HotKeysQuery
 from keyviz_grpc.hotkeys.answer import MAX_KEYS_BYTES, check_asked, top_of, within_bytes
 from keyviz_grpc.hotkeys.protocols import HotKeysSource, waiting
@@ -57,34 +57,6 @@ async def _in_thread(threads: ThreadPoolExecutor, work: Callable[[], _Result]) -
     # The thread logs under the same request id, and its spans belong to the same trace.
     context = contextvars.copy_context()
     return await asyncio.get_running_loop().run_in_executor(threads, lambda: context.run(work))
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerBounds:
-    """The largest matrix that is sent."""
-
-    max_rows: int
-    max_columns: int
-
-    def check(self, shape: tuple[int, int]) -> None:
-        """Raises TooLarge; its words are those by which callers know that a shorter slice of time may fit."""
-        rows, columns = shape
-        if rows > self.max_rows:
-            raise _larger(rows, "rows", self.max_rows, "ask for a row budget")
-        if columns > self.max_columns:
-            raise _larger(columns, "columns", self.max_columns, "ask for a shorter window")
-
-    def check_all(self, answer: Answer) -> None:
-        """The same for an answer, and for those of its leaves that it carries."""
-        for matrix in answer.matrices:
-            self.check(matrix.shape)
-
-
-UNBOUNDED: Final = AnswerBounds(sys.maxsize, sys.maxsize)
-
-
-def _larger(count: int, what: str, limit: int, hint: str) -> TooLarge:
-    return TooLarge(f"an answer of {count} {what} is larger than max_{what}={limit} of this server: {hint}")
 
 
 def _encoded(answer: Answer, accept: tuple[int, ...], metrics: ServerMetrics | None) -> bytes:

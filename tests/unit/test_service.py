@@ -14,13 +14,14 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc import service
+from keyviz_grpc.answer_bounds import UNBOUNDED, AnswerBounds
 from keyviz_grpc.codec import Question, answer_bytes
 from keyviz_grpc.errors import TooLarge
 from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.outcome import Answer, History, Overview
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.service import KEPT_GIVEN, UNBOUNDED, AnswerBounds, NodeServicer
+from keyviz_grpc.service import KEPT_GIVEN, NodeServicer
 
 COLUMNAR = (pb.MATRIX_ENCODING_COLUMNAR,)
 (TOLD,) = cluster(Shape(1, 4, 3))
