@@ -29,6 +29,7 @@ ENTRY_CELLS: Final = 512
 """What a packed form weighs besides its cells and rows: there are some of no cells at all."""
 LITTLE_CELLS: Final = 1 << 16
 LITTLE_SHARES: Final = 1 << 10
+"""Of a matrix that may be packed while an event loop waits for it."""
 FEW: Final = 32
 
 _Number = TypeVar("_Number", np.uint32, np.uint64)
@@ -65,7 +66,7 @@ def encode_columnar(matrix: Matrix) -> Packed:
 
 
 def encoded_columnar(matrix: Matrix) -> Packed | None:
-    """The packed form of a matrix where it is there already, or packed in a fraction of a millisecond."""
+    """The packed form of a matrix where it is there already, or little work."""
     found = _packed.found((matrix,))
     little = matrix.cells <= LITTLE_CELLS and len(matrix.shares) <= LITTLE_SHARES
     if found is None and little and is_encoded(matrix.catalogue):

@@ -60,7 +60,8 @@ def look_at(rows: NDArray[np.int64], lots: Sequence[Lot], entries: Entries) -> M
     parts = len(lots), -1
     values, busy, codes = values.reshape(parts), busy.reshape(parts), codes.reshape(parts)
     largest = np.maximum.reduce(codes)
-    unlike = np.maximum.reduce((codes != largest) & busy)  # of truth values as `logical_or`, which is in no cache
+    # Of truth values `maximum` is `logical_or`, whose own code would have to come from memory after a pause.
+    unlike = np.maximum.reduce((codes != largest) & busy)
     all_known = np.count_nonzero(codes) == np.count_nonzero(busy)
     if not all_known:
         unlike |= (largest == 0) & (np.add.reduce(busy, dtype=np.int64) > 1)
