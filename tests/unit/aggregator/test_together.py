@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -76,6 +77,35 @@ async def test_whoever_is_cancelled_while_waiting_has_ended_all_of_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert ended == 2
+
+
+@pytest.mark.parametrize("swallows", [0, 1])
+async def test_a_cancellation_is_not_lost_where_a_piece_of_work_goes_on(swallows: int) -> None:
+    """As `asyncio.wait_for` of Python 3.11 does when what it waits for comes in the very same moment."""
+    ended = False
+
+    async def swallowing() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def lasting() -> None:
+        nonlocal ended
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended = True
+
+    async def short() -> None:
+        pass
+
+    works = [swallowing(), lasting()] if swallows == 0 else [short(), swallowing()]
+    waiting = asyncio.create_task(together(works))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(waiting, 5)
+    assert ended is (swallows == 0)
 
 
 async def test_the_first_is_begun_at_once_and_in_the_task_of_who_waits() -> None:
