@@ -50,17 +50,17 @@ async def read_raw(
         return await loop.run_in_executor(threads, read, apart, recalled, known, budget)
     message = apart.message()
     weight = apart.weight_of(message)
-    if weight.is_little and (recalled.held is None or _adds_little(message, recalled)):
+    if weight.is_little and (recalled.held is None or _adds_little(message, apart.columns_of(message), recalled)):
         # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
         return decode(message, apart, recalled, known, budget, weight=weight)
     work = partial(decode, message, apart, recalled, known, budget, weight=weight)
     return await loop.run_in_executor(threads, work)
 
 
-def _adds_little(message: pb.GetKeyVizMatrixResponse, recalled: Recalled) -> bool:
+def _adds_little(message: pb.GetKeyVizMatrixResponse, columns: int, recalled: Recalled) -> bool:
     """Whether it leaves out what is remembered, and no large part of that is copied to go on from there."""
     left_out = message.history.left_out_below_unix_ms > 0
-    return left_out and not recalled.copies_much(len(message.column_unix_ms), message.oldest_unix_ms)
+    return left_out and not recalled.copies_much(columns, message.oldest_unix_ms)
 
 
 def read(apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:

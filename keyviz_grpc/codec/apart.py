@@ -103,8 +103,13 @@ class Apart:
         """Of that message together with what is large."""
         if self.large is None:
             return weight_of(message)
-        columns = 0 if self.large.columns is None else len(self.large.columns)
-        return weight_of(message, columns=columns, rows_known=self.large.rows is not None)
+        known = self.columns_of(message) - len(message.column_unix_ms)
+        return weight_of(message, columns=known, rows_known=self.large.rows is not None)
+
+    def columns_of(self, message: pb.GetKeyVizMatrixResponse) -> int:
+        """How many that message has, known ones too, which it lacks."""
+        known = None if self.large is None else self.large.columns
+        return len(message.column_unix_ms) if known is None else len(known)
 
 
 def set_apart(raw: bytes) -> Apart:
