@@ -25,6 +25,7 @@ SHARE_BYTES: Final = 28
 LITTLE_CELLS: Final = 1 << 16
 LITTLE_COLUMNS: Final = 4
 LITTLE_SHARES: Final = 1 << 10
+LITTLE_IDENTITIES: Final = 1 << 12
 """What a matrix may have, what may be read for it, and what may be listed, while an event loop waits for it."""
 
 
@@ -79,7 +80,7 @@ class Assembled:
         stamps = _stamps(held)
         before = self._before(series)
         there = _of_columns(before, stamps, state)
-        if there is not None or len(held) * len(state.shown.slots) > LITTLE_CELLS or not state.shown.single:
+        if there is not None or not _is_small(held, state):
             return there
         old = _earlier(before, stamps, state)
         new = held if old is None else held[_common(old.columns, stamps) :]
@@ -141,6 +142,13 @@ def _earlier(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], stat
     """The newest one that goes on in these columns."""
     earlier = (matrix for was, matrix in reversed(before) if was.goes_on_in(state))
     return next((matrix for matrix in earlier if _common(matrix.columns, stamps)), None)
+
+
+def _is_small(held: Columns, state: State) -> bool:
+    """Whether a matrix of these columns has few cells, under few leaders, and no row that is several slots."""
+    shown = state.shown
+    is_small = len(held) * len(shown.slots) <= LITTLE_CELLS and len(state.identities) <= LITTLE_IDENTITIES
+    return is_small and shown.single
 
 
 def _is_little(new: Columns, old: Matrix | None) -> bool:

@@ -237,6 +237,18 @@ def test_of_many_cells_nothing_is_made_at_once(
     assert (sampler.matrix_at_once(QUERY) is not None) == there
 
 
+@pytest.mark.parametrize(("identities", "there"), [(3, True), (2, False)])
+def test_of_many_leaders_nothing_is_made_at_once(
+    sampler: Sampler, clock: Clock, identities: int, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One group in two terms, and what nobody leads."""
+    monkeypatch.setattr(assembled, "LITTLE_IDENTITIES", identities)
+    sampler.matrix(QUERY)
+    sampler.set_leader(1, 4)
+    close_one(sampler, clock)
+    assert (sampler.matrix_at_once(QUERY) is not None) == there
+
+
 @pytest.mark.parametrize("shares", [4, 3])
 def test_of_many_shares_nothing_is_made_at_once(
     sampler: Sampler, clock: Clock, shares: int, monkeypatch: pytest.MonkeyPatch
