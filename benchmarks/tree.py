@@ -1,4 +1,4 @@
-"""256 nodes at once and through 16 aggregators, side by side. The nodes are real servers of prepared answers."""
+"""256 nodes at once and through 16 aggregators, side by side. The nodes are real servers with samplers that counted."""
 
 from __future__ import annotations
 
