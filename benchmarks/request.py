@@ -76,30 +76,20 @@ def whole_requests(*, quick: bool) -> Iterator[Result]:
 
 def run_case(case: Case, *, least: bool) -> list[Result]:
     """The rows of one case. least: with the gateway that has no work."""
-    told = [_launched(case, least=least) for _ in range(case.launches)]
+    launches = [_launched(case, least=least) for _ in range(case.launches)]
+    told, sizes = [each for each, _ in launches], launches[0][1]
     ours, base = _joined(each.ours for each in told), _joined(each.base for each in told)
     cpu_ms = [mean(each.cpu_ms[side] for each in told) for side in range(2)]
     peak_mb = [max(each.peak_mb[side] for each in told) for side in range(2)]
     stall_ms = max(each.stall_ms for each in told)
-    sizes = told[0].sizes_mb
     return [
         *compare(case.name, ours, base, target=f"<= {case.ratio}"),
         Result(case.name, "CPU ms a request", cpu_ms[0], cpu_ms[1], cpu_ms[0] / cpu_ms[1], ""),
         Result(case.name, "peak MB", peak_mb[0], peak_mb[1], None, _at_most(case.peak_mb)),
         Result(case.name, "longest loop stall ms", stall_ms, None, None, _at_most(case.stall_ms)),
         *([_least(case, _joined(each.least for each in told), base)] if least else []),
-        Result(case.name, "JSON MB", sizes.ours, sizes.floor, None, ""),
-        Result(case.name, "MB a node", sizes.node, None, None, _at_most(case.node_mb)),
+        *sizes,
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sizes:
-    """Megabytes: of both bodies, and of the largest answer of a node."""
-
-    ours: float
-    floor: float
-    node: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +102,10 @@ class _Told:
     cpu_ms: tuple[float, float]
     peak_mb: tuple[float, float]
     stall_ms: float
-    sizes_mb: _Sizes
 
 
-def _launched(case: Case, *, least: bool) -> _Told:
+def _launched(case: Case, *, least: bool) -> tuple[_Told, list[Result]]:
+    """What one launch told, and the rows about sizes, which are the same in each."""
     with ExitStack() as stack:
         nodes = start_nodes(stack, case)
         peers = [address for node in nodes for address in node.ready["addresses"]]
@@ -133,8 +123,11 @@ def _launched(case: Case, *, least: bool) -> _Told:
             idle = stack.enter_context(Child("passing", peers=peers, body=str(path), older=case.older))
             passing = stack.enter_context(RawClient(idle.ready["address"]))
         node_bytes = max(size for node in nodes for size in node.ready["bytes"])
-        sizes = _Sizes(len(body) / 1e6, floor_bytes / 1e6, node_bytes / 1e6)
-        return _take_turns(case, gateway, client, floor, passing, sizes=sizes)
+        sizes = [
+            Result(case.name, "JSON MB", len(body) / 1e6, floor_bytes / 1e6, None, ""),
+            Result(case.name, "MB a node", node_bytes / 1e6, None, None, _at_most(case.node_mb)),
+        ]
+        return _take_turns(case, gateway, client, floor, passing), sizes
 
 
 def start_nodes(stack: ExitStack, case: Case) -> list[Child]:
@@ -148,9 +141,7 @@ def start_nodes(stack: ExitStack, case: Case) -> list[Child]:
     return nodes
 
 
-def _take_turns(
-    case: Case, gateway: Child, client: RawClient, floor: Child, passing: RawClient | None, *, sizes: _Sizes
-) -> _Told:
+def _take_turns(case: Case, gateway: Child, client: RawClient, floor: Child, passing: RawClient | None) -> _Told:
     ours: list[float] = []
     base: list[float] = []
     least: list[float] = []
@@ -173,7 +164,7 @@ def _take_turns(
     mine, theirs = (
         (late["cpu_s"] - early["cpu_s"]) / case.samples * 1000 for early, late in zip(before, after, strict=True)
     )
-    return _Told(ours, base, least, (mine, theirs), (after[0]["peak_mb"], after[1]["peak_mb"]), stall_ms, sizes)
+    return _Told(ours, base, least, (mine, theirs), (after[0]["peak_mb"], after[1]["peak_mb"]), stall_ms)
 
 
 def _joined(samples: Iterable[list[float]]) -> list[float]:

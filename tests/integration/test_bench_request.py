@@ -7,6 +7,7 @@ from statistics import median
 import pytest
 
 from benchmarks import request
+from benchmarks.measure import Result
 from benchmarks.request import Case, run_case
 from benchmarks.synthetic import Shape
 
@@ -18,9 +19,10 @@ def test_launches_are_told_together(*, least: bool, monkeypatch: pytest.MonkeyPa
     """Their samples as one lot, of which one launch has too few, and the highest of their peaks."""
     launched, told = request._launched, list[request._Told]()
 
-    def noted(case: Case, *, least: bool) -> request._Told:
-        told.append(launched(case, least=least))
-        return told[-1]
+    def noted(case: Case, *, least: bool) -> tuple[request._Told, list[Result]]:
+        own, sizes = launched(case, least=least)
+        told.append(own)
+        return own, sizes
 
     monkeypatch.setattr(request, "_launched", noted)
     rows = {row.metric: row for row in run_case(SMALL, least=least)}
