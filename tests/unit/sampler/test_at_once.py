@@ -226,23 +226,15 @@ def test_more_than_a_few_columns_are_not(sampler: Sampler, clock: Clock) -> None
     assert told(sampler.matrix_at_once(few)) == told(sampler.matrix(few))
 
 
-@pytest.mark.parametrize(("cells", "there"), [(8, True), (7, False)])
-def test_of_many_cells_nothing_is_made_at_once(
-    sampler: Sampler, clock: Clock, cells: int, there: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("bound", "most", "there"),
+    [("CELLS", 8, True), ("CELLS", 7, False), ("IDENTITIES", 3, True), ("IDENTITIES", 2, False)],
+)
+def test_of_much_nothing_is_made_at_once(
+    sampler: Sampler, clock: Clock, bound: str, *, most: int, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two rows of four columns, of which three are there."""
-    monkeypatch.setattr(assembled, "LITTLE_CELLS", cells)
-    sampler.matrix(QUERY)
-    close_one(sampler, clock)
-    assert (sampler.matrix_at_once(QUERY) is not None) == there
-
-
-@pytest.mark.parametrize(("identities", "there"), [(3, True), (2, False)])
-def test_of_many_leaders_nothing_is_made_at_once(
-    sampler: Sampler, clock: Clock, identities: int, there: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One group in two terms, and what nobody leads."""
-    monkeypatch.setattr(assembled, "LITTLE_IDENTITIES", identities)
+    """Two rows of four columns, of which three are there, under one group in two terms, and what nobody leads."""
+    monkeypatch.setattr(assembled, f"LITTLE_{bound}", most)
     sampler.matrix(QUERY)
     sampler.set_leader(1, 4)
     close_one(sampler, clock)
