@@ -50,16 +50,17 @@ async def read_raw(
         return await loop.run_in_executor(threads, read, apart, recalled, known, budget)
     message = apart.message()
     weight = apart.weight_of(message)
-    if weight.is_little and (recalled.held is None or _adds_little(message, apart.columns_of(message), recalled)):
+    if weight.is_little and (recalled.held is None or _adds_little(message, apart, recalled)):
         # A third of a millisecond, or two in rows: less than what handing it to a thread and waking up again costs.
         return decode(message, apart, recalled, known, budget, weight=weight)
     work = partial(decode, message, apart, recalled, known, budget, weight=weight)
     return await loop.run_in_executor(threads, work)
 
 
-def _adds_little(message: pb.GetKeyVizMatrixResponse, columns: int, recalled: Recalled) -> bool:
+def _adds_little(message: pb.GetKeyVizMatrixResponse, apart: Apart, recalled: Recalled) -> bool:
     """Whether it leaves out what is remembered, and no large part of that is copied to go on from there."""
     left_out = message.history.left_out_below_unix_ms > 0
+    columns = len(message.column_unix_ms) + apart.known_columns
     return left_out and not recalled.copies_much(columns, message.oldest_unix_ms)
 
 

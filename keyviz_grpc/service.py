@@ -161,8 +161,7 @@ class NodeServicer(Servicer):
 
     def _ready_bytes(self, question: Question) -> bytes | None:
         prompt = self._prompt
-        standing = None if prompt is None else prompt.standing()
-        if prompt is None or standing is None:
+        if prompt is None or (standing := prompt.standing()) is None:
             return None
         number, now_unix_ms = standing
         began = read = time.perf_counter()

@@ -101,15 +101,13 @@ class Apart:
 
     def weight_of(self, message: pb.GetKeyVizMatrixResponse) -> Weight:
         """Of that message together with what is large."""
-        if self.large is None:
-            return weight_of(message)
-        known = self.columns_of(message) - len(message.column_unix_ms)
-        return weight_of(message, columns=known, rows_known=self.large.rows is not None)
+        rows_known = self.large is not None and self.large.rows is not None
+        return weight_of(message, columns=self.known_columns, rows_known=rows_known)
 
-    def columns_of(self, message: pb.GetKeyVizMatrixResponse) -> int:
-        """How many that message has, known ones too, which it lacks."""
-        known = None if self.large is None else self.large.columns
-        return len(message.column_unix_ms) if known is None else len(known)
+    @property
+    def known_columns(self) -> int:
+        """How many columns that message lacks, for they are known."""
+        return 0 if self.large is None or self.large.columns is None else len(self.large.columns)
 
 
 def set_apart(raw: bytes) -> Apart:
