@@ -34,7 +34,8 @@ Counts: TypeAlias = "NDArray[np.unsignedinteger]"
 """Of any width."""
 
 
-def _freeze(*arrays: NDArray[Any]) -> None:
+def freeze(*arrays: NDArray[Any]) -> None:
+    """Makes them read-only, for whoever holds what they are in."""
     for array in arrays:
         array.setflags(write=False)
 
@@ -54,7 +55,7 @@ class Runs:
             return NO_RUNS
         starts = where(begins(told))
         runs = cls(told[starts], lengths_of(starts, len(told)).astype(np.uint32))
-        _freeze(runs.codes, runs.lengths)
+        freeze(runs.codes, runs.lengths)
         return runs
 
     def spread(self, values: Counts) -> NDArray[np.uint32]:
@@ -65,7 +66,7 @@ class Runs:
 
 
 NO_RUNS: Final = Runs(np.empty(0, np.uint32), np.empty(0, np.uint32))
-_freeze(NO_RUNS.codes, NO_RUNS.lengths)
+freeze(NO_RUNS.codes, NO_RUNS.lengths)
 
 
 @unchanging(frozen=True, slots=True, eq=False)
@@ -91,7 +92,7 @@ class Busy:
         """Of every cell."""
         rows = np.flatnonzero(np.bitwise_or.reduce(values, axis=1))
         runs = None if codes is None else Runs.found(values, codes)
-        _freeze(rows, own := values.take(rows, axis=0))
+        freeze(rows, own := values.take(rows, axis=0))
         return cls([Strip(rows, own)], runs)
 
     @property
@@ -170,7 +171,7 @@ class Leaders(RowCodes):
     whole: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        _freeze(self.of, self.codes, self.whole)
+        freeze(self.of, self.codes, self.whole)
 
     @property
     def size_bytes(self) -> int:
@@ -184,7 +185,7 @@ class Leaders(RowCodes):
         counts = true_cells(busy)
         of = codes.max(axis=1, initial=0).astype(np.int64)
         mixed = np.flatnonzero(true_cells((codes == of[:, np.newaxis]) & busy) != counts)
-        of[mixed] = np.arange(-1, -1 - len(mixed), -1)
+        of[mixed] = mixed_codes(len(mixed))
         return cls(of, codes.take(mixed, axis=0), counts == values.shape[1])
 
     @classmethod
@@ -201,13 +202,18 @@ class Leaders(RowCodes):
         """Those of some rows."""
         of = self.of.take(rows)
         mixed, places = _mixed(of)
-        of[mixed] = np.arange(-1, -1 - len(mixed), -1)
+        of[mixed] = mixed_codes(len(mixed))
         return Leaders(of, self.codes.take(places, axis=0), self.whole.take(rows))
 
     @property
     def any(self) -> bool:
         """Whether any cell may have an identity."""
         return bool(np.count_nonzero(self.codes) or np.count_nonzero(self.of > 0))
+
+
+def mixed_codes(count: int) -> NDArray[np.int64]:
+    """What `RowCodes.of` says of so many mixed rows, one after the other."""
+    return np.arange(-1, -1 - count, -1)
 
 
 def _mixed(of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -19,7 +19,7 @@ from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, Runs, Strip, where
+from keyviz_grpc.traffic import NO_RUNS, Busy, Counts, Runs, Strip, freeze, where
 
 VERSION: Final = 1
 WIDTHS: Final = (1, 2, 4, 8)
@@ -256,8 +256,7 @@ def _decode_runs(
         # Runs of no cell say nothing, and there may be millions of them in an answer of few cells.
         kept = where(lengths > 0)
         codes, lengths = codes[kept], lengths[kept]
-    codes.setflags(write=False)
-    lengths.setflags(write=False)
+    freeze(codes, lengths)
     return Runs(codes, lengths)
 
 

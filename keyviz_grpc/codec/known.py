@@ -16,6 +16,7 @@ from keyviz_grpc.codec.spans import Span
 from keyviz_grpc.codec.weight import ROUTE_ID_BYTES, ROW_BYTES
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue, Row
+from keyviz_grpc.traffic import freeze
 
 _Array = TypeVar("_Array", bound="NDArray[Any]")
 
@@ -162,8 +163,7 @@ def layout_of(widths: bytes, find: Callable[[bytes], Layout]) -> Layout:
     if known is not None:
         return known
     layout = find(widths)
-    for _, rows in layout:
-        rows.setflags(write=False)
+    freeze(*(rows for _, rows in layout))
     if len(widths) <= MAX_WIDTHS:
         held = sum(rows.nbytes for _, rows in layout)
         _layouts.put(widths, layout, len(widths) + held + ENTRY_BYTES * (1 + len(layout)))

@@ -23,7 +23,7 @@ from keyviz_grpc.codec.rows import decode_row, identity_runs
 from keyviz_grpc.codec.spans import all_of
 from keyviz_grpc.model import NO_IDENTITIES, Catalogue, Matrix, Series
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.traffic import Busy, Counts, Runs, Strip, where
+from keyviz_grpc.traffic import Busy, Counts, Runs, Strip, freeze, where
 
 RESPONSE: Final = "GetKeyVizMatrixResponse"
 ROW: Final = "KeyVizRow"
@@ -163,8 +163,7 @@ class Traffic:
         if series.is_write and len(self.stated):
             table, codes, numbers = identity_runs(*self._told())
             lengths = numbers.astype(np.uint32)
-            codes.setflags(write=False)
-            lengths.setflags(write=False)
+            freeze(codes, lengths)
             runs = Runs(codes, lengths) if len(table) > 1 else None
             table = known.table_of(table[1:, 0], table[1:, 1], lambda _: None)
         return Matrix.of_busy(series, columns, catalogue, Busy([self.strip], runs), identities=table, soft=self.soft)
@@ -217,8 +216,7 @@ def _busy(lists: Sequence[bytes], columns: int) -> Strip | None:
         rows, values = np.concatenate([rows, where(~short)]), np.concatenate([values, _narrowed(wide)])
         order = rows.argsort(kind="stable")
         rows, values = rows[order], values.take(order, axis=0)
-    rows.setflags(write=False)
-    values.setflags(write=False)
+    freeze(rows, values)
     return Strip(rows, values)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.layout import Layout
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Busy, Counts, RowCodes, Strip, rows_and_columns, true_cells, where
+from keyviz_grpc.traffic import Busy, Counts, RowCodes, Strip, mixed_codes, rows_and_columns, true_cells, where
 from keyviz_grpc.unchanging import unchanging
 
 _Runs: TypeAlias = "tuple[NDArray[np.uint32], NDArray[np.int64]]"
@@ -204,7 +204,7 @@ def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: _Runs, l
         runs_there, cells_there = ((of_row.take(several), of_row.take(several + 1)) for of_row in (among, bounds))
         cells = where(busy.take(mixed, axis=0).ravel())
         codes.ravel()[cells] = _told_between(runs, ends, runs_there, cells_there)
-        of[mixed] = np.arange(-1, -1 - len(mixed), -1)
+        of[mixed] = mixed_codes(len(mixed))
     return RowCodes(of, codes)
 
 

@@ -185,22 +185,19 @@ def _where(own: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def _column_nodes(answers: Sequence[Answer], placed: Sequence[Placed], width: int) -> NDArray[np.int64]:
-    everywhere = 0
-    counts = np.zeros(width, np.int64)
-    unknown: NDArray[np.bool_] | None = None
+    counts, everywhere = np.zeros(width, np.int64), 0
+    unknown: list[NDArray[np.int64]] = []
     for answer, part in zip(answers, placed, strict=True):
-        own: NDArray[np.int64] | int
-        if answer.column_nodes is None:
-            own = len(contributing(answer))
-            if part.columns is None:
-                everywhere += own
-                continue
+        where = slice(None) if part.columns is None else part.columns
+        if answer.column_nodes is not None:
+            counts[where] += answer.column_nodes
+            own = np.flatnonzero(answer.column_nodes == 0)
+            unknown.append(own if part.columns is None else part.columns.take(own))
+        elif part.columns is None:
+            everywhere += len(contributing(answer))
         else:
-            own = answer.column_nodes
-            unknown = np.zeros(width, np.bool_) if unknown is None else unknown
-            unknown[slice(None) if part.columns is None else part.columns] |= own == 0
-        counts[slice(None) if part.columns is None else part.columns] += own
+            counts[where] += len(contributing(answer))
     counts += everywhere
-    if unknown is not None:
-        counts[unknown] = 0
+    for columns in unknown:
+        counts[columns] = 0
     return counts

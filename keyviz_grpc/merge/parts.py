@@ -94,7 +94,7 @@ def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
         for number, outcome in enumerate(part.outcomes):
             if not outcome.node_id or not outcome.contributes:
                 continue
-            key = (outcome.node_id, outcome.incarnation)  # a call of `_key` takes as long as all else of this
+            key = _key(outcome)
             if key in seen:
                 found = _duplicate(outcome, seen[key])
                 part.answer = None

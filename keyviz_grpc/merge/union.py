@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.entries import Block, Entries
 from keyviz_grpc.merge.layout import Lot
 from keyviz_grpc.merge.mixed import Mixed, fits, look_at
-from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, rows_and_columns, where
+from keyviz_grpc.traffic import Counts, Leaders, RowCodes, begins, mixed_codes, rows_and_columns, where
 
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
@@ -216,7 +216,7 @@ def _leading(entries: Entries, shape: tuple[int, int], mixed: Sequence[Numbers])
     for more in (rows.take(where(told != of.take(rows))), *mixed):
         of[more] = -1
     own = where(of < 0)
-    of[own] = np.arange(-1, -1 - len(own), -1)
+    of[own] = mixed_codes(len(own))
     return of, own
 
 
