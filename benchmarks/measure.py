@@ -14,7 +14,10 @@ FEWEST_SAMPLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row: `ratio` = ours / floor; `target` is the largest (or, where said, smallest) acceptable figure."""
+    """One row: `ratio` = ours / floor; `target` = "<= limit" or "<= limit unit", the largest acceptable figure, or "".
+
+    A limit with a unit is one of `ours`; one without is one of the ratio, or of `ours` where there is no ratio.
+    """
 
     case: str
     metric: str
@@ -23,6 +26,17 @@ class Result:
     ratio: float | None
     target: str
     spread: str = ""
+
+    @property
+    def measured(self) -> float:
+        """What the target speaks of."""
+        _, *unit = self.target.removeprefix("<= ").split(" ")
+        return self.ours if unit or self.ratio is None else self.ratio
+
+    @property
+    def missed(self) -> bool:
+        """Whether there is a target that this row is over."""
+        return bool(self.target) and self.measured > float(self.target.removeprefix("<= ").split(" ")[0])
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -89,14 +103,24 @@ def compare(
 
 
 def as_table(results: Iterable[Result]) -> str:
-    """Markdown, one line a case: its first row is what the case is about, others stand beside it."""
+    """Markdown, one line a case: its first row is what the case is about, others stand beside it; then what missed."""
+    results = list(results)
     cases: dict[str, list[Result]] = {}
     for row in results:
         cases.setdefault(row.case, []).append(row)
     heads = ("case", "metric", "ours", "p95", "floor", "ratio", "target", "CPU ms", "peak MB", "also", "spread of ours")
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     lines += ["| " + " | ".join(_cells(case, rows)) + " |" for case, rows in cases.items()]
-    return "\n".join([*lines, "", "CPU and memory: ours / floor. Spread: minimum / quartiles / maximum."])
+    legend = "CPU and memory: ours / floor. Spread: minimum / quartiles / maximum."
+    return "\n".join([*lines, "", legend, "", *_verdict(results)])
+
+
+def _verdict(results: Sequence[Result]) -> list[str]:
+    aimed = [row for row in results if row.target]
+    missed = [row for row in aimed if row.missed]
+    over = [f"- {row.case}: {row.metric.split(',')[0]}, {row.measured:.3g} for {row.target}" for row in missed]
+    within = f"{len(aimed) - len(missed)} of {len(aimed)} figures with a target are within it"
+    return [f"{within}, over it:", "", *over] if over else [f"{within}."]
 
 
 def _cells(case: str, rows: Sequence[Result]) -> list[str]:
