@@ -52,7 +52,7 @@ class Interrupted:
 def world(monkeypatch: pytest.MonkeyPatch) -> Interrupted:
     """Whose dice every sampler throws."""
     made = Interrupted()
-    monkeypatch.setattr("keyviz_grpc.sampler.sampler.random", made)
+    monkeypatch.setattr("keyviz_grpc.sampler.observing.random", made)
     monkeypatch.setattr(Interrupted, "random", Interrupted.dice, raising=False)
     return made
 
