@@ -15,6 +15,7 @@ from keyviz_grpc.codec.catalogues import decode_catalogue, encode_catalogue, is_
 from keyviz_grpc.codec.fields import as_field
 from keyviz_grpc.codec.parsing import parse
 from keyviz_grpc.codec.spans import Span
+from keyviz_grpc.codec.varints import varints
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES, NO_SHARES, Catalogue, Matrix, Series, Shares
@@ -47,13 +48,13 @@ class Packed:
     without_rows: Sequence[bytes]
 
     @classmethod
-    def of(cls, matrix: Matrix, rest: bytes) -> Packed:
-        """rest: its serialized KeyVizColumnar without a catalogue."""
+    def of(cls, matrix: Matrix, rest: Sequence[bytes]) -> Packed:
+        """rest: its serialized KeyVizColumnar without a catalogue, in pieces."""
         stamps = pb.GetKeyVizMatrixResponse(column_unix_ms=matrix.columns.tolist()).SerializeToString()
         catalogue = encode_catalogue(matrix.catalogue)
         number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
         rows = as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [catalogue]) if catalogue else []
-        return cls(matrix.shape, [stamps, *as_field(number, [*rows, rest])], [stamps, *as_field(number, [rest])])
+        return cls(matrix.shape, [stamps, *as_field(number, [*rows, *rest])], [stamps, *as_field(number, rest)])
 
 
 # A node hands out the same matrix until its next window closes, however many ask.
@@ -83,7 +84,7 @@ def _encode(matrix: Matrix) -> Packed:
         if tops.dtype.itemsize >= width and len(above := where(tops > np.uint64(floor))):
             widths[above] = width
     packed = widths.tobytes()
-    message = pb.KeyVizColumnar(
+    head = pb.KeyVizColumnar(
         version=VERSION,
         widths=packed,
         values=b"".join(
@@ -93,32 +94,38 @@ def _encode(matrix: Matrix) -> Packed:
                 if width in packed
             ]
         ),
-        soft=_bits(matrix.soft),
-        conflicts=_bits(matrix.conflicts),
     )
+    tail = pb.KeyVizColumnar(soft=_bits(matrix.soft), conflicts=_bits(matrix.conflicts))
+    runs: Sequence[bytes] = ()
     if matrix.codes is not None or len(matrix.shares):
-        _encode_identities(matrix, counts, message)
-    return Packed.of(matrix, message.SerializeToString())
+        runs = _encode_identities(matrix, counts, head, tail)
+    return Packed.of(matrix, [head.SerializeToString(), *runs, tail.SerializeToString()])
 
 
-def _encode_identities(matrix: Matrix, counts: Counts, message: pb.KeyVizColumnar) -> None:
+def _encode_identities(
+    matrix: Matrix, counts: Counts, head: pb.KeyVizColumnar, tail: pb.KeyVizColumnar
+) -> Sequence[bytes]:
+    """The serialized fields of runs, of which every cell may be one; what stands before and behind goes to messages."""
     shares = matrix.shares
     runs = NO_RUNS if matrix.codes is None else Runs.found(counts, matrix.codes)
     used = np.zeros(len(matrix.identities), np.bool_)
     used[runs.codes] = used[shares.codes] = used[:1] = True
-    renumbered = used.cumsum() - 1
+    renumbered = used.cumsum(dtype=np.uint32) - np.uint32(1)
     identities = matrix.identities[used]
-    message.identity_groups.extend(identities[1:, 0].tolist())
-    message.identity_terms.extend(identities[1:, 1].tolist())
-    if runs.codes.any():
-        message.run_codes.extend(renumbered.take(runs.codes).tolist())
-        message.run_lengths.extend(runs.lengths.tolist())
-    if not len(shares):
-        return
-    cells = shares.rows * len(matrix.columns) + shares.columns
-    message.share_cell_deltas.extend(np.diff(cells, prepend=0).tolist())
-    message.share_codes.extend(renumbered.take(shares.codes).tolist())
-    message.share_values.extend(shares.values.tolist())
+    head.identity_groups.extend(identities[1:, 0].tolist())
+    head.identity_terms.extend(identities[1:, 1].tolist())
+    if len(shares):
+        cells = shares.rows * len(matrix.columns) + shares.columns
+        tail.share_cell_deltas.extend(np.diff(cells, prepend=0).tolist())
+        tail.share_codes.extend(renumbered.take(shares.codes).tolist())
+        tail.share_values.extend(shares.values.tolist())
+    if not runs.codes.any():
+        return ()
+    fields = pb.KeyVizColumnar
+    return [
+        *as_field(fields.RUN_CODES_FIELD_NUMBER, [varints(renumbered.take(runs.codes))]),
+        *as_field(fields.RUN_LENGTHS_FIELD_NUMBER, [varints(runs.lengths)]),
+    ]
 
 
 def _bits(marks: NDArray[np.bool_] | None) -> bytes:
