@@ -28,8 +28,8 @@ _COUNTS: Final = {width: np.dtype(f"<u{width}") for width in WIDTHS}
 KEPT_CELLS: Final = 1 << 21
 ENTRY_CELLS: Final = 512
 """What a packed form weighs besides its cells and rows: there are some of no cells at all."""
-LITTLE_CELLS: Final = 1 << 16
-LITTLE_SHARES: Final = 1 << 10
+PACKED_AT_ONCE_CELLS: Final = 1 << 16
+PACKED_AT_ONCE_SHARES: Final = 1 << 10
 """Of a matrix that may be packed while an event loop waits for it."""
 FEW: Final = 32
 
@@ -69,7 +69,7 @@ def encode_columnar(matrix: Matrix) -> Packed:
 def encoded_columnar(matrix: Matrix) -> Packed | None:
     """The packed form of a matrix where it is there already, or little work."""
     found = _packed.found((matrix,))
-    little = matrix.cells <= LITTLE_CELLS and len(matrix.shares) <= LITTLE_SHARES
+    little = matrix.cells <= PACKED_AT_ONCE_CELLS and len(matrix.shares) <= PACKED_AT_ONCE_SHARES
     if found is None and little and is_encoded(matrix.catalogue):
         return encode_columnar(matrix)
     return found

@@ -22,10 +22,10 @@ KEPT_BYTES: Final = 32 << 20
 COUNT_BYTES: Final = 8
 SHARE_BYTES: Final = 28
 
-LITTLE_CELLS: Final = 1 << 16
-LITTLE_COLUMNS: Final = 4
-LITTLE_SHARES: Final = 1 << 10
-LITTLE_IDENTITIES: Final = 1 << 12
+MADE_AT_ONCE_CELLS: Final = 1 << 16
+MADE_AT_ONCE_COLUMNS: Final = 4
+MADE_AT_ONCE_SHARES: Final = 1 << 10
+MADE_AT_ONCE_IDENTITIES: Final = 1 << 12
 """What a matrix may have, what may be read for it, and what may be listed, while an event loop waits for it."""
 
 
@@ -147,17 +147,17 @@ def _earlier(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], stat
 def _is_small(held: Columns, state: State) -> bool:
     """Whether a matrix of these columns has few cells, under few leaders, and no row that is several slots."""
     shown = state.shown
-    is_small = len(held) * len(shown.slots) <= LITTLE_CELLS and len(state.identities) <= LITTLE_IDENTITIES
+    is_small = len(held) * len(shown.slots) <= MADE_AT_ONCE_CELLS and len(state.identities) <= MADE_AT_ONCE_IDENTITIES
     return is_small and shown.single
 
 
 def _is_little(new: Columns, old: Matrix | None) -> bool:
     """Whether reading these columns, and carrying shares on, takes a fraction of a millisecond."""
     loose = [held for _, held in new if isinstance(held, Column)]
-    if not len(loose) == len(new) <= LITTLE_COLUMNS:
+    if not len(loose) == len(new) <= MADE_AT_ONCE_COLUMNS:
         return False
     shares = sum(len(column.frozen.codes) for column in loose) + (0 if old is None else len(old.shares))
-    return shares <= LITTLE_SHARES
+    return shares <= MADE_AT_ONCE_SHARES
 
 
 def _read(series: Series, held: Columns, state: State) -> Matrix:

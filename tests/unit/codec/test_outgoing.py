@@ -53,8 +53,8 @@ def test_little_is_packed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ready_before(told, accept=COLUMNAR) is None
     raw = answer_bytes(told, accept=COLUMNAR)
     for most_cells, most_shares in ((cells, shares), (cells - 1, shares), (cells, shares - 1)):
-        monkeypatch.setattr(columnar, "LITTLE_CELLS", most_cells)
-        monkeypatch.setattr(columnar, "LITTLE_SHARES", most_shares)
+        monkeypatch.setattr(columnar, "PACKED_AT_ONCE_CELLS", most_cells)
+        monkeypatch.setattr(columnar, "PACKED_AT_ONCE_SHARES", most_shares)
         ready = ready_before(replace(told, matrix=replace(told.matrix)), accept=COLUMNAR)
         assert (ready is not None) == (most_cells == cells and most_shares == shares)
         assert ready is None or ready.made_at(told.generated_at_unix_ms) == raw

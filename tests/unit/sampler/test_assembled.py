@@ -104,7 +104,7 @@ def test_an_old_poll_is_not_altered_by_a_later_one() -> None:
 def test_matrices_are_kept_that_fit_together(columns: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However large one is: those that were made before give way to it."""
     monkeypatch.setattr(assembled, "KEPT_BYTES", 6 * 8)
-    monkeypatch.setattr(assembled, "LITTLE_COLUMNS", 0)
+    monkeypatch.setattr(assembled, "MADE_AT_ONCE_COLUMNS", 0)
     now_s = 10_000.0
     with Sampler(node_id="n", step_ms=1000, stall_s=1e9, clock=lambda: now_s, drain_interval_s=3600) as sampler:
         sampler.register_routes([Route(1, b"", b"", 1)])

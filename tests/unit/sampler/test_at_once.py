@@ -52,7 +52,7 @@ def sampler(clock: Clock) -> Iterator[Sampler]:
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """No work is little enough to be done at once."""
-    monkeypatch.setattr(assembled, "LITTLE_COLUMNS", 0)
+    monkeypatch.setattr(assembled, "MADE_AT_ONCE_COLUMNS", 0)
 
 
 def write(sampler: Sampler) -> None:
@@ -217,7 +217,7 @@ def test_few_new_columns_are_read_at_once(sampler: Sampler, clock: Clock) -> Non
 def test_more_than_a_few_columns_are_not(sampler: Sampler, clock: Clock) -> None:
     """Also where there is nothing to go on from."""
     sampler.matrix(QUERY)
-    for _ in range(assembled.LITTLE_COLUMNS + 1):
+    for _ in range(assembled.MADE_AT_ONCE_COLUMNS + 1):
         close_one(sampler, clock)
     assert sampler.matrix_at_once(QUERY) is None
     sampler._assembled.clear()
@@ -234,7 +234,7 @@ def test_of_much_nothing_is_made_at_once(
     sampler: Sampler, clock: Clock, bound: str, *, most: int, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two rows of four columns, of which three are there, under one group in two terms, and what nobody leads."""
-    monkeypatch.setattr(assembled, f"LITTLE_{bound}", most)
+    monkeypatch.setattr(assembled, f"MADE_AT_ONCE_{bound}", most)
     sampler.matrix(QUERY)
     sampler.set_leader(1, 4)
     close_one(sampler, clock)
@@ -246,7 +246,7 @@ def test_of_many_shares_nothing_is_made_at_once(
     sampler: Sampler, clock: Clock, shares: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two leaders write to each of two routes in a window; in the next one nobody does, and theirs are carried on."""
-    monkeypatch.setattr(assembled, "LITTLE_SHARES", shares)
+    monkeypatch.setattr(assembled, "MADE_AT_ONCE_SHARES", shares)
     sampler.matrix(QUERY)
     sampler.set_leader(1, 4)
     close_one(sampler, clock)
