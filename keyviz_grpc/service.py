@@ -95,7 +95,7 @@ class Servicer(keyviz_pb2_grpc.KeyVizServicer, admin_pb2_grpc.AdminServicer):
         self, request: pb.GetKeyVizMatrixRequest, context: Context
     ) -> pb.GetKeyVizMatrixResponse:
         """See the proto file."""
-        raw = await with_status(self.matrix_bytes(Question(request), context), context)
+        raw = await with_status(self.matrix_bytes(Question(request.SerializeToString()), context), context)
         return pb.GetKeyVizMatrixResponse.FromString(raw)
 
     async def GetClusterOverview(  # noqa: N802 - the method's name on the wire
@@ -140,8 +140,8 @@ class NodeServicer(Servicer):
     ) -> None:
         self._source, self._threads, self._metrics, self._bounds = source, threads, metrics, bounds
         self._prompt: PromptSource | None = source if isinstance(source, PromptSource) else None
-        # What was ready while the source stood at this number.
-        self._given: dict[Question, Ready] = {}
+        # What was ready while the source stood at this number, by the question's bytes.
+        self._given: dict[bytes, Ready] = {}
         self._given_at = 0
 
     def _sampler(self) -> Source:
@@ -165,7 +165,7 @@ class NodeServicer(Servicer):
             return None
         number, now_unix_ms = standing
         began = read = time.perf_counter()
-        ready = self._given.get(question) if number == self._given_at else None
+        ready = self._given.get(question.raw) if number == self._given_at else None
         if ready is None:
             answer = prompt.matrix_at_once(question.query)
             read = time.perf_counter()
@@ -190,7 +190,7 @@ class NodeServicer(Servicer):
                 self._given, self._given_at = {}, number
             elif len(self._given) >= KEPT_GIVEN:
                 del self._given[next(iter(self._given))]
-            self._given[question] = ready
+            self._given[question.raw] = ready
         return ready
 
     def _made(self, source: Source, query: MatrixQuery, accept: tuple[int, ...]) -> bytes:

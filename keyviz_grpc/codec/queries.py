@@ -26,11 +26,15 @@ SHORT_BYTES: Final = 256
 
 
 class Question:
-    """A request for a matrix, decoded when somebody wants to know. accept: encodings besides rows that are read."""
+    """A request for a matrix, decoded when somebody wants to know. accept: encodings besides rows that are read.
 
-    def __init__(self, request: pb.GetKeyVizMatrixRequest) -> None:
-        self.accept = tuple(request.accept)
-        self._request = request
+    raw: its bytes; what is asked in the same ones is the same question. Raises DecodeError where they are no message.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._request = pb.GetKeyVizMatrixRequest.FromString(raw)
+        self.accept = tuple(self._request.accept)
 
     @cached_property
     def query(self) -> MatrixQuery:
@@ -45,18 +49,14 @@ MAX_NAME_CHARS: Final = 1024
 
 
 def question_of(raw: bytes) -> Question:
-    """What the bytes of a request ask. Raises DecodeError for bytes that are no message of it.
+    """What the bytes of a request ask, see `Question`.
 
     Whoever polls asks the same again and again, so a short question is read once.
     """
-    return _read_once(raw) if len(raw) <= SHORT_BYTES else _read(raw)
+    return _read_once(raw) if len(raw) <= SHORT_BYTES else Question(raw)
 
 
-def _read(raw: bytes) -> Question:
-    return Question(pb.GetKeyVizMatrixRequest.FromString(raw))
-
-
-_read_once: Final = lru_cache(64)(_read)
+_read_once: Final = lru_cache(64)(Question)
 
 
 def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, cast
@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from benchmarks.synthetic import Shape, cluster
 from keyviz_grpc import service
 from keyviz_grpc.answer_bounds import UNBOUNDED, AnswerBounds
-from keyviz_grpc.codec import Question, answer_bytes
+from keyviz_grpc.codec import Question, Ready, answer_bytes, question_of, ready_before
+from keyviz_grpc.codec.queries import SHORT_BYTES
 from keyviz_grpc.errors import TooLarge
 from keyviz_grpc.metrics import ServerMetrics
 from keyviz_grpc.outcome import Answer, History, Overview
@@ -57,6 +58,10 @@ class Prompt:
         raise NotImplementedError
 
 
+class _Seen(Ready):
+    """One that can be asked whether anybody holds it."""
+
+
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
     """One."""
@@ -64,9 +69,9 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def question() -> Question:
-    """One of its own each time."""
-    return Question(pb.GetKeyVizMatrixRequest(accept=COLUMNAR))
+def question(*via: str) -> Question:
+    """In bytes of its own for each list of aggregators."""
+    return question_of(pb.GetKeyVizMatrixRequest(accept=COLUMNAR, via=via).SerializeToString())
 
 
 async def asked(servicer: NodeServicer, what: Question) -> pb.GetKeyVizMatrixResponse:
@@ -131,7 +136,7 @@ async def test_while_a_window_is_due_it_is_made_anew(threads: ThreadPoolExecutor
 async def test_few_questions_are_kept(threads: ThreadPoolExecutor) -> None:
     """The one that was looked into first goes first."""
     source = Prompt()
-    servicer, questions = NodeServicer(source, threads), [question() for _ in range(KEPT_GIVEN + 1)]
+    servicer, questions = NodeServicer(source, threads), [question(str(number)) for number in range(KEPT_GIVEN + 1)]
     for what in [*questions, *questions[1:]]:
         await asked(servicer, what)
     assert source.looks == KEPT_GIVEN + 1
@@ -139,18 +144,38 @@ async def test_few_questions_are_kept(threads: ThreadPoolExecutor) -> None:
     assert source.looks == KEPT_GIVEN + 2
 
 
-async def test_what_is_no_answer_any_more_is_let_go(threads: ThreadPoolExecutor) -> None:
-    """It may be as large as an answer, and whoever asked in those words may never come again."""
+async def test_a_long_question_is_found_again_too(threads: ThreadPoolExecutor) -> None:
+    """Though it is read anew each time; so it drives out no other one, however often it is asked."""
     source = Prompt()
-    servicer, told = NodeServicer(source, threads), question()
-    await asked(servicer, told)
-    kept = ref(told)
-    del told
-    await asked(servicer, question())
-    assert kept() is not None
+    servicer = NodeServicer(source, threads)
+    await asked(servicer, question("short"))
+    for _ in range(KEPT_GIVEN + 1):
+        await asked(servicer, question("long" * SHORT_BYTES))
+    await asked(servicer, question("short"))
+    assert source.looks == 2
+
+
+async def test_what_is_no_answer_any_more_is_let_go(
+    threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be as large as an answer, and whoever asked in those words may never come again."""
+    made: list[ref[_Seen]] = []
+
+    def seen(answer: Answer, *, accept: Collection[int]) -> Ready | None:
+        ready = ready_before(answer, accept=accept)
+        assert ready is not None
+        made.append(ref(one := _Seen(ready.shape, ready.pieces)))
+        return one
+
+    monkeypatch.setattr(service, "ready_before", seen)
+    source = Prompt()
+    servicer = NodeServicer(source, threads)
+    for name in ("a", "b"):
+        await asked(servicer, question(name))
+    assert [kept() is not None for kept in made] == [True, True]
     source.now = (2, 300)
-    await asked(servicer, question())
-    assert kept() is None
+    await asked(servicer, question("b"))
+    assert [kept() is not None for kept in made] == [False, False, True]
 
 
 @pytest.mark.parametrize("bounds", [AnswerBounds(ROWS - 1, COLUMNS), AnswerBounds(ROWS, COLUMNS - 1)])
