@@ -118,13 +118,14 @@ class PeerClient:
         known = Outcome(self.address, node_id=node_id, incarnation=incarnation, latency_ms=latency_ms)
         try:
             pay(budget, len(raw))
-            answer, left_out_bytes = await read_raw(raw, recalled, known, budget, threads=self._shared.threads)
+            answer = await read_raw(raw, recalled, known, budget, threads=self._shared.threads)
         except (Unpaid, MalformedAnswer, TooLarge) as error:
             budget.give_back()  # what came is not kept, and something shorter may be asked for now
             return self._unread(error, budget, latency_ms)
         if not answer.node_id and self._told is None:
             answer = await self._ask_who(answer, deadline)
-        return Reply(answer, 0 if left_out_bytes else len(raw))
+        left_out = answer.history is not None and answer.history.left_out_columns > 0
+        return Reply(answer, 0 if left_out else len(raw))
 
     def _request(self, recalled: Recalled) -> bytes:
         every, known = self._shared.request(recalled.query), recalled.known

@@ -40,9 +40,7 @@ def pay(budget: BytesBudget, size_bytes: int) -> None:
         raise Unpaid(size_bytes)
 
 
-async def read_raw(
-    raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget, *, threads: Executor
-) -> tuple[Answer, int]:
+async def read_raw(raw: bytes, recalled: Recalled, known: Outcome, budget: BytesBudget, *, threads: Executor) -> Answer:
     """As `read`: on the event loop where that is little work, else in one of the threads."""
     loop, apart = asyncio.get_running_loop(), set_apart(raw)
     if apart.parsed_bytes > READ_AT_ONCE_BYTES:
@@ -64,8 +62,8 @@ def _adds_little(message: pb.GetKeyVizMatrixResponse, apart: Apart, recalled: Re
     return left_out and not recalled.copies_much(columns, message.oldest_unix_ms)
 
 
-def read(apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget) -> tuple[Answer, int]:
-    """(the answer, how many bytes what it leaves out once took), of bytes that are paid already.
+def read(apart: Apart, recalled: Recalled, known: Outcome, budget: BytesBudget) -> Answer:
+    """The whole answer, of bytes that are paid already; it is `recalled` with what they tell.
 
     Raises Unpaid, MalformedAnswer, TooLarge.
     """
@@ -88,14 +86,14 @@ def decode(
     budget: BytesBudget,
     *,
     weight: Weight,
-) -> tuple[Answer, int]:
+) -> Answer:
     """As `read`; message: what is parsed already, and how much that is."""
     # What is little has no leaves.
     size = weight.decoded_bytes if weight.is_little else weight.decoded_bytes + leaves_bytes(message)
     pay(budget, size)
     told = decode_answer(message, series=recalled.query.series, outcome=known, rows=recalled.rows, large=apart.large)
-    answer, left_out_bytes = recalled.whole(told, apart.size_bytes)
+    answer = recalled.whole(told, apart.size_bytes)
     if answer is not told:
         # Columns that were left out come in no bytes, and take memory all the same when answers are merged.
         pay(budget, HELD_CELL_BYTES * answer.cells - size)
-    return answer, left_out_bytes
+    return answer

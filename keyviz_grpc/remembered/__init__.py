@@ -2,7 +2,8 @@
 
 from keyviz_grpc.remembered.columns import NodeColumns, Recalled
 from keyviz_grpc.remembered.continued import continues
-from keyviz_grpc.remembered.merged import Look, MergedColumns, Told
+from keyviz_grpc.remembered.look import Look
+from keyviz_grpc.remembered.merged import MergedColumns, Told
 from keyviz_grpc.remembered.shelf import Shelf
 
 __all__ = ["Look", "MergedColumns", "NodeColumns", "Recalled", "Shelf", "Told", "continues"]

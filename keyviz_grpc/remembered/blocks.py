@@ -13,6 +13,7 @@ from keyviz_grpc.merge.identities import United, unite
 from keyviz_grpc.model import NO_SHARES, Catalogue, Details, Matrix, Series, Shares
 from keyviz_grpc.remembered.continued import Continued
 from keyviz_grpc.traffic import Counts, Leaders
+from keyviz_grpc.unchanging import unchanging
 
 FAR: Final = 1 << 62
 """Later than any stamp."""
@@ -92,44 +93,43 @@ class Narrow:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Piece:
     """A block that is remembered, of a column at least, stamped from `first_unix_ms` to `last_unix_ms`.
 
-    wire_bytes: what it took to be sent. size_bytes: what it takes in memory, at most.
+    size_bytes: what it takes in memory, at most. whole: it, and all of its columns.
     """
 
     block: Block
-    wire_bytes: int
     size_bytes: int
     width: int = field(init=False)
     first_unix_ms: int = field(init=False)
     last_unix_ms: int = field(init=False)
+    whole: tuple[Block, slice] = field(init=False)
 
     def __post_init__(self) -> None:
-        columns = self.block.columns
-        object.__setattr__(self, "width", len(columns))
-        object.__setattr__(self, "first_unix_ms", int(columns[0]))
-        object.__setattr__(self, "last_unix_ms", int(columns[-1]))
+        columns, put = self.block.columns, object.__setattr__
+        put(self, "width", len(columns))
+        put(self, "first_unix_ms", int(columns[0]))
+        put(self, "last_unix_ms", int(columns[-1]))
+        put(self, "whole", (self.block, slice(0, len(columns))))
 
-    def between(self, from_unix_ms: int, to_unix_ms: int) -> slice:
-        """Which of its columns have from <= stamp < to: all of them as a rule, which is seen without looking."""
-        if from_unix_ms <= self.first_unix_ms and self.last_unix_ms < to_unix_ms:
-            return slice(0, self.width)
-        return between(self.block, from_unix_ms, to_unix_ms)
+    def part(self, from_unix_ms: int, to_unix_ms: int) -> tuple[Block, slice]:
+        """(its block, which of the columns have from <= stamp < to)."""
+        return self.block, between(self.block, from_unix_ms, to_unix_ms)
 
     @classmethod
-    def of(cls, matrix: Matrix, wire_bytes: int) -> Piece:
+    def of(cls, matrix: Matrix) -> Piece:
         """A copy, as narrow as it can be."""
         narrow = Narrow.of(matrix)
-        return cls(narrow, wire_bytes, size_bytes_of(narrow))
+        return cls(narrow, size_bytes_of(narrow))
 
     @classmethod
     def as_told(cls, matrix: Matrix, wire_bytes: int) -> Piece:
         """The matrix itself, with the bytes that it is a view of and all that it spreads when it is read."""
         size = wire_bytes + SPREAD_CELL_BYTES * matrix.cells + matrix.columns.nbytes
         size += SHARE_BYTES * matrix.share_count + IDENTITY_BYTES * matrix.identity_count
-        return cls(matrix, wire_bytes, size + (0 if matrix.leaders is None else matrix.leaders.size_bytes))
+        return cls(matrix, size + (0 if matrix.leaders is None else matrix.leaders.size_bytes))
 
 
 def size_bytes_of(block: Block) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
@@ -26,11 +29,12 @@ FEW_CELLS: Final = 1 << 17
 """So many cells of pieces are joined in less time than a way to a thread and back is worth."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, slots=True, eq=False)
 class Remembered:
     """Every column with from <= stamp < below that one life of a node held, while its history had this number.
 
-    Of those that the node no longer holds some may still be in `pieces`, which ascend in time.
+    Of those that the node no longer holds some may still be in `pieces`, which ascend in time. columns: the stamps of
+    all pieces.
     """
 
     node_id: str
@@ -40,6 +44,7 @@ class Remembered:
     below_unix_ms: int
     catalogue: Catalogue
     pieces: tuple[Piece, ...]
+    columns: NDArray[np.int64]
     known: Known = field(init=False)
     """What an answer may leave out: the same object for the same columns."""
 
@@ -52,39 +57,55 @@ class Remembered:
         """What two of these must share to be of the same columns."""
         return self.node_id, self.incarnation, self.number
 
-    @property
-    def columns(self) -> int:
-        """How many are kept."""
-        return sum(piece.width for piece in self.pieces)
-
     def copied_columns(self, more: int, oldest: int) -> int:
         """Of how many columns a copy is made when so many more are remembered, at most."""
         pieces = self._from(oldest)
         lengths = [*(piece.width for piece in pieces), *([more] if more else [])]
-        copied = more
+        columns, copied = sum(lengths), more
         while count := _to_join(lengths, len(self.catalogue)):
             lengths[-count:] = [sum(lengths[-count:])]
             copied += lengths[-1]
-        return copied + (lengths[0] if pieces and _is_worn(pieces[0], oldest) else 0)
+        gone = int(_columns_of(pieces, self.columns).searchsorted(oldest))
+        return copied + (lengths[0] if _is_worn(gone, columns) else 0)
 
     def extended(self, tail: Matrix, below_unix_ms: int, wire_bytes: int, *, series: Series, oldest: int) -> Remembered:
         """With the columns of `tail` from here on; its other columns are here already."""
         part = between(tail, max(self.below_unix_ms, oldest), FAR)
         pieces = self._from(oldest)
         if part.stop > part.start:
-            share = wire_bytes * (part.stop - part.start) // max(1, len(tail.columns))
-            whole = part == slice(0, len(tail.columns))
-            if whole and part.stop < JOINED and tail.catalogue is self.catalogue:
-                new = Piece.as_told(tail, wire_bytes)  # it is copied with those after it, which soon are as many
-            else:
-                new = Piece.of(tail if whole else joined(series, self.catalogue, [(tail, part)]), share)
-            pieces = (*pieces, new)
-        pieces = _trimmed(_joined_up(pieces, series, self.catalogue), oldest, series, self.catalogue)
-        return replace(self, below_unix_ms=max(self.below_unix_ms, below_unix_ms), pieces=pieces)
+            pieces = (*pieces, self._piece_of(tail, part, wire_bytes, series))
+        columns = _columns_of(pieces, np.concatenate([self.columns, tail.columns[part]]))
+        pieces = _joined_up(pieces, series, self.catalogue)
+        if _is_worn(gone := int(columns.searchsorted(oldest)), len(columns)):
+            left = joined(series, self.catalogue, [pieces[0].part(oldest, FAR)])
+            pieces, columns = (Piece.of(left), *pieces[1:]), columns[gone:]
+        below = max(self.below_unix_ms, below_unix_ms)
+        return Remembered(*self.life, self.from_unix_ms, below, self.catalogue, pieces, columns)
+
+    def _piece_of(self, tail: Matrix, part: slice, wire_bytes: int, series: Series) -> Piece:
+        whole = part == slice(0, len(tail.columns))
+        if whole and part.stop < JOINED and tail.catalogue is self.catalogue:
+            return Piece.as_told(tail, wire_bytes)  # it is copied with those after it, which soon are as many
+        return Piece.of(tail if whole else joined(series, self.catalogue, [(tail, part)]))
+
+    def between(self, first: int, end: int) -> tuple[list[tuple[Block, slice]], NDArray[np.int64]]:
+        """The columns with first <= stamp < end: (of each piece which ones, the stamps of all)."""
+        parts = [
+            # Asked here: to call a method for each of many pieces takes several times as long.
+            piece.whole if first <= piece.first_unix_ms and piece.last_unix_ms < end else piece.part(first, end)
+            for piece in self.pieces
+        ]
+        return parts, self.columns[self.columns.searchsorted(first) : self.columns.searchsorted(end)]
 
     def _from(self, oldest: int) -> tuple[Piece, ...]:
         """The pieces that have any column from there on."""
         return tuple(piece for piece in self.pieces if piece.last_unix_ms >= oldest)
+
+
+def _columns_of(pieces: Sequence[Piece], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The stamps of consecutive pieces, of those of these and of some before them."""
+    first = columns.searchsorted(pieces[0].first_unix_ms) if pieces else len(columns)
+    return columns[first:]
 
 
 def _joined_up(pieces: tuple[Piece, ...], series: Series, catalogue: Catalogue) -> tuple[Piece, ...]:
@@ -95,7 +116,7 @@ def _joined_up(pieces: tuple[Piece, ...], series: Series, catalogue: Catalogue) 
     while count := _to_join([piece.width for piece in pieces], len(catalogue)):
         last = pieces[-count:]
         whole = joined(series, catalogue, [(piece.block, slice(0, piece.width)) for piece in last])
-        pieces = (*pieces[:-count], Piece.of(whole, sum(piece.wire_bytes for piece in last)))
+        pieces = (*pieces[:-count], Piece.of(whole))
     return pieces
 
 
@@ -107,19 +128,9 @@ def _to_join(lengths: Sequence[int], rows: int) -> int:
     return count if len(lengths) >= count and lengths[-count] < count * lengths[-1] else 0
 
 
-def _trimmed(pieces: tuple[Piece, ...], oldest: int, series: Series, catalogue: Catalogue) -> tuple[Piece, ...]:
-    """Without columns that the node no longer holds, once those are a part of the first piece that is worth a copy."""
-    if not pieces or not _is_worn(pieces[0], oldest):
-        return pieces
-    first = pieces[0]
-    left = first.between(oldest, FAR)
-    share = first.wire_bytes * (left.stop - left.start) // first.width
-    return (Piece.of(joined(series, catalogue, [(first.block, left)]), share), *pieces[1:])
-
-
-def _is_worn(piece: Piece, oldest: int) -> bool:
-    gone: int = piece.between(oldest, FAR).start
-    return gone * JOINED >= piece.width
+def _is_worn(gone: int, columns: int) -> bool:
+    """Whether so many columns that the node no longer holds, the first ones of all, are worth a copy of their piece."""
+    return 0 < columns <= gone * JOINED
 
 
 class NodeColumns:
@@ -177,53 +188,46 @@ class Recalled:
     def copies_much(self, columns: int, oldest: int) -> bool:
         """Whether an answer with so many columns more has many of those that are remembered copied."""
         held = self.held
-        if held is None or (held.columns + columns) * len(held.catalogue) <= FEW_CELLS:
+        if held is None or (len(held.columns) + columns) * len(held.catalogue) <= FEW_CELLS:
             return False
         return held.copied_columns(columns, oldest) * len(held.catalogue) > FEW_CELLS
 
-    def whole(self, answer: Answer, wire_bytes: int) -> tuple[Answer, int]:
-        """(the answer as it would have been in full, how many bytes the part left out once took), and remembers it.
+    def whole(self, answer: Answer, wire_bytes: int) -> Answer:
+        """The answer as it would have been in full; it is remembered.
 
         Raises MalformedAnswer for an answer that does not fit what it says is known; then all is forgotten.
         """
         if self._shelf is None:
-            return answer, 0
+            return answer
         history = answer.history
         if history is None or answer.merged or not (answer.node_id and answer.incarnation):
             self._drop()
-            return answer, 0
+            return answer
         if not history.left_out_below_unix_ms:
             self._keep(answer, history, wire_bytes)
-            return answer, 0
+            return answer
         try:
-            answer, before_bytes = self._completed(answer, history, wire_bytes)
+            return self._completed(answer, history, wire_bytes)
         except MalformedAnswer:
             self._drop()
             raise
-        return answer, before_bytes
 
-    def _completed(self, answer: Answer, history: History, wire_bytes: int) -> tuple[Answer, int]:
+    def _completed(self, answer: Answer, history: History, wire_bytes: int) -> Answer:
         held, window, tail = self.held, self.query.window, answer.matrix
         told = (answer.node_id, answer.incarnation, history.number)
         if held is None or held.life != told or history.left_out_below_unix_ms != held.below_unix_ms:
             raise MalformedAnswer("history: columns are left out that are known of another node, life or history")
         first = max(window.from_unix_ms, answer.oldest_unix_ms) if answer.oldest_unix_ms else FAR
-        last = min(window.to_unix_ms or FAR, held.below_unix_ms)
-        known: list[tuple[Block, slice]] = []
-        count = before_bytes = 0
-        for piece in held.pieces:
-            part = piece.between(first, last)
-            known.append((piece.block, part))
-            count += part.stop - part.start
-            before_bytes += piece.wire_bytes * (part.stop - part.start) // piece.width
-        if count != history.left_out_columns:
-            raise MalformedAnswer(f"history: {history.left_out_columns} columns are left out, {count} are known")
-        if len(tail.columns) and int(tail.columns[0]) < held.below_unix_ms:
-            raise MalformedAnswer(f"history: column {int(tail.columns[0])} is told although it is known")
-        known.append((tail, slice(0, len(tail.columns))))
-        matrix = Recollected(tail.series, held.catalogue, known)
+        known, columns = held.between(first, min(window.to_unix_ms or FAR, held.below_unix_ms))
+        if len(columns) != history.left_out_columns:
+            raise MalformedAnswer(f"history: {history.left_out_columns} columns are left out, {len(columns)} are known")
+        if len(tail.columns):
+            if int(tail.columns[0]) < held.below_unix_ms:
+                raise MalformedAnswer(f"history: column {int(tail.columns[0])} is told although it is known")
+            known.append((tail, slice(0, len(tail.columns))))
+            columns = np.concatenate([columns, tail.columns])
         self._extend(held, answer, self._below(history), wire_bytes)
-        return answer.of(matrix), before_bytes
+        return answer.of(Recollected(tail.series, held.catalogue, known, columns))
 
     def _below(self, history: History) -> int:
         # Whatever closes later is stamped after the newest, or changes the number.
@@ -240,18 +244,25 @@ class Recalled:
         life = (answer.node_id, answer.incarnation, history.number)
         if isinstance(there, Remembered) and (there.life != life or there.catalogue != answer.matrix.catalogue):
             self._drop()
+        elif _goes_beyond(answer.matrix, below):
+            self._drop()
+            return
         elif isinstance(there, Remembered):
             if there.from_unix_ms <= start <= there.below_unix_ms:
                 self._extend(there, answer, below, wire_bytes)
                 return
-            if below <= there.below_unix_ms and len(answer.matrix.columns) <= there.columns:
+            if below <= there.below_unix_ms and len(answer.matrix.columns) <= len(there.columns):
                 return
-        if len(answer.matrix.columns) == 0 or below <= start:
+        matrix = answer.matrix
+        if len(matrix.columns) == 0 or below <= start:
             return
-        pieces = (Piece.of(answer.matrix, wire_bytes),)
-        self._put(Remembered(*life, start, below, answer.matrix.catalogue, pieces), answer.matrix.series)
+        pieces = (Piece.of(matrix),)
+        self._put(Remembered(*life, start, below, matrix.catalogue, pieces, matrix.columns), matrix.series)
 
     def _extend(self, held: Remembered, answer: Answer, below: int, wire_bytes: int) -> None:
+        if _goes_beyond(answer.matrix, below):
+            self._drop()
+            return
         if below <= held.below_unix_ms:
             return
         series = answer.matrix.series
@@ -260,9 +271,14 @@ class Recalled:
     def _put(self, remembered: Remembered, series: Series) -> None:
         if self._shelf is None or self._epoch != self._owner.epoch:
             return
-        size = sum(piece.size_bytes for piece in remembered.pieces)
+        size = sum([piece.size_bytes for piece in remembered.pieces], remembered.columns.nbytes)
         self._shelf.put(self._owner, series, remembered, size_bytes=size, shared=(remembered.catalogue,))
 
     def _drop(self) -> None:
         if self._shelf is not None:
             self._shelf.drop(self._owner, self.query.series)
+
+
+def _goes_beyond(matrix: Matrix, below_unix_ms: int) -> bool:
+    """Whether it has columns that its node says it does not hold; those are not kept, nor what they came with."""
+    return len(matrix.columns) > 0 and int(matrix.columns[-1]) >= below_unix_ms

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.remembered.room import Place
+from keyviz_grpc.traffic import Leaders
 
 
 class Continued(Matrix):
@@ -30,12 +35,41 @@ class Continued(Matrix):
         return getattr(self, "_place", None)
 
     @classmethod
-    def of(cls, matrix: Matrix, before: Matrix, part: slice, place: Place | None = None) -> Continued:
+    def of(cls, matrix: Matrix, before: Matrix, part: slice) -> Continued:
         """`matrix`, of which the caller knows that it begins with `part` of the columns of `before`."""
         own = cls.like(matrix)
         object.__setattr__(own, "_begins_with", (weakref.ref(before), part))
-        if place is not None:
-            object.__setattr__(own, "_place", place)
+        return own
+
+    @classmethod
+    def at(
+        cls,
+        place: Place,
+        before: Matrix,
+        part: slice,
+        *,
+        columns: NDArray[np.int64],
+        identities: NDArray[np.uint64],
+        leaders: Leaders | None,
+    ) -> Continued:
+        """The matrix of what is at that place, which begins with `part` of the columns of `before`.
+
+        columns: the stamps of all.
+        """
+        told = leaders if leaders is not None and leaders.any else None
+        made = cls.of_leaders(
+            before.series,
+            columns,
+            before.catalogue,
+            place.values,
+            told,
+            identities=identities,
+            soft=place.soft,
+            conflicts=place.conflicts,
+        )
+        own = cast("Continued", made)  # as every constructor of a matrix it makes one of the very class
+        object.__setattr__(own, "_begins_with", (weakref.ref(before), part))
+        object.__setattr__(own, "_place", place)
         return own
 
 

@@ -24,8 +24,14 @@ def goes_on(before: Matrix, old: slice, after: Matrix, new: slice) -> Continued:
     even = old.stop == len(before.columns) and new.start == 0
     if not even or not _has_leaders(whole):
         return Continued.of(whole, before, old)
-    place = Place.around(whole)
-    return Continued.of(place.matrix(whole, whole.columns, whole.identities, whole.leaders), before, old, place)
+    return Continued.at(
+        Place.around(whole),
+        before,
+        old,
+        columns=whole.columns,
+        identities=whole.identities,
+        leaders=whole.leaders,
+    )
 
 
 def extended(before: Matrix, old: slice, after: Matrix, new: slice) -> Continued | None:
@@ -41,7 +47,7 @@ def extended(before: Matrix, old: slice, after: Matrix, new: slice) -> Continued
     identities, (first, second) = united([before.identities, after.identities])
     columns = np.concatenate([before.columns[old], after.columns])
     leaders = lead_on(before, old.start, after, (first, second))
-    return Continued.of(more.matrix(before, columns, identities, leaders), before, old, more)
+    return Continued.at(more, before, old, columns=columns, identities=identities, leaders=leaders)
 
 
 def has_room(matrix: Matrix, columns: int) -> bool:

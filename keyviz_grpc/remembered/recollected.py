@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
@@ -18,18 +19,25 @@ _LATER: Final = ("values", "codes", "shares", "soft", "conflicts", "busy", "lead
 class Recollected(Matrix):
     """Consecutive blocks over one catalogue, of each the columns of its slice; equal to what `joined` makes of them.
 
-    Whoever remembers the merged picture needs the newest columns of it alone, and takes them by `since`. Raises
-    MalformedAnswer where columns are not in ascending order. The blocks must not change.
+    Whoever remembers the merged picture needs the newest columns of it alone, and takes them by `since`. columns: the
+    stamps of all, where they are at hand. Raises MalformedAnswer where they are not in ascending order. The blocks must
+    not change.
     """
 
     __slots__ = ("_blocks",)
 
     _blocks: Sequence[tuple[Block, slice]]
 
-    def __init__(self, series: Series, catalogue: Catalogue, blocks: Sequence[tuple[Block, slice]]) -> None:
-        filled = [block.columns[part] for block, part in blocks if part.stop > part.start]
-        columns = filled[0] if len(filled) == 1 else np.concatenate([np.empty(0, np.int64), *filled])
-        if len(filled) > 1 and bool((columns[1:] <= columns[:-1]).any()):
+    def __init__(
+        self,
+        series: Series,
+        catalogue: Catalogue,
+        blocks: Sequence[tuple[Block, slice]],
+        columns: NDArray[np.int64] | None = None,
+    ) -> None:
+        if columns is None:
+            columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
+        if bool((columns[1:] <= columns[:-1]).any()):
             raise MalformedAnswer("column_unix_ms is not strictly ascending")
         columns.setflags(write=False)
         for name, value in (("series", series), ("columns", columns), ("catalogue", catalogue), ("_blocks", blocks)):

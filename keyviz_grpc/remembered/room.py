@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.model import Details, Matrix
-from keyviz_grpc.traffic import Counts, Leaders
+from keyviz_grpc.model import Matrix
+from keyviz_grpc.traffic import Counts
 
 SPARE: Final = 8
 LEAST_SPARE: Final = 16
@@ -93,15 +93,17 @@ class Place:
             return None
         return Place(self.room, slice(self.columns.start + dropped, self.columns.stop + len(more.columns)))
 
-    def matrix(
-        self, like: Matrix, columns: NDArray[np.int64], identities: NDArray[np.uint64], leaders: Leaders | None
-    ) -> Matrix:
-        """The matrix of these columns, which have those stamps."""
-        room, here = self.room, self.columns
-        more: Details = {
-            "identities": identities,
-            "soft": None if room.soft is None else room.soft[:, here],
-            "conflicts": None if room.conflicts is None else room.conflicts[:, here],
-        }
-        told = leaders if leaders is not None and leaders.any else None
-        return Matrix.of_leaders(like.series, columns, like.catalogue, room.values[:, here], told, **more)
+    @property
+    def values(self) -> Counts:
+        """Theirs, as all of these read-only in a matrix."""
+        return self.room.values[:, self.columns]
+
+    @property
+    def soft(self) -> NDArray[np.bool_] | None:
+        """Their marks, None while no cell of the room is marked."""
+        return None if self.room.soft is None else self.room.soft[:, self.columns]
+
+    @property
+    def conflicts(self) -> NDArray[np.bool_] | None:
+        """As `soft`."""
+        return None if self.room.conflicts is None else self.room.conflicts[:, self.columns]

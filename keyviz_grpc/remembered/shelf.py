@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Final
 
 from keyviz_grpc.model import Catalogue, Matrix
 from keyviz_grpc.remembered.blocks import size_bytes_of
+from keyviz_grpc.unchanging import unchanging
 
 ROW_BYTES: Final = 512
 """What one row of a catalogue takes in memory besides its keys and route ids, its place in an index included."""
 
 
-@dataclass(frozen=True, slots=True)
+@unchanging(frozen=True, slots=True, eq=False)
 class _Kept:
     value: object
     size_bytes: int
@@ -73,10 +73,16 @@ class Shelf:
             self._take(owner, key)
             self._kept[owner, key] = _Kept(value, size_bytes, shared)
             self._used_bytes += size_bytes
-            if size_bytes + sum(self._shared[number][1] for number in {id(item) for item in shared}) > self.max_bytes:
-                self._take(owner, key)
-            while self._used_bytes > self.max_bytes:
-                self._take(*next(iter(self._kept)))
+            if self._used_bytes > self.max_bytes:
+                self._make_room(owner, key)
+
+    def _make_room(self, owner: Hashable, key: Hashable) -> None:
+        """Lets values go, first that one where nothing could be beside it."""
+        kept = self._kept[owner, key]
+        if kept.size_bytes + sum(self._shared[number][1] for number in set(map(id, kept.shared))) > self.max_bytes:
+            self._take(owner, key)
+        while self._used_bytes > self.max_bytes:
+            self._take(*next(iter(self._kept)))
 
     def drop(self, owner: Hashable, key: Hashable) -> None:
         """Gives one value back, if it is there."""

@@ -299,7 +299,7 @@ async def test_an_answer_that_breaks_its_reader_fails_that_node_alone(monkeypatc
     """Whatever goes wrong here with one node's answer, the other's counts; nothing of the error is told."""
     whole = Recalled.whole
 
-    def breaking(self: Recalled, answer: Answer, wire_bytes: int) -> tuple[Answer, int]:
+    def breaking(self: Recalled, answer: Answer, wire_bytes: int) -> Answer:
         if answer.node_id == "odd":
             raise RuntimeError("of this process alone")
         return whole(self, answer, wire_bytes)

@@ -32,10 +32,10 @@ class Memory:
         self.asked.append(columns)
         return False
 
-    def whole(self, answer: Answer, wire_bytes: int) -> tuple[Answer, int]:
+    def whole(self, answer: Answer, wire_bytes: int) -> Answer:
         """See Recalled."""
         del wire_bytes
-        return answer, 0
+        return answer
 
 
 def left_out() -> bytes:

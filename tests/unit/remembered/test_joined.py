@@ -110,13 +110,13 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(
         recalled = memory.recall(MatrixQuery(Series.WRITES))
         answer = told_by(chance, catalogue, width, number)
         every.extend(answer.matrix.values.T)
-        whole, _ = recalled.whole(answer, 100)
+        whole = recalled.whole(answer, 100)
         assert whole.matrix.columns.tolist() == [1000 * each for each in range(number - width + 1, number + 1)]
         if number % 50 == 0:
             assert whole.matrix.values.T.tolist() == [each.tolist() for each in every[-width:]]
         held = shelf.get(memory, Series.WRITES)
         assert isinstance(held, Remembered)
-        assert held.columns <= width + width // 3 + 1
+        assert len(held.columns) <= width + width // 3 + 1
         assert len(held.pieces) <= (SMALL_JOINED + 6 if few else 10)
 
 
@@ -139,7 +139,7 @@ def test_a_new_column_is_kept_as_it_came() -> None:
     memory = NodeColumns(shelf)
     memory.recall(MatrixQuery(Series.WRITES)).whole(told_by(chance, catalogue, 60, 60), 100)
     before, answer = shelf.used_bytes, told_by(chance, catalogue, 60, 61)
-    whole, _ = memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
+    whole = memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
     assert isinstance(whole.matrix, Recollected)
     assert whole.matrix.since(61_000) is answer.matrix
     assert whole.matrix.since(60_000).columns.tolist() == [60_000, 61_000]
@@ -194,15 +194,15 @@ def test_how_much_is_copied_is_known_before(seed: int, monkeypatch: pytest.Monke
     copied = 0
     copy = Piece.of
 
-    def counted(matrix: Matrix, wire_bytes: int) -> Piece:
+    def counted(matrix: Matrix) -> Piece:
         nonlocal copied
         copied += len(matrix.columns)
-        return copy(matrix, wire_bytes)
+        return copy(matrix)
 
     monkeypatch.setattr(Piece, "of", counted)
     chance = np.random.default_rng(seed)
     ring, now = int(chance.choice([5, 20, 60, 200])), 1
-    held = Remembered("n1", 5, 7, 0, 1, rows(1), ())
+    held = Remembered("n1", 5, 7, 0, 1, rows(1), (), np.empty(0, np.int64))
     every: list[int] = []
     for _ in range(60):
         more = int(chance.choice([0, 0, 1, 1, 1, 2, 5, ring // 2, ring]))
@@ -214,7 +214,8 @@ def test_how_much_is_copied_is_known_before(seed: int, monkeypatch: pytest.Monke
         held = held.extended(matrix_of(new), now, 1000, series=Series.WRITES, oldest=oldest)
         assert copied <= expected
         assert all(piece.width == len(piece.block.columns) > 0 for piece in held.pieces)
-        assert sum(piece.wire_bytes for piece in held.pieces) <= 60 * 1000
+        stamps = [piece.block.columns for piece in held.pieces]
+        assert held.columns.tolist() == [stamp for each in stamps for stamp in each.tolist()]
 
 
 def test_columns_that_a_node_says_it_does_not_hold_are_not_kept() -> None:
@@ -224,7 +225,7 @@ def test_columns_that_a_node_says_it_does_not_hold_are_not_kept() -> None:
     def told(stamps: list[int], history: History, oldest: int) -> list[int]:
         outcome = Outcome("a:1", node_id="n1", incarnation=5)
         answer = Answer(matrix_of(stamps), (outcome,), node_id="n1", incarnation=5, oldest_unix_ms=oldest)
-        whole, _ = memory.recall(MatrixQuery(Series.WRITES)).whole(replace(answer, history=history), 10)
+        whole = memory.recall(MatrixQuery(Series.WRITES)).whole(replace(answer, history=history), 10)
         return [int(stamp) for stamp in whole.matrix.columns]
 
     assert told([1, 2, 3], History(7, 3), 1) == [1, 2, 3]
@@ -234,6 +235,20 @@ def test_columns_that_a_node_says_it_does_not_hold_are_not_kept() -> None:
         told([6], History(7, 6, 6, 2), 4)
     assert told([4, 5, 6], History(7, 6), 4) == [4, 5, 6]
     assert told([7], History(7, 7, 7, 3), 4) == [4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+def test_columns_after_the_newest_that_its_node_holds_are_not_kept(left_out: bool) -> None:
+    """Nor is anything of that node: what comes after them would stand behind them. The answer is as it was told."""
+    memory, query = NodeColumns(Shelf(1 << 20)), MatrixQuery(Series.WRITES)
+    outcome = Outcome("a:1", node_id="n1", incarnation=5)
+    good = Answer(matrix_of([1, 2]), (outcome,), node_id="n1", incarnation=5, oldest_unix_ms=1, history=History(7, 2))
+    memory.recall(query).whole(good, 10)
+    assert memory.recall(query).held is not None
+    history = History(7, 3, 3, 2) if left_out else History(7, 3)
+    odd = replace(good, matrix=matrix_of([3, 4] if left_out else [1, 2, 3, 4]), history=history)
+    assert memory.recall(query).whole(odd, 10).matrix.columns.tolist() == [1, 2, 3, 4]
+    assert memory.recall(query).held is None
 
 
 def test_leaders_are_weighed() -> None:
@@ -265,7 +280,11 @@ def test_what_is_recollected_may_be_read_by_others_while_it_is_put_together() ->
 
 def test_pieces_say_which_of_their_columns_are_asked_for() -> None:
     """As looking at all of them does, bounds that are stamps included."""
-    piece = Piece.of(matrix_of([10, 20, 30]), 1)
-    for first in (0, 10, 11, 30, 31):
-        for end in (9, 10, 11, 30, 31, FAR):
-            assert piece.between(first, end) == between(piece.block, first, end)
+    pieces = (Piece.of(matrix_of([10, 20, 30])), Piece.of(matrix_of([40])), Piece.of(matrix_of([50, 60])))
+    columns = np.arange(10, 61, 10)
+    held = Remembered("n1", 5, 7, 0, 61, rows(1), pieces, columns)
+    for first in (0, 10, 11, 30, 31, 40, 60, 61):
+        for end in (9, 10, 11, 30, 31, 41, 60, FAR):
+            parts, stamps = held.between(first, end)
+            assert parts == [(piece.block, between(piece.block, first, end)) for piece in pieces]
+            assert stamps.tolist() == columns[(columns >= first) & (columns < end)].tolist()
