@@ -79,17 +79,41 @@ class Narrow:
 
     @classmethod
     def of(cls, matrix: Matrix) -> Narrow:
-        """A copy, of the identities only those that a cell shows or lists. What is made for it stays with nobody."""
-        values, told = matrix.read_once()
-        identities, codes, shares = _in_use(matrix.identities, told, matrix.shares)
-        return cls(
+        """A copy. What is made for it stays with nobody."""
+        values, codes = matrix.read_once()
+        soft, conflicts = (None if marks is None else marks.copy() for marks in (matrix.soft, matrix.conflicts))
+        return cls.around(
             matrix.columns.copy(),
+            values,
+            codes,
+            identities=matrix.identities,
+            shares=matrix.shares,
+            soft=soft,
+            conflicts=conflicts,
+        )
+
+    @classmethod
+    def around(
+        cls,
+        columns: NDArray[np.int64],
+        values: Counts,
+        codes: NDArray[np.uint32] | None,
+        *,
+        identities: NDArray[np.uint64],
+        shares: Shares,
+        soft: NDArray[np.bool_] | None = None,
+        conflicts: NDArray[np.bool_] | None = None,
+    ) -> Narrow:
+        """Of copies of counts and codes, and of the identities only those that a cell shows or lists."""
+        identities, codes, shares = _in_use(identities, codes, shares)
+        return cls(
+            columns,
             _narrowed(values, int(values.max(initial=0))),
             identities.copy(),
             None if codes is None else _narrowed(codes, len(identities) - 1),
             shares,
-            None if matrix.soft is None else matrix.soft.copy(),
-            None if matrix.conflicts is None else matrix.conflicts.copy(),
+            soft,
+            conflicts,
         )
 
 
@@ -121,8 +145,12 @@ class Piece:
     @classmethod
     def of(cls, matrix: Matrix) -> Piece:
         """A copy, as narrow as it can be."""
-        narrow = Narrow.of(matrix)
-        return cls(narrow, size_bytes_of(narrow))
+        return cls.narrow(Narrow.of(matrix))
+
+    @classmethod
+    def narrow(cls, block: Narrow) -> Piece:
+        """The block itself, which nobody else has."""
+        return cls(block, size_bytes_of(block))
 
     @classmethod
     def as_told(cls, matrix: Matrix, wire_bytes: int) -> Piece:
@@ -248,6 +276,9 @@ def united_leaders(leaders: Leaders, remap: NDArray[np.uint32] | None) -> Leader
 
 def united(tables: Sequence[NDArray[np.uint64]]) -> United:
     """As `unite`, and the first table itself where it holds all the others: what was made of it is found by it."""
+    if len(tables) == 2 and np.array_equal(tables[0], tables[1]):
+        identities, (codes,) = unite(tables[:1])  # which knows of the longer lasting one that it is fit for that
+        return identities, [codes, codes]
     if len(tables) == 2 and (places := _places_in(*tables)) is not None:
         return tables[0], [None, places]
     identities, remaps = unite(tables)

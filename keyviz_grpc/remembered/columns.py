@@ -13,9 +13,10 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.query import Known, MatrixQuery
-from keyviz_grpc.remembered.blocks import FAR, Block, Piece, between, joined
+from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between, joined
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
+from keyviz_grpc.remembered.stacked import stacked
 from keyviz_grpc.unchanging import unchanging
 
 JOINED: Final = 4
@@ -114,9 +115,9 @@ def _joined_up(pieces: tuple[Piece, ...], series: Series, catalogue: Catalogue) 
     So a column is copied once for each time that as many as it is kept with have become several times as many.
     """
     while count := _to_join([piece.width for piece in pieces], len(catalogue)):
-        last = pieces[-count:]
-        whole = joined(series, catalogue, [(piece.block, slice(0, piece.width)) for piece in last])
-        pieces = (*pieces[:-count], Piece.of(whole))
+        last = [piece.whole for piece in pieces[-count:]]
+        narrow = stacked([block for block, _ in last]) or Narrow.of(joined(series, catalogue, last))
+        pieces = (*pieces[:-count], Piece.narrow(narrow))
     return pieces
 
 

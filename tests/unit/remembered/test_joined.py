@@ -192,14 +192,14 @@ def matrix_of(stamps: list[int]) -> Matrix:
 def test_how_much_is_copied_is_known_before(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What decides whether a thread does it: columns that come one by one, many at once or none, and holes in time."""
     copied = 0
-    copy = Piece.of
+    copy = Piece.narrow
 
-    def counted(matrix: Matrix) -> Piece:
+    def counted(block: Narrow) -> Piece:
         nonlocal copied
-        copied += len(matrix.columns)
-        return copy(matrix)
+        copied += len(block.columns)
+        return copy(block)
 
-    monkeypatch.setattr(Piece, "of", counted)
+    monkeypatch.setattr(Piece, "narrow", counted)
     chance = np.random.default_rng(seed)
     ring, now = int(chance.choice([5, 20, 60, 200])), 1
     held = Remembered("n1", 5, 7, 0, 1, rows(1), (), np.empty(0, np.int64))
