@@ -28,7 +28,8 @@ def lead_on(before: Matrix, dropped: int, more: Matrix, recoded: tuple[Codes | N
         codes = np.concatenate([codes, fresh])
     mixed = np.flatnonzero(of < 0)
     newest = np.empty((len(codes), len(more.columns)), np.uint32)
-    newest[-1 - of.take(mixed)] = told.take(mixed).spread(more.narrowest.take(mixed, axis=0))
+    if len(mixed):
+        newest[-1 - of.take(mixed)] = told.take(mixed).spread(more.narrowest.take(mixed, axis=0))
     whole = _whole(known.whole & told.whole, of, before, dropped, more)
     return Leaders(of, np.concatenate([codes, newest], axis=1), whole)
 
