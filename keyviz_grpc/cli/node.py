@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import click
 
-from keyviz_grpc.addresses import is_wildcard
 from keyviz_grpc.auth import BearerVerifier, KeyFile, TextFile, TokenVerifier, Verifier
-from keyviz_grpc.cli.exposing import metrics_served, process_registry
-from keyviz_grpc.cli.feeding import Feeder, Place, SamplerSettings, TrafficSettings, feeder_of
+from keyviz_grpc.cli.feeding import Place, SamplerSettings, TrafficSettings, feeder_of
 from keyviz_grpc.cli.logs import LogFormat, configure_logging
 from keyviz_grpc.cli.options import (
     ADDRESS,
@@ -33,17 +27,14 @@ from keyviz_grpc.cli.options import (
     until_stdin_closes_option,
     version_option,
 )
-from keyviz_grpc.cli.running import announce_ready, as_usage_error, run, stop_requested
+from keyviz_grpc.cli.running import as_usage_error, run
+from keyviz_grpc.cli.serving import Plan, serve
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.exposure import check_metrics_exposure
 from keyviz_grpc.hotkeys import HotKeysSettings
 from keyviz_grpc.outcome import Member
 from keyviz_grpc.sampler import MAX_SLICES
-from keyviz_grpc.server import ServerSettings, serve_node
-from keyviz_grpc.tracing import start_tracing
-
-# By its name: started as a module it is `__main__`.
-log = logging.getLogger("keyviz_grpc.cli.node")
+from keyviz_grpc.server import ServerSettings
 
 _HOT_KEYS: Final = tuple(f"--hot-keys-{name}" for name in ("sample", "max-key", "memory", "windows", "counters"))
 _COUNTED: Final = ("--hot-keys", "--trace", "--leadership", "--trace-start", "--workload", "--member")
@@ -169,9 +160,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     check_goes_with("--hot-keys", *_HOT_KEYS, met=hot_keys)
     check_goes_with("--workload demo", "--seed", "--rate", "--history", met=workload == "demo")
     check_goes_with("--trace", "--speed", met=trace is not None)
-    for flag in () if sampler else given_options():
-        if flag in _COUNTED:
-            raise click.UsageError(f"{flag} and --no-sampler exclude each other")
+    _check_counted(sampler)
     recorded = _hot_keys(
         hot_keys,
         sample=hot_keys_sample,
@@ -180,16 +169,10 @@ def command(  # noqa: PLR0913 - one parameter an option
         memory_bytes=hot_keys_memory,
         windows=hot_keys_windows,
     )
-    if node_index >= nodes:
-        raise click.UsageError(f"--node-index {node_index} is not below --nodes {nodes}")
-    if {trace is None, leadership is None, trace_start is None} == {True, False}:
-        raise click.UsageError("--trace, --leadership and --trace-start go together")
-    if trace is not None and workload != "none":
-        raise click.UsageError(f"--workload {workload} and --trace exclude each other")
-    if key_file is not None and token_file is not None:
-        raise click.UsageError("--key-file and --token-file exclude each other")
-    if previous_key_file is not None and key_file is None:
-        raise click.UsageError("--previous-key-file goes with --key-file")
+    place = _place(node_id, node_index, nodes)
+    traffic = TrafficSettings(workload, seed, rate, history, trace, leadership, speed, trace_start)
+    _check_traffic(traffic)
+    _check_secrets(key_file, previous_key_file, token_file)
     check_otlp(otlp)
     with as_usage_error():
         server = ServerSettings(
@@ -202,23 +185,51 @@ def command(  # noqa: PLR0913 - one parameter an option
             insecure=insecure,
         )
     configure_logging(log_format)
-    ids = tuple(f"n{number + 1}" for number in range(nodes))
-    own_id = node_id or ids[node_index]
-    ids = (*ids[:node_index], own_id, *ids[node_index + 1 :])
+    own_id = place.node_ids[place.index]
     _check_members(own_id, member)
     feeder = None
     if sampler:
-        feeder = feeder_of(
-            SamplerSettings(own_id, round(step * 1000), columns, max_routes, recorded, slices),
-            Place(node_index, nodes, ids),
-            TrafficSettings(workload, seed, rate, history, trace, leadership, speed, trace_start),
-        )
+        settings = SamplerSettings(own_id, round(step * 1000), columns, max_routes, recorded, slices)
+        feeder = feeder_of(settings, place, traffic)
         feeder.sampler.set_members(member)
     verifier = _verifier(key_file, previous_key_file, token_file)
     if metrics is not None:
         check_metrics_exposure(metrics, exposed=expose_metrics, insecure=insecure)
-    plan = _Plan(listen, server, verifier, metrics, otlp, until_stdin_closes=until_stdin_closes)
-    asyncio.run(_serve(feeder, plan))
+    plan = Plan(listen, server, verifier, metrics, otlp, until_stdin_closes=until_stdin_closes)
+    asyncio.run(serve(feeder, plan))
+
+
+def _check_counted(sampler: bool) -> None:
+    """Raises UsageError for an option of what is counted, where nothing is."""
+    for flag in () if sampler else given_options():
+        if flag in _COUNTED:
+            raise click.UsageError(f"{flag} and --no-sampler exclude each other")
+
+
+def _place(node_id: str | None, index: int, count: int) -> Place:
+    """This node among all, which are called n1, n2, … unless it has a name of its own."""
+    if index >= count:
+        raise click.UsageError(f"--node-index {index} is not below --nodes {count}")
+    ids = [f"n{number + 1}" for number in range(count)]
+    ids[index] = node_id or ids[index]
+    return Place(index, count, tuple(ids))
+
+
+def _check_traffic(traffic: TrafficSettings) -> None:
+    """Raises UsageError for half a replay, and for traffic of two kinds."""
+    given = {part is not None for part in (traffic.trace, traffic.leadership, traffic.trace_start_unix_ms)}
+    if len(given) > 1:
+        raise click.UsageError("--trace, --leadership and --trace-start go together")
+    if traffic.trace is not None and traffic.workload != "none":
+        raise click.UsageError(f"--workload {traffic.workload} and --trace exclude each other")
+
+
+def _check_secrets(key_file: Path | None, previous: Path | None, token_file: Path | None) -> None:
+    """Raises UsageError for secrets of two kinds, and for a key before none."""
+    if key_file is not None and token_file is not None:
+        raise click.UsageError("--key-file and --token-file exclude each other")
+    if previous is not None and key_file is None:
+        raise click.UsageError("--previous-key-file goes with --key-file")
 
 
 def _check_members(own_id: str, members: tuple[Member, ...]) -> None:
@@ -248,61 +259,6 @@ def _verifier(key_file: Path | None, previous: Path | None, token_file: Path | N
     if key_file is not None:
         return TokenVerifier([KeyFile(path) for path in (key_file, previous) if path is not None])
     return BearerVerifier(TextFile(token_file)) if token_file is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How a node serves. metrics: HOST:PORT, otlp: where traces go, each None for neither."""
-
-    listen: str
-    server: ServerSettings
-    verifier: Verifier | None
-    metrics: str | None
-    otlp: str | None
-    until_stdin_closes: bool
-
-
-async def _serve(feeder: Feeder | None, plan: _Plan) -> None:
-    """Takes in the past, then counts and serves until asked to stop."""
-    source = None if feeder is None else feeder.sampler
-    registry = process_registry()
-    async with contextlib.AsyncExitStack() as stack:
-        stop = await stack.enter_async_context(stop_requested(until_stdin_closes=plan.until_stdin_closes))
-        if plan.otlp is not None:
-            stack.callback(start_tracing(plan.otlp, service="keyviz-node"))
-        if feeder is not None:
-            stack.callback(feeder.sampler.close)
-            # Nobody may see half a past: whoever asked would count it, and remember it as closed.
-            await asyncio.to_thread(feeder.prepare)
-        node = await stack.enter_async_context(
-            await serve_node(
-                source, listen=plan.listen, settings=plan.server, verifier=plan.verifier, registry=registry
-            )
-        )
-        if plan.metrics is not None:
-            await stack.enter_async_context(metrics_served(registry, plan.metrics))
-        if feeder is None:
-            announce_ready(grpc=node.address)
-            await stop.wait()
-            return
-        # A wildcard is where one listens, not where one is found: then those who ask know better.
-        feeder.sampler.grpc_address = "" if is_wildcard(node.address) else node.address
-        log.info("serving", extra={"address": node.address, "node_id": feeder.sampler.node_id})
-        announce_ready(grpc=node.address)
-        await _feed(feeder, stop)
-        log.info("draining", extra={"address": node.address})
-
-
-async def _feed(feeder: Feeder, stop: asyncio.Event) -> None:
-    ended = threading.Event()
-    feeding = asyncio.create_task(asyncio.to_thread(feeder.run, ended))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if feeding.done():
-        await feeding  # a feeder that broke ends the node, one that has fed everything does not
-        await stopping
-    ended.set()
-    await feeding
 
 
 def main() -> None:

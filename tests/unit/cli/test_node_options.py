@@ -68,7 +68,7 @@ def test_members_reach_the_overview(monkeypatch: pytest.MonkeyPatch) -> None:
         served.append(feeder.sampler.overview())
         feeder.sampler.close()
 
-    monkeypatch.setattr(node, "_serve", serve)
+    monkeypatch.setattr(node, "serve", serve)
     for arguments, env in (
         (["--member", "n2=h:1", "--member", "n3=[::1]:2"], {}),
         ([], {"KEYVIZ_MEMBER": "n2=h:1 n3=[::1]:2"}),

@@ -1,0 +1,74 @@
+"""How a node process lives: it takes in the past, then counts and serves until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from dataclasses import dataclass
+
+from keyviz_grpc.addresses import is_wildcard
+from keyviz_grpc.auth import Verifier
+from keyviz_grpc.cli.exposing import metrics_served, process_registry
+from keyviz_grpc.cli.feeding import Feeder
+from keyviz_grpc.cli.running import announce_ready, stop_requested
+from keyviz_grpc.server import ServerSettings, serve_node
+from keyviz_grpc.tracing import start_tracing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a node serves. metrics: HOST:PORT, otlp: where traces go, each None for neither."""
+
+    listen: str
+    server: ServerSettings
+    verifier: Verifier | None
+    metrics: str | None
+    otlp: str | None
+    until_stdin_closes: bool
+
+
+async def serve(feeder: Feeder | None, plan: Plan) -> None:
+    """Takes in the past, then counts and serves until asked to stop."""
+    source = None if feeder is None else feeder.sampler
+    registry = process_registry()
+    async with contextlib.AsyncExitStack() as stack:
+        stop = await stack.enter_async_context(stop_requested(until_stdin_closes=plan.until_stdin_closes))
+        if plan.otlp is not None:
+            stack.callback(start_tracing(plan.otlp, service="keyviz-node"))
+        if feeder is not None:
+            stack.callback(feeder.sampler.close)
+            # Nobody may see half a past: whoever asked would count it, and remember it as closed.
+            await asyncio.to_thread(feeder.prepare)
+        node = await stack.enter_async_context(
+            await serve_node(
+                source, listen=plan.listen, settings=plan.server, verifier=plan.verifier, registry=registry
+            )
+        )
+        if plan.metrics is not None:
+            await stack.enter_async_context(metrics_served(registry, plan.metrics))
+        if feeder is None:
+            announce_ready(grpc=node.address)
+            await stop.wait()
+            return
+        # A wildcard is where one listens, not where one is found: then those who ask know better.
+        feeder.sampler.grpc_address = "" if is_wildcard(node.address) else node.address
+        log.info("serving", extra={"address": node.address, "node_id": feeder.sampler.node_id})
+        announce_ready(grpc=node.address)
+        await _feed(feeder, stop)
+        log.info("draining", extra={"address": node.address})
+
+
+async def _feed(feeder: Feeder, stop: asyncio.Event) -> None:
+    ended = threading.Event()
+    feeding = asyncio.create_task(asyncio.to_thread(feeder.run, ended))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if feeding.done():
+        await feeding  # a feeder that broke ends the node, one that has fed everything does not
+        await stopping
+    ended.set()
+    await feeding
