@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ KEPT_BYTES: Final = 32 << 20
 
 COUNT_BYTES: Final = 8
 SHARE_BYTES: Final = 28
+
+_Mark = TypeVar("_Mark", np.uint32, np.bool_)
 
 MADE_AT_ONCE_CELLS: Final = 1 << 16
 MADE_AT_ONCE_COLUMNS: Final = 4
@@ -180,41 +182,39 @@ def _common(old: NDArray[np.int64], stamps: NDArray[np.int64]) -> int:
 
 def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: State) -> Matrix:
     length = _common(old.columns, stamps)
-    first = int(np.searchsorted(old.columns, stamps[0]))
-    kept, rest = slice(first, first + length), slice(length, len(stamps))
+    first = int(old.columns.searchsorted(stamps[0]))
+    kept = slice(first, first + length)
     new = _read(old.series, held[length:], state)
     # Of the two tables the new one has all that the old one has.
     identities, (recode, _) = unite([old.identities, new.identities])
-    shape = (len(old.catalogue), len(stamps))
-    values = np.empty(shape, np.result_type(old.narrowest, new.narrowest))
-    values[:, :length] = old.narrowest[:, kept]
-    values[:, rest] = new.narrowest
-    codes = None
-    if old.codes is not None or new.codes is not None:
-        codes = np.zeros(shape, np.uint32)
-        if old.codes is not None:
-            codes[:, :length] = old.codes[:, kept] if recode is None else recode[old.codes[:, kept]]
-        if new.codes is not None:
-            codes[:, rest] = new.codes
-    soft = None
-    if old.soft is not None or new.soft is not None:
-        soft = np.zeros(shape, np.bool_)
-        if old.soft is not None:
-            soft[:, :length] = old.soft[:, kept]
-        if new.soft is not None:
-            soft[:, rest] = new.soft
+    codes = None if old.codes is None else old.codes[:, kept]
+    if codes is not None and recode is not None:
+        codes = recode[codes]
+    shares = _recoded(_moved(old.shares, first, first + length, 0), recode)
+    soft = None if old.soft is None else old.soft[:, kept]
     return Matrix.of_counts(
         old.series,
         stamps,
         old.catalogue,
-        values,
-        codes if codes is not None and codes.any() else None,
+        np.concatenate([old.narrowest[:, kept], new.narrowest], axis=1),
+        _beside(codes, new.codes, length, len(stamps)),
         identities=identities,
-        shares=_joined(
-            _recoded(_moved(old.shares, first, first + length, 0), recode), _moved(new.shares, 0, len(stamps), length)
-        ),
-        soft=soft if soft is not None and soft.any() else None,
+        shares=_joined(shares, _moved(new.shares, 0, len(stamps), length)),
+        soft=_beside(soft, new.soft, length, len(stamps)),
     )
+
+
+def _beside(left: NDArray[_Mark] | None, right: NDArray[_Mark] | None, at: int, width: int) -> NDArray[_Mark] | None:
+    """Marks [R, width]: those on the left up to column `at`, those on the right from there on; None = none at all."""
+    there = left if right is None else right
+    if there is None:
+        return None
+    both = np.zeros((len(there), width), there.dtype)
+    if left is not None:
+        both[:, :at] = left
+    if right is not None:
+        both[:, at:] = right
+    return both if both.any() else None
 
 
 def _moved(shares: Shares, first: int, last: int, to: int) -> Shares:
