@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,19 +10,12 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.apart import Large
-from keyviz_grpc.codec.catalogues import decode_catalogue
 from keyviz_grpc.codec.columnar import decode_columnar
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes
-from keyviz_grpc.codec.rows import (
-    build_matrix,
-    decode_identities,
-    decode_soft,
-    decode_values,
-)
-from keyviz_grpc.codec.rows_as_bytes import Traffic, catalogue_of, plain
-from keyviz_grpc.codec.spans import all_of
+from keyviz_grpc.codec.row_form import decode_rows
+from keyviz_grpc.codec.rows_as_bytes import RowForm, plain
 from keyviz_grpc.codec.times import moment_ms, step_ms
-from keyviz_grpc.errors import MalformedAnswer, TooLarge
+from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series, check_columns
 from keyviz_grpc.outcome import Answer, History, LeafRange, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -49,6 +40,9 @@ def decode_answer(
     place, TooLarge for more than `max_cells` cells. A merged answer (one that has outcomes) keeps its leaves' own
     outcomes.
     """
+    form = RowForm.of(response, outcome.address) if response.rows else None
+    if form is None and response.rows:
+        response = plain(response)
     columns = _columns_of(response, large)
     step = step_ms("step_ms", response.step_ms)
     generated = moment_ms("generated_at_unix_ms", response.generated_at_unix_ms)
@@ -58,7 +52,7 @@ def decode_answer(
         rows = None
     elif rows is None:
         raise MalformedAnswer("history: columns are left out, of which nobody said that they are known")
-    matrix = _decode_matrix(response, series, columns, max_cells=max_cells, rows=rows, large=large)
+    matrix = _decode_matrix(response, series, columns, max_cells=max_cells, rows=rows, large=large, form=form)
     _check_aggregates(matrix.catalogue, response.node_id)
     merged = bool(response.outcomes)  # only an answer of many leaves has books of them
     outcomes = decode_outcomes(response.outcomes) if merged else (_stated(outcome, response, step, generated, oldest),)
@@ -135,6 +129,7 @@ def _decode_matrix(
     max_cells: int,
     rows: Catalogue | None,
     large: Large | None,
+    form: RowForm | None,
 ) -> Matrix:
     if rows is not None and not response.HasField("columnar"):
         if response.rows or len(columns):
@@ -152,71 +147,14 @@ def _decode_matrix(
             node_id=response.node_id,
             large=large,
         )
-    shape = (len(response.rows), len(columns))
-    if shape[0] * shape[1] > max_cells:
-        raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
-    conflicts = _decode_conflicts(response.conflicts, shape)
-    if (traffic := Traffic.of(response, shape[1])) is not None:
-        catalogue = catalogue_of(response)
-        if not response.shares and conflicts is None:
-            return traffic.matrix(series, columns, catalogue)
-        return build_matrix(
-            series,
-            columns,
-            catalogue,
-            values=traffic.values,
-            identities=traffic.identities() if series.is_write else None,
-            shares=response.shares,
-            soft=traffic.soft,
-            conflicts=conflicts,
-        )
-    response = plain(response)
-    values = decode_values(response.rows, shape[1])
-    identities = decode_identities(response.rows, shape[1]) if series.is_write else None
-    soft = decode_soft(response.rows, shape[1])
-    return build_matrix(
-        series,
-        columns,
-        _catalogue_of(response),
-        values=values,
-        identities=identities,
-        shares=response.shares,
-        soft=soft,
-        conflicts=conflicts,
-    )
-
-
-def _catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:
-    """Of rows whose traffic is read already, and which lose it here: what is left is found as in the packed form."""
-    for row in response.rows:
-        row.ClearField("values")
-        row.ClearField("soft_columns")
-        row.ClearField("raft_group_ids")
-        row.ClearField("leader_terms")
-    packed = pb.KeyVizCatalogue()
-    packed.rows.MergeFrom(response.rows)
-    return decode_catalogue(all_of(packed.SerializeToString(deterministic=True)))
+    return decode_rows(response, form, series, columns, max_cells=max_cells)
 
 
 def _check_aggregates(catalogue: Catalogue, node_id: str) -> None:
     # An older node's aggregates are told apart by range alone.
-    if node_id:
-        return
-    ranges = [(row.start, row.end) for row in catalogue.rows if row.aggregate]
-    if len(set(ranges)) != len(ranges):
-        start, end = Counter(ranges).most_common(1)[0][0]
+    if not node_id and catalogue.aggregated_twice is not None:
+        start, end = catalogue.aggregated_twice
         raise MalformedAnswer(f"two aggregates have the range start={start!r}, end={end!r}")
-
-
-def _decode_conflicts(messages: Sequence[pb.KeyVizConflicts], shape: tuple[int, int]) -> NDArray[np.bool_] | None:
-    if not messages:
-        return None
-    marks = np.zeros(shape, np.bool_)
-    for message in messages:
-        if message.row >= shape[0] or any(column >= shape[1] for column in message.columns):
-            raise MalformedAnswer(f"conflicts: row {message.row}, columns {list(message.columns)[:8]} of {shape}")
-        marks[message.row, list(message.columns)] = True
-    return marks
 
 
 def _decode_books(

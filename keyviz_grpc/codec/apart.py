@@ -134,7 +134,7 @@ def _apart(raw: bytes) -> Apart | None:
     head = _head(_without(raw, 0, len(raw), outer.values()), stamps if columns is None else b"")
     if head is None:
         return None
-    rows = known.catalogue_met(known.CATALOGUE, catalogue, head.node_id)
+    rows = known.catalogue_met(catalogue, head.node_id)
     large = Large(catalogue, values, rows, _leaders(raw, own), _lengths(raw, own), stamps, columns)
     return Apart(len(raw), _without(raw, at, end, own.values()), head, large)
 

@@ -42,7 +42,16 @@ def decode_catalogue(packed: Span, expected: int | None = None, node_id: str = "
 
     expected: how many rows it must have, or MalformedAnswer before anything is made of them. node_id: who sent it.
     """
-    return known.catalogue_of(known.CATALOGUE, packed, lambda: _rows_of(packed.copy(), expected), node_id)
+    return known.catalogue_of(packed, lambda: _rows_of(packed.copy(), expected), node_id)
+
+
+def is_catalogue(packed: bytes) -> bool:
+    """Whether they are a serialized KeyVizCatalogue; what it says may break a law all the same."""
+    try:
+        _parsed(packed)
+    except MalformedAnswer:
+        return False
+    return True
 
 
 def _rows_of(packed: bytes, expected: int | None) -> list[Row]:

@@ -26,9 +26,6 @@ Layout: TypeAlias = "Sequence[tuple[int, NDArray[np.int64]]]"
 Codes: TypeAlias = "tuple[NDArray[np.uint64], NDArray[np.uint32]]"
 """A table of identities, and the codes in it that runs have."""
 
-CATALOGUE: Final = "KeyVizCatalogue"
-"""What the bytes of a packed answer's rows are."""
-
 CATALOGUE_BYTES: Final = 192 << 20
 """Room for 300 catalogues of 1024 rows that all differ: where fewer fit than there are nodes, none is found again."""
 
@@ -57,9 +54,9 @@ class _Known:
     size_bytes: int
 
 
-_catalogues: Kept[tuple[str, bytes], _Known] = Kept(CATALOGUE_BYTES)
-_recent: Kept[tuple[str, int, str], _Known] = Kept(RECENT_BYTES)
-"""By kind, length, and the node that sent it last, "" = whichever."""
+_catalogues: Kept[bytes, _Known] = Kept(CATALOGUE_BYTES)
+_recent: Kept[tuple[int, str], _Known] = Kept(RECENT_BYTES)
+"""By length, and the node that sent it last, "" = whichever."""
 _tables: Kept[bytes, NDArray[np.uint64]] = Kept(TABLE_BYTES)
 _told_codes: Kept[tuple[int, str], tuple[bytes, Codes]] = Kept(TOLD_BYTES)
 """What was told in so many bytes last, by each node."""
@@ -69,40 +66,39 @@ _stamps: Kept[bytes, NDArray[np.int64]] = Kept(COLUMNS_BYTES)
 _layouts: Kept[bytes, Layout] = Kept(LAYOUT_BYTES)
 
 
-def catalogue_of(kind: str, packed: Span, rows: Callable[[], Iterable[Row]], node_id: str = "") -> Catalogue:
+def catalogue_of(packed: Span, rows: Callable[[], Iterable[Row]], node_id: str = "") -> Catalogue:
     """The catalogue that the bytes stand for. rows: reads them, called where they are not known.
 
-    kind: of which message they are, for the same bytes mean other rows in another one, and any peer may send them.
     node_id: who sent them, "" = nobody says; only where to look first.
     """
-    if (met := catalogue_met(kind, packed, node_id)) is not None:
+    if (met := catalogue_met(packed, node_id)) is not None:
         return met
     own = packed.copy()
-    known = _catalogues.get((kind, own)) or _read(kind, own, rows)
-    for place in _places(kind, packed.size, node_id):
+    known = _catalogues.get(own) or _read(own, rows)
+    for place in _places(packed.size, node_id):
         _recent.put(place, known, known.size_bytes + len(node_id) + ENTRY_BYTES)
     return known.catalogue
 
 
-def catalogue_met(kind: str, packed: Span, node_id: str) -> Catalogue | None:
+def catalogue_met(packed: Span, node_id: str) -> Catalogue | None:
     """The same, where bytes of that length, of whichever node or of that one, were these when they last came."""
-    for place in _places(kind, packed.size, node_id):
+    for place in _places(packed.size, node_id):
         known = _recent.get(place)
         if known is not None and packed.is_equal(known.packed):
             return known.catalogue
     return None
 
 
-def _places(kind: str, size: int, node_id: str) -> Sequence[tuple[str, int, str]]:
+def _places(size: int, node_id: str) -> Sequence[tuple[int, str]]:
     """Where to look first."""
-    return ((kind, size, ""), (kind, size, node_id)) if node_id else ((kind, size, ""),)
+    return ((size, ""), (size, node_id)) if node_id else ((size, ""),)
 
 
-def _read(kind: str, packed: bytes, rows: Callable[[], Iterable[Row]]) -> _Known:
+def _read(packed: bytes, rows: Callable[[], Iterable[Row]]) -> _Known:
     catalogue = Catalogue(tuple(rows()))
     listed = sum(len(row.route_ids) for row in catalogue.rows)
     known = _Known(packed, catalogue, len(packed) + ROW_BYTES * len(catalogue) + ROUTE_ID_BYTES * listed)
-    _catalogues.put((kind, packed), known, known.size_bytes)
+    _catalogues.put(packed, known, known.size_bytes)
     return known
 
 

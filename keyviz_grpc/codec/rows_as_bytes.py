@@ -1,16 +1,15 @@
-"""The row form read without parsing its numbers one by one.
+"""The row form read without making a message of every row.
 
-A packed list of numbers and a field of bytes look the same on the wire. So an answer is parsed under a schema in which
-the four lists of a row are bytes, and the numbers of all rows are found at once, in arrays. The schema is made from the
-public one when this module is loaded; nobody else sees it.
+A message and a field of bytes look the same on the wire. So an answer is parsed under a schema in which its rows are
+bytes: what describes them is found as in the packed form, and the numbers of all of them are read at once, in arrays.
+The schema is made from the public one when this module is loaded; nobody else sees it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
-from typing import Any, Final, cast
+from typing import Final, Self, cast
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -19,36 +18,28 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.parsing import parse
-from keyviz_grpc.codec.rows import decode_row, identity_runs
-from keyviz_grpc.codec.spans import all_of
+from keyviz_grpc.codec.row_heads import Heads, heads_met
+from keyviz_grpc.codec.row_lists import Lists, Places, description_sizes, lists_in
+from keyviz_grpc.codec.rows import identity_runs
 from keyviz_grpc.model import NO_IDENTITIES, Catalogue, Matrix, Series
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.traffic import Busy, Counts, Runs, Strip, freeze, where
 
 RESPONSE: Final = "GetKeyVizMatrixResponse"
-ROW: Final = "KeyVizRow"
-LISTS: Final = ("values", "soft_columns", "raft_group_ids", "leader_terms")
-
-LOW_BITS: Final = np.uint16(0x007F)
-HIGH_BITS: Final = np.uint16(0x3F80)
-"""Of a number of two bytes, the higher ones where they are after a shift."""
-
-LONGEST: Final = 10
-"""Bytes of a number; the last of so many holds one bit."""
-
-_File = descriptor_pb2.FileDescriptorProto
-
 
 _made: Final[list[type[Message]]] = []
 """A class that nobody holds is gone with its last message, and making it anew takes 0.1 ms."""
 
 
-def _class(change: Callable[[_File], None]) -> type[Message]:
-    """The response's class under a schema that differs from the public one."""
-    file = _File()
+def _class() -> type[Message]:
+    """The response's class under that schema."""
+    file = descriptor_pb2.FileDescriptorProto()
     pb.DESCRIPTOR.CopyToProto(file)
     del file.service[:]
-    change(file)
+    response = next(message for message in file.message_type if message.name == RESPONSE)
+    rows = next(field for field in response.field if field.name == "rows")
+    rows.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+    rows.ClearField("type_name")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     kinds = pool.FindFileByName(file.name).message_types_by_name
@@ -56,43 +47,16 @@ def _class(change: Callable[[_File], None]) -> type[Message]:
     return message_factory.GetMessageClass(kinds[RESPONSE])
 
 
-def _message(file: _File, name: str) -> descriptor_pb2.DescriptorProto:
-    return next(message for message in file.message_type if message.name == name)
-
-
-def _with_bytes(file: _File) -> None:
-    for field in _message(file, ROW).field:
-        if field.name in LISTS:
-            field.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
-            field.label = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
-
-
-def _without_traffic(file: _File) -> None:
-    row, response = _message(file, ROW), _message(file, RESPONSE)
-    kept = [field for field in row.field if field.name not in LISTS]
-    del row.field[:]
-    row.field.extend(kept)
-    rows = [field for field in response.field if field.name == "rows"]
-    del response.field[:]
-    response.field.extend(rows)
-
-
-_Bytes: Final = _class(_with_bytes)
-_Described: Final = _class(_without_traffic)
+_RowsAsBytes: Final = _class()
 
 
 def parse_response(raw: bytes) -> pb.GetKeyVizMatrixResponse:
-    """The response, whose rows `Traffic.of` reads at once where they allow it.
-
-    A message of another class then, with equal fields apart from the four lists of a row. Raises MalformedAnswer.
+    """The response: of another class, which has its rows as bytes, where `RowForm` may read them. Raises
+    MalformedAnswer, but for what is wrong inside of such rows.
     """
-    message = cast(Any, parse(_Bytes, raw))
-    if message.rows or message.leaf_answers:
-        # Lists in several pieces or of numbers one by one are as good, and would be lost here.
-        message.DiscardUnknownFields()
-        if message.ByteSize() != len(raw):
-            return parse(pb.GetKeyVizMatrixResponse, raw)
-    return cast(pb.GetKeyVizMatrixResponse, message)
+    message = cast(pb.GetKeyVizMatrixResponse, parse(_RowsAsBytes, raw))
+    # Those of its leaves would be looked at too late to say that this is no response.
+    return parse(pb.GetKeyVizMatrixResponse, raw) if message.leaf_answers else message
 
 
 def _is_plain(response: Message) -> bool:
@@ -100,8 +64,50 @@ def _is_plain(response: Message) -> bool:
 
 
 def plain(response: pb.GetKeyVizMatrixResponse) -> pb.GetKeyVizMatrixResponse:
-    """The same response under the public schema; MalformedAnswer where a list is none of numbers."""
+    """The same response under the public schema. Raises MalformedAnswer."""
     return response if _is_plain(response) else parse(pb.GetKeyVizMatrixResponse, response.SerializeToString())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowForm:
+    """The rows of an answer, of which no number is read yet: what describes them, and their lists.
+
+    heads: one a row, of that sender; values: of every row, the other lists: of the rows that have them.
+    """
+
+    heads: Heads
+    sender: str
+    values: Lists
+    soft: Lists
+    groups: Lists
+    terms: Lists
+
+    @classmethod
+    def of(cls, response: pb.GetKeyVizMatrixResponse, sender: str) -> Self | None:
+        """None where the rows have to be read one by one: they are not as bytes, or not as everybody writes them.
+
+        sender: who is known to have sent rows like these, if anybody is.
+        """
+        if _is_plain(response) or not response.column_unix_ms:
+            return None
+        rows = cast(Sequence[bytes], response.rows)[:]
+        packed, sizes = b"".join([*rows, b"\0"]), np.fromiter(map(len, rows), np.int64, len(rows))
+        ends = sizes.cumsum()
+        starts = ends - sizes
+        heads = heads_met(sender, rows) or _heads_of(rows, packed, starts)
+        lists = None if heads is None else lists_in(packed, starts + heads.sizes, ends)
+        return None if heads is None or lists is None else cls(heads, sender, *lists)
+
+    def catalogue(self) -> Catalogue:
+        """MalformedAnswer as from `decode_catalogue`."""
+        return self.heads.read(self.sender)
+
+
+def _heads_of(rows: Sequence[bytes], packed: bytes, starts: Places) -> Heads | None:
+    """Of rows that begin otherwise than the sender's last ones; None as from `RowForm.of`."""
+    sizes = description_sizes(packed, starts)
+    heads = None if sizes is None else Heads.of(rows, sizes)
+    return heads if heads is not None and heads.can_be_read() else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,35 +115,32 @@ class Traffic:
     """The numbers of all rows.
 
     strip: those of the rows that have traffic. soft: bool[R, C], None where nothing is marked.
-    groups, terms: uint64[K, C], of the rows `stated` (int64[K], ascending), which have both lists.
+    groups, terms: [K, C], of the rows `stated` (int64[K], ascending), which have both lists.
     """
 
     row_count: int
     strip: Strip
     soft: NDArray[np.bool_] | None
     stated: NDArray[np.int64]
-    groups: NDArray[np.uint64]
-    terms: NDArray[np.uint64]
+    groups: Counts
+    terms: Counts
 
     @classmethod
-    def of(cls, response: pb.GetKeyVizMatrixResponse, columns: int) -> Traffic | None:
-        """None where the rows have to be read one by one: they are not as bytes, or something is wrong with one."""
-        if _is_plain(response) or not response.rows:
+    def of(cls, rows: RowForm, columns: int) -> Self | None:
+        """None where the rows have to be read one by one: something is wrong with one."""
+        stated, marked = rows.groups.rows, rows.soft.rows
+        busy, groups, terms = rows.values.busy(columns), rows.groups.numbers(columns), rows.terms.numbers(columns)
+        marks = rows.soft.numbers(columns)
+        if busy is None or groups is None or terms is None or marks is None:
             return None
-        rows = cast(Sequence[Any], response.rows)
-        lists = [(row.values, row.soft_columns, row.raft_group_ids, row.leader_terms) for row in rows]
-        counts, marks, groups, terms = zip(*lists, strict=True)
-        stated, marked = _filled(groups), _filled(marks)
-        strip = _busy(counts, columns) if stated == _filled(terms) else None
-        known_groups, known_terms = _numbers(_present(groups), columns), _numbers(_present(terms), columns)
-        known_marks = _numbers(_present(marks), columns)
-        if strip is None or known_groups is None or known_terms is None or known_marks is None:
+        if not np.array_equal(stated, rows.terms.rows):
             return None
-        soft = None
-        if known_marks.any():
-            soft = np.zeros((len(lists), columns), np.bool_)
-            soft[marked] = known_marks != 0
-        return cls(len(lists), strip, soft, np.array(stated, np.int64), known_groups, known_terms)
+        row_count, soft = len(rows.values.rows), None
+        if marks.any():
+            soft = np.zeros((row_count, columns), np.bool_)
+            soft[marked] = marks != 0
+        freeze(*busy)
+        return cls(row_count, Strip(*busy), soft, stated, groups, terms)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -168,7 +171,7 @@ class Traffic:
             table = known.table_of(table[1:, 0], table[1:, 1], lambda _: None)
         return Matrix.of_busy(series, columns, catalogue, Busy([self.strip], runs), identities=table, soft=self.soft)
 
-    def _told(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    def _told(self) -> tuple[Counts, Counts]:
         """(groups, terms) of the cells with traffic, in cell order; of others an identity means nothing."""
         rows = self.strip.rows
         cells = where(self.strip.values.ravel() != 0)
@@ -181,106 +184,3 @@ class Traffic:
             groups *= stated
             terms *= stated
         return groups, terms
-
-
-def catalogue_of(response: pb.GetKeyVizMatrixResponse) -> Catalogue:
-    """The rows apart from their traffic; MalformedAnswer as from `decode_row` and `Catalogue`."""
-    message = cast(Any, _Described.FromString(response.SerializeToString()))
-    message.DiscardUnknownFields()
-    return known.catalogue_of(RESPONSE, all_of(message.SerializeToString()), lambda: map(decode_row, message.rows))
-
-
-def _filled(lists: Sequence[bytes]) -> list[int]:
-    """The numbers of the rows that have any."""
-    return list(compress(range(len(lists)), lists)) if any(lists) else []
-
-
-def _present(lists: Sequence[bytes]) -> list[bytes]:
-    return list(filter(None, lists))
-
-
-def _busy(lists: Sequence[bytes], columns: int) -> Strip | None:
-    """The rows that have traffic, as narrow as they are; None as from `_numbers`.
-
-    Most rows have counts of one byte each, or none at all: those are as wide as there are columns, and need no reading.
-    """
-    short: NDArray[np.bool_] = _lengths(lists) == columns
-    narrow = np.frombuffer(b"".join(compress(lists, short.tolist())), np.uint8)
-    wide = _numbers(list(compress(lists, (~short).tolist())), columns)
-    if wide is None or (narrow >= 0x80).any():
-        return None
-    rows, values = where(short), narrow.reshape(-1, columns) if columns else narrow.reshape(len(lists), 0)
-    busy = np.flatnonzero(values.any(axis=1))
-    rows, values = rows[busy], values.take(busy, axis=0)
-    if len(wide):
-        rows, values = np.concatenate([rows, where(~short)]), np.concatenate([values, _narrowed(wide)])
-        order = rows.argsort(kind="stable")
-        rows, values = rows[order], values.take(order, axis=0)
-    freeze(rows, values)
-    return Strip(rows, values)
-
-
-def _narrowed(numbers: NDArray[np.uint64]) -> Counts:
-    return numbers.astype(np.min_scalar_type(numbers.max()))
-
-
-def _numbers(lists: Sequence[bytes], columns: int) -> NDArray[np.uint64] | None:
-    """uint64[lists, columns]; None where a list is not of exactly so many numbers, or one is none of 64 bits.
-
-    Lists of numbers of one byte each, or of two, are told by their length as a rule; the others are read byte by byte.
-    """
-    lengths = _lengths(lists)
-    left = np.ones(len(lists), np.bool_)
-    numbers = np.empty((len(lists), columns), np.uint64)
-    for width, read in ((1, _of_one_byte), (2, _of_two_bytes)):
-        rows = where(lengths == width * columns)
-        if len(rows) and (own := read(b"".join([lists[row] for row in rows.tolist()]))) is not None:
-            numbers[rows] = own.reshape(len(rows), columns)
-            left[rows] = False
-    rest = _of_any_length(list(compress(lists, left.tolist())), columns)
-    if rest is None:
-        return None
-    numbers[left] = rest
-    return numbers
-
-
-def _of_one_byte(packed: bytes) -> Counts | None:
-    numbers = np.frombuffer(packed, np.uint8)
-    return None if (numbers & 0x80).any() else numbers
-
-
-def _of_two_bytes(packed: bytes) -> Counts | None:
-    pairs = np.frombuffer(packed, "<u2").astype(np.uint16, copy=False)
-    if ((pairs & 0x8080) ^ 0x0080).any():
-        return None
-    return (pairs & LOW_BITS) | (pairs >> np.uint16(1) & HIGH_BITS)
-
-
-def _lengths(lists: Sequence[bytes]) -> NDArray[np.int64]:
-    return np.fromiter(map(len, lists), np.int64, len(lists))
-
-
-def _of_any_length(lists: Sequence[bytes], columns: int) -> NDArray[np.uint64] | None:
-    """uint64[lists, columns]; None where a list is not of exactly so many numbers, or one is none of 64 bits."""
-    packed = np.frombuffer(b"".join(lists), np.uint8)
-    ends = np.flatnonzero(packed < 0x80)
-    if len(ends) != len(lists) * columns or (len(ends) == 0 and len(packed)):
-        return None
-    if len(ends) == 0:
-        return np.zeros((len(lists), columns), np.uint64)
-    list_ends = _lengths(lists).cumsum()
-    if not np.array_equal(ends[columns - 1 :: columns] + 1, list_ends):
-        return None
-    lengths = np.empty(len(ends), np.int64)
-    lengths[0] = ends[0] + 1
-    np.subtract(ends[1:], ends[:-1], out=lengths[1:])
-    numbers = packed.take(ends).astype(np.uint64)
-    longest = int(lengths.max())
-    if longest > LONGEST or (longest == LONGEST and bool((numbers[lengths == LONGEST] > 1).any())):
-        return None
-    # From the last byte of a number, which holds its highest bits, to the first.
-    more = np.flatnonzero(lengths > 1)
-    for back in range(1, longest):
-        numbers[more] = (numbers[more] << np.uint64(7)) | (packed[ends[more] - back] & 0x7F)
-        more = more[lengths[more] > back + 1]
-    return numbers.reshape(len(lists), columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -92,6 +93,12 @@ class Catalogue:
         """Whether the rows already stand in key order."""
         keys = [row.key_order for row in self.rows]
         return all(left < right for left, right in pairwise(keys))
+
+    @cached_property
+    def aggregated_twice(self) -> tuple[bytes, bytes] | None:
+        """The range that most aggregates have where several have one, None where each has its own."""
+        counted = Counter([(row.start, row.end) for row in self.rows if row.aggregate]).most_common(1)
+        return counted[0][0] if counted and counted[0][1] > 1 else None
 
     def _first_duplicate(self) -> str:
         seen: set[str] = set()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster, without_extensions
 from keyviz_grpc.codec import decode_answer, encode_answer, parse_response
-from keyviz_grpc.codec.rows_as_bytes import Traffic
+from keyviz_grpc.codec.rows_as_bytes import RowForm, Traffic
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.merge import merge
 from keyviz_grpc.model import Series
@@ -142,6 +142,23 @@ ROWS: dict[str, bytes] = {
     "a name that is no text": block(1, b"\xff\xfe") + COUNTS,
     "a role that is 0": ID + COUNTS + block(9, packed(0, 1)),
     "false said outright": ID + number(5 << 3) + number(0) + COUNTS,
+    "an aggregate": ID
+    + number(5 << 3)
+    + number(1)
+    + block(6, packed(*range(1, 200)))
+    + number(8 << 3)
+    + number(900)
+    + COUNTS,
+    "a name of many bytes": block(1, b"n" * 20_000) + COUNTS + GROUPS + TERMS,
+    "a name longer than the row": number(1 << 3 | 2) + number(200) + b"n" * 40 + COUNTS,
+    "a length that is longer than it has to be": number(1 << 3 | 2) + number(3, 1) + b"abc" + COUNTS,
+    "a length of six bytes": number(1 << 3 | 2) + number(3, 5) + b"abc" + COUNTS,
+    "a name said many times": block(1, b"route:1") * 20 + COUNTS,
+    "a count of more routes than anybody has": ID + number(8 << 3) + number(TOP) + COUNTS,
+    "a tag of a kind that is gone": ID + bytes([1 << 3 | 3]) + COUNTS,
+    "a tag of four bytes' kind": ID + bytes([2 << 3 | 5]) + bytes(4) + COUNTS,
+    "one byte each but the last, which is cut off": ID + block(11, b"\x01\x02\x83"),
+    "two of a kind, of which one is cut off": ID + block(11, b"\x81\x01\x82") + GROUPS + TERMS,
 }
 
 
@@ -156,11 +173,55 @@ def test_every_way_of_writing_a_row(name: str, series: Series) -> None:
     check(columns + before + block(2, ROWS[name]) + after, series)
 
 
+@pytest.mark.parametrize("columns", [100, 130, 9000])
+def test_lists_of_many_numbers(columns: int) -> None:
+    """Whose lengths take a byte, two and three; of numbers of one byte, two, some of each, and three."""
+    stamps = block(1, packed(*range(1, columns + 1)))
+    ones, twos, threes = [7] * columns, [300] * columns, [70_000] * columns
+    few, many = [*ones[1:], 300], [*threes[1:], 1]
+    rows = [
+        block(1, b"route:%d" % number) + block(2, b"%02d" % number) + block(11, packed(*numbers)) + identities
+        for number, numbers in enumerate([[0] * columns, ones, twos, threes, few, many])
+        for identities in (block(13, packed(*few)) + block(14, packed(*twos)),)
+    ]
+    check(stamps + b"".join(block(2, row) for row in rows))
+    check(stamps + b"".join(block(2, row[: -1 - (row is rows[3])]) for row in rows))
+
+
+@pytest.mark.parametrize("moved", [1, 4, len(GROUPS), len(GROUPS + TERMS), len(COUNTS + GROUPS + TERMS), len(COUNTS)])
+def test_a_row_does_not_go_on_in_the_next_one(moved: int) -> None:
+    """Where the bytes of one end a little earlier or later, it is the two rows that these bytes make."""
+    columns, whole = block(1, packed(1000, 2000)), ID + COUNTS + GROUPS + TERMS
+    other = block(1, b"route:2") + block(2, b"m") + COUNTS + GROUPS + TERMS
+    check(columns + block(2, whole[:-moved]) + block(2, whole[-moved:] + other))
+    check(columns + block(2, whole + other[:moved]) + block(2, other[moved:]))
+
+
 def test_rows_of_no_columns() -> None:
     """They have no numbers, and one that has is refused."""
     check(block(2, ID))
     check(block(2, ID + COUNTS))
     check(block(2, ID + block(11, b"\x80")))
+
+
+def test_rows_that_begin_as_those_of_the_last_answer() -> None:
+    """And rows that nearly do: each answer after one of the same sender with as many rows."""
+    columns = block(1, packed(1000, 2000))
+    rows = [block(1, b"route:%d" % number) + block(2, b"%d" % number) for number in range(3)]
+    usual = [row + COUNTS + GROUPS + TERMS for row in rows]
+    changed = {
+        "the same": usual,
+        "a name": [usual[0], usual[1].replace(b"route:1", b"route:9"), usual[2]],
+        "another length": [usual[0], usual[1].replace(b"\x07route:1", b"\x03r:1"), usual[2]],
+        "more that describes it": [usual[0], rows[1] + block(4, b"label") + COUNTS, usual[2]],
+        "no values": [usual[0], rows[1] + GROUPS + TERMS, usual[2]],
+        "its description alone": [usual[0], rows[1], usual[2]],
+        "a row less": usual[:2],
+        "another order": [usual[2], usual[1], usual[0]],
+    }
+    for what in changed:
+        for each in ("the same", what, "the same"):
+            check(columns + b"".join(block(2, row) for row in changed[each]))
 
 
 def answers() -> Iterator[bytes]:
@@ -176,7 +237,9 @@ def test_usual_answers_are_read_at_once() -> None:
     """Otherwise all of the above would compare one way with itself."""
     for raw in answers():
         response = parse_response(raw)
-        assert Traffic.of(response, len(response.column_unix_ms)) is not None
+        rows = RowForm.of(response, "p:1")
+        assert rows is not None
+        assert Traffic.of(rows, len(response.column_unix_ms)) is not None
         check(raw)
 
 

@@ -59,5 +59,5 @@ def test_names_of_nodes_are_weighed() -> None:
     long, most = 1 << 20, known.RECENT_BYTES >> 20
     for number in range(most + 1):
         decode_catalogue(packed(f"route:6{number:03d}"), node_id=f"{number}".rjust(long))
-    held = [place for place in known._recent._values if len(place[2]) == long]
+    held = [place for place in known._recent._values if len(place[1]) == long]
     assert 0 < len(held) <= most
