@@ -44,13 +44,13 @@ def _fanout(outcomes: Sequence[Outcome]) -> dict[str, object]:
         {
             "node": outcome.address or "self",
             "ok": outcome.ok,
-            "error": "" if outcome.kind is None else outcome.detail or outcome.kind.value,
-            "kind": "" if outcome.kind is None else outcome.kind.value,
+            "error": "" if outcome.kind is None else outcome.detail or outcome.kind,
+            "kind": outcome.kind or "",
             "node_id": outcome.node_id,
             "latency_ms": round(outcome.latency_ms * 10) / 10,
             "generated_at": rfc3339(outcome.generated_at_unix_ms),
             "warnings": [
-                {"code": warning.code.value, "bucket_id": warning.bucket_id, "detail": warning.detail}
+                {"code": warning.code, "bucket_id": warning.bucket_id, "detail": warning.detail}
                 for warning in outcome.warnings
             ],
         }
