@@ -84,6 +84,8 @@ class Edge:
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route, method = scope.get(ROUTE_KEY, OTHER), scope["method"]
         self._metrics.answered(route=route, method=method, status=status, seconds=seconds)
-        told = {"method": method[:20], "path": scope["path"][:200], "status": status, "ms": round(seconds * 1000, 1)}
-        quiet = status < 400 or status == CLIENT_GONE
-        log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=told)
+        level = logging.DEBUG if status < 400 or status == CLIENT_GONE else logging.INFO
+        if log.isEnabledFor(level):
+            ms = round(seconds * 1000, 1)
+            told = {"method": method[:20], "path": scope["path"][:200], "status": status, "ms": ms}
+            log.log(level, "request", extra=told)
