@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.merge.adding import added_up
 from keyviz_grpc.merge.entries import Placed, entries_of
+from keyviz_grpc.merge.few import taken_together
 from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.merge.saturating import add
@@ -79,11 +81,9 @@ def _union(
     """
     identities, remaps = unite([part.matrix.identities for part in parts])
     lists = [_place_shares(part, remap) for part, remap in zip(parts, remaps, strict=True)]
-    entries = entries_of(parts, remaps, shape, places)
-    union = Union.of(entries, shape, [shares.rows for shares in lists if len(shares)])
-    for shares in lists:
-        if len(shares):
-            union.tangle(shares.rows * shape[1] + shares.columns)
+    entries = entries_of(parts, remaps, shape, places, identities=len(identities))
+    told = [shares for shares in lists if len(shares)]
+    union = (None if told else taken_together(entries, shape)) or added_up(entries, shape, told)
     return identities, union, sparse_pass(union, entries, lists, identities=identities, list_shares=list_shares)
 
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import groupby
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.layout import Layout
 from keyviz_grpc.merge.rows import Places
+from keyviz_grpc.merge.spoken import NOBODY, Spoken
 from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import Busy, Counts, RowCodes, Strip, mixed_codes, rows_and_columns, true_cells, where
 from keyviz_grpc.unchanging import unchanging
 
-_Runs: TypeAlias = "tuple[NDArray[np.uint32], NDArray[np.int64]]"
-"""(codes, lengths), as `traffic.Runs`, with one more of a cell that nobody has: so every entry begins within a run."""
-
-_NOBODY: Final[_Runs] = np.zeros(1, np.uint32), np.ones(1, np.int64)
-
-_Spans: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.int64]]"
-
 FEW_BYTES: Final = 1 << 21
 """Cells that fit these when all are as wide as the widest are made so, rather than looked for in several blocks."""
+
+SHORT_CODES: Final = 1 << 16
+"""So many identities have codes of two bytes."""
 
 
 @unchanging(frozen=True, slots=True, eq=False)
@@ -49,18 +47,18 @@ class Block:
     values: Counts
 
 
-@unchanging(frozen=True, slots=True, eq=False)
+@unchanging(frozen=True, eq=False)
 class Entries:
     """Rows of parts that have traffic, E of them, as `layout` has them.
 
-    busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. codes: the union's, of their cells
-    and of the blank's. blocks: one, or narrow ones first; ends: where each ends.
+    busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. spoken: under which codes of the
+    union, of the entries in `layout.places`. blocks: one, or narrow ones first; ends: where each ends.
     """
 
     layout: Layout
     busy: NDArray[np.bool_]
     counts: NDArray[np.int64]
-    codes: RowCodes
+    spoken: Spoken
     blocks: Sequence[Block]
     ends: Sequence[int]
 
@@ -78,9 +76,32 @@ class Entries:
         numbers, lengths = zip(*self.layout.sources, strict=True)
         return np.array(numbers, np.int64).repeat(lengths)
 
+    @cached_property
+    def codes(self) -> RowCodes:
+        """Of their cells, and of the blank's."""
+        mixed = self.layout.places.take(self.spoken.several)
+        of = np.empty(len(self) + 1, np.int64)
+        of[self.layout.places] = self.spoken.of
+        of[mixed] = mixed_codes(len(mixed))
+        codes = self.spoken.of_several(self.spoken.several, self.busy.take(mixed, axis=0))
+        return RowCodes(of, codes.astype(np.uint32))
+
     def occurrences(self) -> NDArray[np.int64]:
         """int64[R], how many entries each row of the union has; counted now."""
         return np.bincount(self.rows, minlength=self.layout.union_rows)
+
+    def whole_rows(self) -> NDArray[np.bool_]:
+        """bool[R], in which rows of the union one entry has traffic in every column.
+
+        What several make whole together counts for no such row: that is rare, and takes a look at every row.
+        """
+        whole = np.zeros(self.layout.union_rows, np.bool_)
+        whole[self.rows.take(where(self.counts == self.busy.shape[1]))] = True
+        return whole
+
+    def counts_in(self, places: NDArray[np.int64]) -> Counts:
+        """Counts[K, C], of entries by where they stand in `layout.places`, the blank too; for those that have one."""
+        return self.blocks[0].values.take(self.layout.places.take(places), axis=0)
 
     @property
     def has_blank(self) -> bool:
@@ -137,11 +158,13 @@ def entries_of(
     remaps: Sequence[NDArray[np.uint32] | None],
     shape: tuple[int, int],
     places: Places | None = None,
+    *,
+    identities: int,
 ) -> Entries:
     """Of a union of so many rows and columns.
 
     remaps: the union's codes of each part's own, None: the same. places: where the parts' rows go, all in one, if that
-    is known already.
+    is known already. identities: how many the union has.
     """
     own = [part.matrix.busy or Busy.found(part.matrix.narrowest, part.matrix.codes) for part in parts]
     strips = [(number, strip) for number, each in enumerate(own) for strip in each.strips if len(strip.rows)]
@@ -164,73 +187,27 @@ def entries_of(
         np.not_equal(values[: len(values) - is_few], 0, out=busy[ends[-2] : ends[-1]])
     counts = true_cells(busy)
     # Runs are told in the order of the cells of each part.
-    codes = _codes_of(busy, counts, _runs_of(own, remaps), layout)
-    return Entries(layout, busy, counts, codes, blocks, ends[1:])
+    spoken = Spoken.found(*_runs_of(own, remaps, identities), counts.take(layout.places[:-1]))
+    return Entries(layout, busy, counts, spoken, blocks, ends[1:])
 
 
-def _runs_of(busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None]) -> _Runs:
-    """In codes of the union, of as many cells as have traffic, one part after the other."""
-    codes: list[NDArray[np.uint32]] = []
+def _runs_of(
+    busy: Sequence[Busy], remaps: Sequence[NDArray[np.uint32] | None], identities: int
+) -> tuple[Counts, NDArray[np.int64]]:
+    """(codes of the union, lengths), of as many cells as have traffic, one part after the other, and of nobody's."""
+    codes: list[Counts] = []
     lengths: list[NDArray[np.unsignedinteger]] = []
     for own, remap in zip(busy, remaps, strict=True):
         if own.runs is None:
             cells = sum(int(np.count_nonzero(strip.values)) for strip in own.strips)
-            codes.append(_NOBODY[0])
+            codes.append(NOBODY[0])
             lengths.append(np.array([cells], np.uint32))
         else:
             codes.append(own.runs.codes if remap is None else remap.take(own.runs.codes))
             lengths.append(own.runs.lengths)
-    return np.concatenate([*codes, _NOBODY[0]]), np.concatenate([*lengths, _NOBODY[1]], dtype=np.int64)
-
-
-def _codes_of(busy: NDArray[np.bool_], counts: NDArray[np.int64], runs: _Runs, layout: Layout) -> RowCodes:
-    """Of entries with traffic there, in so many columns, and of a blank. runs: of all cells, in the entries' order."""
-    told, lengths = runs
-    ends = lengths.cumsum()
-    bounds = np.zeros(len(counts) + 1, np.int64)
-    row_ends = counts.take(layout.in_order).cumsum(out=bounds[1:])
-    if len(ends) == len(bounds) and np.count_nonzero(ends[:-1] == row_ends) == len(row_ends):
-        # Neighbours under different leaders: a run a row.
-        of = told.take(layout.numbers).astype(np.int64)
-        return RowCodes(of, np.zeros((0, busy.shape[1]), np.uint32))
-    # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
-    among = _up_to(ends, bounds)
-    of = told.take(among.take(layout.numbers)).astype(np.int64)
-    # One leader throughout is the rule.
-    several = where(ends.take(among[:-1]) < row_ends)
-    codes = np.zeros((len(several), busy.shape[1]), np.uint32)
-    if len(several):
-        mixed = layout.in_order.take(several)
-        runs_there, cells_there = ((of_row.take(several), of_row.take(several + 1)) for of_row in (among, bounds))
-        cells = where(busy.take(mixed, axis=0).ravel())
-        codes.ravel()[cells] = _told_between(runs, ends, runs_there, cells_there)
-        of[mixed] = mixed_codes(len(mixed))
-    return RowCodes(of, codes)
-
-
-def _up_to(ends: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many of the ends are not above each start; both ascend.
-
-    A sort that finds two ascending stretches takes half as long as as many bisections.
-    """
-    order = np.concatenate([ends, starts]).argsort(kind="stable")
-    return where(order >= len(ends)) - np.arange(len(starts))
-
-
-def _told_between(runs: _Runs, run_ends: NDArray[np.int64], among: _Spans, cells: _Spans) -> NDArray[np.uint32]:
-    """The codes of cells from cells[0][i] to cells[1][i] (exclusive) of those with traffic, for one i after the other.
-
-    among: in which runs they are, from among[0][i] to among[1][i]; one of no such cell may be among them.
-    """
-    (codes, lengths), (first, last), (starts, ends) = runs, among, cells
-    spans = last - first + 1
-    until = spans.cumsum()
-    which = np.arange(until[-1]) + (first - (until - spans)).repeat(spans)
-    after = run_ends.take(which)
-    before = after - lengths.take(which)
-    told = np.minimum(after, ends.repeat(spans)) - np.maximum(before, starts.repeat(spans))
-    between: NDArray[np.uint32] = codes.take(which).repeat(told)
-    return between
+    width = np.uint16 if identities <= SHORT_CODES else np.uint32
+    told: Counts = np.concatenate([*codes, NOBODY[0]], dtype=width, casting="unsafe")
+    return told, np.concatenate([*lengths, NOBODY[1]], dtype=np.int64)
 
 
 def _bytes_of(width: np.dtype[Any]) -> int:

@@ -17,20 +17,15 @@ _NONE: Final = np.empty(0, np.int64)
 
 @unchanging(frozen=True, slots=True, eq=False)
 class Lot:
-    """Some entries, of which no two are of one row.
+    """Some entries, ascending, of which no two are of one row; and their rows."""
 
-    of_rows: int64[R], the number of every row's entry, or that of the blank. entries, ascending, and their rows: those
-    that there are.
-    """
-
-    of_rows: NDArray[np.int64]
     rows: NDArray[np.int64]
     entries: NDArray[np.int64]
 
 
 class Layout:
-    """rows: int64[E], of the union, in no order that means anything; in_order: the entries part by part, by row.
-    numbers: int64[E + 1], where each stands in that order, and the blank last.
+    """rows: int64[E], of the union, in no order that means anything. places: int64[E + 1], the entries part by part, by
+    row of the part, and the blank last.
 
     Several entries of one row come from as many parts, of which `sources` has the number and how many there are one
     after the other. union_rows: R.
@@ -39,15 +34,12 @@ class Layout:
     def __init__(
         self,
         rows: NDArray[np.int64],
-        in_order: NDArray[np.int64],
+        places: NDArray[np.int64],
         sources: Sequence[tuple[int, int]],
         union_rows: int,
     ) -> None:
         self.rows = rows
-        self.in_order = in_order
-        self.numbers = np.empty(len(rows) + 1, np.int64)
-        self.numbers[in_order] = np.arange(len(rows))
-        self.numbers[-1] = len(rows)
+        self.places = places
         self.sources = sources
         self.union_rows = union_rows
 
@@ -59,19 +51,37 @@ class Layout:
         own_rows = np.concatenate([_NONE, *(strip.rows for _, strip in strips)])
         keys = own_rows + np.array(firsts, np.int64).repeat([length for _, length in sources])
         rows = own_rows if places is None else places.rows.take(keys)
+        in_order = np.empty(len(rows) + 1, np.int64)
         # These are few ascending stretches, as this sort likes them.
-        return cls(rows, keys.argsort(kind="stable"), sources, union_rows)
+        in_order[:-1] = keys.argsort(kind="stable")
+        in_order[-1] = len(rows)
+        return cls(rows, in_order, sources, union_rows)
+
+    def tables(self, rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """int64[R] each: where in `places` every row's entry stands, or the blank.
+
+        chosen: where those stand that are to occur, each in one table, and their rows. A row is in the first table as
+        soon as it is in any.
+        """
+        tables: list[NDArray[np.int64]] = []
+        while len(chosen) or not tables:
+            table = np.empty(self.union_rows, np.int64)
+            table.fill(len(self.rows))  # `full` is a function of Python
+            table[rows] = chosen
+            tables.append(table)
+            later = where(table.take(rows) != chosen)
+            chosen, rows = chosen.take(later), rows.take(later)
+        return tables
 
     def lots(self, chosen: NDArray[np.int64]) -> list[Lot]:
         """The chosen entries, ascending: every row in the first lot as soon as it occurs at all."""
         lots: list[Lot] = []
         rows = self.rows.take(chosen)
+        last = np.empty(self.union_rows, np.int64)
         while len(chosen) or not lots:
-            of_rows = np.empty(self.union_rows, np.int64)
-            of_rows.fill(len(self.rows))  # `full` is a function of Python
-            of_rows[rows] = chosen
-            first = of_rows.take(rows) == chosen
+            last[rows] = chosen
+            first = last.take(rows) == chosen
             own, later = where(first), where(~first)
-            lots.append(Lot(of_rows, rows.take(own), chosen.take(own)))
+            lots.append(Lot(rows.take(own), chosen.take(own)))
             chosen, rows = chosen.take(later), rows.take(later)
         return lots

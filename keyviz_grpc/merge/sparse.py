@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
-from keyviz_grpc.merge.mixed import Told
+from keyviz_grpc.merge.mixed import Said, Told
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
 from keyviz_grpc.merge.union import Union
@@ -35,11 +35,15 @@ def sparse_pass(
 
     lists: the shares that each part lists itself, in places and codes of the union.
     """
-    tangled = union.tangled()
+    tangled = union.tangled
     if not len(tangled):
         return NO_SHARES
     if union.mixed is not None:
-        shares = _decided(union, union.mixed.told, tangled, identities=identities)
+        said = union.mixed.said
+        if not list_shares and said.adds_up():
+            _add_up(union, said, identities)
+            return NO_SHARES
+        shares = _decided(union, said.one_by_one(), tangled, identities=identities)
         return _listed(union, shares) if list_shares else NO_SHARES
     found = []
     most = max(1, MOST_PAIRS // int(entries.occurrences().max()))
@@ -52,6 +56,20 @@ def sparse_pass(
     if not found:
         return NO_SHARES
     return found[0] if len(found) == 1 else _joined(found)
+
+
+def _add_up(union: Union, said: Said, identities: NDArray[np.uint64]) -> None:
+    """Decides cells of which each part tells other writes than the others: as when a leader gives way to another."""
+    values = said.values.astype(np.uint64)
+    is_best = values == np.maximum.reduce(values)
+    # Of equal counts the higher term leads, then the higher group.
+    for field in (1, 0):
+        if np.count_nonzero(is_best) == len(said.cells):
+            break
+        told = identities[:, field].take(said.codes) * is_best
+        is_best &= told == np.maximum.reduce(told)
+    winners = np.maximum.reduce(said.codes * is_best).astype(np.uint32)
+    union.decide(said.cells, np.add.reduce(values), winners, np.zeros(len(said.cells), np.bool_))
 
 
 def _listed(union: Union, shares: _All) -> Shares:

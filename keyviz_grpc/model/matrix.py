@@ -116,7 +116,8 @@ class Matrix:
     ) -> Matrix:
         """A matrix whose `codes` are spread over all cells when somebody first reads them: mostly nobody does.
 
-        values: narrow ones are made wider when somebody first reads `values`.
+        values: narrow ones are made wider when somebody first reads `values`. columns: checked by the caller, for they
+        are those of other matrices.
         """
         return cls._of(series, columns, catalogue, values, leaders=leaders, **more)
 
@@ -131,6 +132,7 @@ class Matrix:
         **more: Unpack[Details],
     ) -> Matrix:
         """A matrix of narrow counts, which are made wider when somebody first reads `values`."""
+        check_columns(columns)
         return cls._of(series, columns, catalogue, counts, codes=codes, **more)
 
     @classmethod
@@ -174,7 +176,9 @@ class Matrix:
             put(matrix, "values", counts)
         if codes is not None:
             put(matrix, "codes", codes)
-        matrix._check(counts=counts, codes=codes, soft=soft, conflicts=conflicts)
+        matrix._check_arrays(counts=counts, codes=codes, soft=soft, conflicts=conflicts)
+        columns.setflags(write=False)
+        identities.setflags(write=False)
         return matrix
 
     if not TYPE_CHECKING:

@@ -291,7 +291,7 @@ def test_identities_are_spread_by_rows_as_cell_by_cell(data: st.DataObject) -> N
         Catalogue(tuple(Row(f"route:{number}", b"%d" % number, b"%d" % (number + 1)) for number in range(rows))),
         Busy([Strip(np.arange(rows), shaped.astype(np.uint16))], Runs(codes, np.array(lengths, np.int64))),
     )
-    entries = entries_of([Placed(matrix, None, None)], [None], (rows, width))
+    entries = entries_of([Placed(matrix, None, None)], [None], (rows, width), identities=len(matrix.identities))
     for spread in (matrix.codes, entries.codes_of(np.arange(rows))):
         assert spread is not None
         assert spread.dtype == np.uint32

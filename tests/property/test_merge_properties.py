@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from benchmarks.synthetic import Shape, cluster
 from gateway.matrix_body import MatrixRenderer
 from keyviz_grpc.codec import decode_answer, encode_answer
-from keyviz_grpc.merge import entries, fold, merge, mixed, sparse, union
+from keyviz_grpc.merge import adding, entries, fold, merge, mixed, sparse
 from keyviz_grpc.merge.align import guess_step_ms, into_coarser
-from keyviz_grpc.model import Series
+from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
@@ -68,10 +68,16 @@ def sent(answer: Answer) -> Answer:
     return decode_answer(message, series=answer.matrix.series, outcome=answer.outcomes[0])
 
 
+def cells_of(matrix: Matrix) -> list[object]:
+    """All that is said of cells but their shares."""
+    told = [matrix.values, matrix.identities, matrix.codes, matrix.soft, matrix.conflicts]
+    return [None if each is None else each.tolist() for each in told]
+
+
 @pytest.mark.parametrize(
     ("thin", "few", "mixed_cells"),
     [(8, 0, 0), (1, 0, 0), (2, 0, 0), (1, 1 << 18, 1 << 17), (8, 1 << 18, 0)],
-    ids=["whole rows", "cell by cell", "both", "mixed rows at once", "mixed rows part by part"],
+    ids=["whole rows", "cell by cell", "both", "all at once", "all in one block, part by part"],
 )
 @pytest.mark.parametrize("series", SERIES)
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -81,14 +87,18 @@ def test_what_came_packed_is_merged_as_the_oracle_says(
 ) -> None:
     """Rows added whole, all cell by cell, and some of either; counts in one block, or in one for each width."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(union, "LONG_ROWS", 0 if thin == 8 else 512)  # put in place, or gathered
+        patched.setattr(adding, "LONG_ROWS", 0 if thin == 8 else 512)  # put in place, or gathered
         patched.setattr(entries, "FEW_BYTES", few)
         patched.setattr(mixed, "MOST_CELLS", mixed_cells)
-        patched.setattr(union, "THIN", thin)
-        patched.setattr(union, "FEW", thin)  # cells that are left to the sparse pass are sorted, or marked
+        patched.setattr(entries, "SHORT_CODES", 0 if thin == 8 else 1 << 16)
+        patched.setattr(adding, "THIN", thin)
+        patched.setattr(adding, "FEW", thin)  # cells that are left to the sparse pass are sorted, or marked
         patched.setattr(sparse, "MOST_PAIRS", 1 << 4 * thin)  # all at once, or some at a time
-        found = told_by(merged([sent(answer_of(node, series)) for node in cluster], series), writes=series.is_write)
-    assert found == oracle.merge(cluster, writes=series.is_write)
+        parts = [sent(answer_of(node, series)) for node in cluster]
+        whole = merged(parts, series)
+        shown = merge(parts, query=MatrixQuery(series, for_display=True), now_unix_ms=NOW_MS)
+    assert told_by(whole, writes=series.is_write) == oracle.merge(cluster, writes=series.is_write)
+    assert cells_of(shown.matrix) == cells_of(whole.matrix)  # whose shares nobody asked for
 
 
 @pytest.mark.long

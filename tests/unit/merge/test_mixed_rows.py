@@ -12,7 +12,7 @@ from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.query import MatrixQuery
 
-IDENTITIES = np.array([[0, 0], [1, 1], [2, 1]], np.uint64)
+IDENTITIES = np.array([[0, 0], [1, 1], [2, 1], [1, 2]], np.uint64)
 Cells = list[list[int]]
 
 
@@ -42,9 +42,18 @@ def part(name: str, values: Cells, codes: Cells) -> Answer:
         ),
         # The later of two sums takes more bytes than any count.
         ([([[1, 200]], [[1, 1]]), ([[2, 201]], [[2, 2]])], [[3, 401]], None),
+        # Of three nodes two tell of one identity, alike in the first cell.
+        (
+            [([[5, 5]], [[1, 1]]), ([[3, 3]], [[2, 2]]), ([[5, 4]], [[1, 1]])],
+            [[8, 8]],
+            [[False, True]],
+        ),
+        # Counts are as wide as can be.
+        ([([[2**64 - 3, 1]], [[1, 1]]), ([[2, 2]], [[2, 2]])], [[2**64 - 1, 3]], None),
     ],
-    ids=["alone", "unknown", "wider"],
+    ids=["alone", "unknown", "wider", "twice", "widest"],
 )
+@pytest.mark.parametrize("for_display", [False, True])
 def test_mixed_rows_are_merged(
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -53,11 +62,33 @@ def test_mixed_rows_are_merged(
     told: list[tuple[Cells, Cells]],
     values: Cells,
     conflicts: list[list[bool]] | None,
+    for_display: bool,
 ) -> None:
     """All at once, or part by part; with all counts in one block, or in one for each width."""
     monkeypatch.setattr(entries, "FEW_BYTES", few)
     monkeypatch.setattr(mixed, "MOST_CELLS", cells)
     parts = [part(f"n{number}", *said) for number, said in enumerate(told)]
-    matrix = merge(parts, query=MatrixQuery(), now_unix_ms=3000).matrix
+    matrix = merge(parts, query=MatrixQuery(for_display=for_display), now_unix_ms=3000).matrix
     assert matrix.values.tolist() == values
     assert (None if matrix.conflicts is None else matrix.conflicts.tolist()) == conflicts
+
+
+@pytest.mark.parametrize(
+    ("said", "leader"),
+    [
+        ([(5, 1), (4, 2)], (1, 1)),  # more counts
+        ([(5, 1), (5, 3)], (1, 2)),  # as many: the higher term
+        ([(5, 3), (5, 2)], (1, 2)),  # before the higher group
+        ([(5, 2), (5, 1)], (2, 1)),  # of equal terms the higher group
+        ([(5, 1), (4, 2), (5, 3)], (1, 2)),
+    ],
+)
+@pytest.mark.parametrize("for_display", [False, True])
+def test_the_largest_share_leads(*, said: list[tuple[int, int]], leader: tuple[int, int], for_display: bool) -> None:
+    """Of a cell that several nodes counted under identities of their own; ties go to the higher term, then group."""
+    parts = [part(f"n{number}", [[count, 0]], [[code, 0]]) for number, (count, code) in enumerate(said)]
+    matrix = merge(parts, query=MatrixQuery(for_display=for_display), now_unix_ms=3000).matrix
+    assert matrix.codes is not None
+    assert tuple(matrix.identities[matrix.codes[0, 0]].tolist()) == leader
+    assert matrix.values.tolist() == [[sum(count for count, _ in said), 0]]
+    assert matrix.conflicts is None
