@@ -67,8 +67,10 @@ def _whole(
     if not dropped:
         return whole
     # What a row lacked may have been in columns that are gone. Those that are kept are many, and looked at last.
-    gone, came = before.narrowest[:, :dropped].all(axis=1), more.narrowest.all(axis=1)
-    maybe = np.flatnonzero(~whole & (of > 0) & ~gone & came)
+    maybe = np.flatnonzero(~whole & (of > 0))
+    if len(maybe):
+        gone = before.narrowest[:, :dropped].take(maybe, axis=0).all(axis=1)
+        maybe = maybe[~gone & more.narrowest.take(maybe, axis=0).all(axis=1)]
     if len(maybe):
         whole[maybe] = before.narrowest.take(maybe, axis=0)[:, dropped:].all(axis=1)
     return whole

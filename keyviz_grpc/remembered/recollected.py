@@ -20,8 +20,8 @@ class Recollected(Matrix):
     """Consecutive blocks over one catalogue, of each the columns of its slice; equal to what `joined` makes of them.
 
     Whoever remembers the merged picture needs the newest columns of it alone, and takes them by `since`. columns: the
-    stamps of all, where they are at hand. Raises MalformedAnswer where they are not in ascending order. The blocks must
-    not change.
+    stamps of all, ascending, where they are at hand; else raises MalformedAnswer where the blocks' are not. The blocks
+    must not change.
     """
 
     __slots__ = ("_blocks",)
@@ -37,11 +37,14 @@ class Recollected(Matrix):
     ) -> None:
         if columns is None:
             columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
-        if bool((columns[1:] <= columns[:-1]).any()):
-            raise MalformedAnswer("column_unix_ms is not strictly ascending")
+            if bool((columns[1:] <= columns[:-1]).any()):
+                raise MalformedAnswer("column_unix_ms is not strictly ascending")
         columns.setflags(write=False)
-        for name, value in (("series", series), ("columns", columns), ("catalogue", catalogue), ("_blocks", blocks)):
-            object.__setattr__(self, name, value)
+        put = object.__setattr__
+        put(self, "series", series)
+        put(self, "columns", columns)
+        put(self, "catalogue", catalogue)
+        put(self, "_blocks", blocks)
 
     def since(self, from_unix_ms: int) -> Matrix:
         """The columns from that stamp on; where they are all that a matrix among the blocks has, that one itself."""
@@ -58,7 +61,8 @@ class Recollected(Matrix):
             whole = part == slice(0, len(block.columns))
             if whole and isinstance(block, Matrix) and block.catalogue is self.catalogue:
                 return block
-        return Recollected(self.series, self.catalogue, cut)
+        columns = self.columns[self.columns.searchsorted(from_unix_ms) :]
+        return Recollected(self.series, self.catalogue, cut, columns)
 
     @property
     def share_count(self) -> int:
