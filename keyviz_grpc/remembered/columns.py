@@ -19,12 +19,17 @@ from keyviz_grpc.remembered.shelf import Shelf
 from keyviz_grpc.remembered.stacked import stacked
 from keyviz_grpc.unchanging import unchanging
 
-JOINED: Final = 4
-SMALL_JOINED: Final = 16
-"""So many pieces of about one length become one, of a few columns or of more."""
+JOINED: Final = 16
+"""So many pieces of about one length become one: a column is copied seldom, and short memories lose whole pieces."""
 
-SMALL_CELLS: Final = 1 << 12
-"""So many cells make a piece of few columns: joining costs as much a piece as it does for thousands of cells."""
+FEW_JOINED: Final = 4
+"""So many where they are of fewer columns than these and of many cells, for those are kept as they came, and weigh."""
+
+MANY_CELLS: Final = 1 << 12
+"""Of a piece; joining costs as much a piece as it does for thousands of cells."""
+
+WORN: Final = 4
+"""One of so many columns is no longer held where the first piece is worth a copy without those."""
 
 FEW_CELLS: Final = 1 << 17
 """So many cells of pieces are joined in less time than a way to a thread and back is worth."""
@@ -85,7 +90,7 @@ class Remembered:
 
     def _piece_of(self, tail: Matrix, part: slice, wire_bytes: int, series: Series) -> Piece:
         whole = part == slice(0, len(tail.columns))
-        if whole and part.stop < JOINED and tail.catalogue is self.catalogue:
+        if whole and part.stop < FEW_JOINED and tail.catalogue is self.catalogue:
             return Piece.as_told(tail, wire_bytes)  # it is copied with those after it, which soon are as many
         return Piece.of(tail if whole else joined(series, self.catalogue, [(tail, part)]))
 
@@ -123,15 +128,16 @@ def _joined_up(pieces: tuple[Piece, ...], series: Series, catalogue: Catalogue) 
 
 def _to_join(lengths: Sequence[int], rows: int) -> int:
     """How many of the last pieces are to become one."""
-    if len(lengths) < JOINED:
+    if len(lengths) < FEW_JOINED:
         return 0
-    count = SMALL_JOINED if lengths[-1] * rows <= SMALL_CELLS else JOINED
+    is_heavy = lengths[-1] < FEW_JOINED and lengths[-1] * rows > MANY_CELLS
+    count = FEW_JOINED if is_heavy else JOINED
     return count if len(lengths) >= count and lengths[-count] < count * lengths[-1] else 0
 
 
 def _is_worn(gone: int, columns: int) -> bool:
     """Whether so many columns that the node no longer holds, the first ones of all, are worth a copy of their piece."""
-    return 0 < columns <= gone * JOINED
+    return 0 < columns <= gone * WORN
 
 
 class NodeColumns:

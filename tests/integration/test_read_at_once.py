@@ -154,7 +154,7 @@ async def test_a_large_table_of_identities_is_read_in_a_thread() -> None:
 
 async def test_pieces_are_joined_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of a node may be its whole history, however little its answer is."""
-    monkeypatch.setattr(columns, "SMALL_CELLS", 0)  # few pieces are joined, as those of many rows are
+    monkeypatch.setattr(columns, "MANY_CELLS", 0)  # few pieces are joined, as those of many rows are
     monkeypatch.setattr(columns, "FEW_CELLS", 7)  # four columns are more, three are less
 
     def told(number: int) -> pb.GetKeyVizMatrixResponse:

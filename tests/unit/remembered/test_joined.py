@@ -13,7 +13,7 @@ from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf, columns
 from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between, joined, size_bytes_of
-from keyviz_grpc.remembered.columns import JOINED, SMALL_JOINED, NodeColumns, Remembered
+from keyviz_grpc.remembered.columns import FEW_JOINED, JOINED, NodeColumns, Remembered
 from keyviz_grpc.remembered.recollected import _LATER, Recollected
 from keyviz_grpc.traffic import Leaders
 
@@ -96,13 +96,13 @@ def told_by(chance: np.random.Generator, catalogue: Catalogue, width: int, numbe
     )
 
 
-@pytest.mark.parametrize("few", [0, 3], ids=["large pieces", "small pieces"])
+@pytest.mark.parametrize("few", [0, 3], ids=["heavy columns", "light columns"])
 @pytest.mark.parametrize("width", [1, 5, 60])
 def test_columns_that_come_one_by_one_are_kept_in_few_pieces(
     width: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that the node no longer holds are let go, and every answer is whole cell by cell."""
-    monkeypatch.setattr(columns, "SMALL_CELLS", few)
+    monkeypatch.setattr(columns, "MANY_CELLS", few)
     chance, catalogue, shelf = np.random.default_rng(width), rows(3), Shelf(1 << 24)
     memory = NodeColumns(shelf)
     every: list[np.ndarray] = []
@@ -117,13 +117,13 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(
         held = shelf.get(memory, Series.WRITES)
         assert isinstance(held, Remembered)
         assert len(held.columns) <= width + width // 3 + 1
-        assert len(held.pieces) <= (SMALL_JOINED + 6 if few else 10)
+        assert len(held.pieces) <= 2 * JOINED + 6
 
 
 @pytest.mark.parametrize(("few", "widths"), [(0, [4, 4, 4, 1, 1, 1]), (3, [1] * 15)])
 def test_small_pieces_wait_for_more(few: int, widths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """They are not copied before there are many of them. widths: of what came after the first answer."""
-    monkeypatch.setattr(columns, "SMALL_CELLS", few)
+    monkeypatch.setattr(columns, "MANY_CELLS", few)
     chance, catalogue, shelf = np.random.default_rng(1), rows(3), Shelf(1 << 24)
     memory = NodeColumns(shelf)
     for number in range(200, 216):
@@ -149,7 +149,7 @@ def test_a_new_column_is_kept_as_it_came() -> None:
     assert Piece.as_told(answer.matrix, 1 << 20).size_bytes - Piece.as_told(answer.matrix, 0).size_bytes == 1 << 20
 
 
-@pytest.mark.parametrize("new", [JOINED - 1, JOINED])
+@pytest.mark.parametrize("new", [FEW_JOINED - 1, FEW_JOINED])
 def test_only_few_new_columns_are_kept_as_they_came(new: int) -> None:
     """As many as are joined at once are copied at once, narrow."""
     catalogue, shelf = rows(3), Shelf(1 << 24)
@@ -167,7 +167,7 @@ def test_only_few_new_columns_are_kept_as_they_came(new: int) -> None:
     held = shelf.get(memory, Series.WRITES)
     assert isinstance(held, Remembered)
     kinds = [type(piece.block) for piece in held.pieces if piece.first_unix_ms > 60_000]
-    assert kinds == [Matrix if new < JOINED else Narrow]
+    assert kinds == [Matrix if new < FEW_JOINED else Narrow]
 
 
 def test_a_new_column_over_rows_of_its_own_is_copied() -> None:
