@@ -40,9 +40,9 @@ def sparse_pass(
         return NO_SHARES
     if union.mixed is not None:
         said = union.mixed.said
-        if not list_shares and said.adds_up():
+        if said.adds_up():
             _add_up(union, said, identities)
-            return NO_SHARES
+            return _in_order(said.one_by_one(), union.values.shape[1]) if list_shares else NO_SHARES
         shares = _decided(union, said.one_by_one(), tangled, identities=identities)
         return _listed(union, shares) if list_shares else NO_SHARES
     found = []
@@ -70,6 +70,13 @@ def _add_up(union: Union, said: Said, identities: NDArray[np.uint64]) -> None:
         is_best &= told == np.maximum.reduce(told)
     winners = np.maximum.reduce(said.codes * is_best).astype(np.uint32)
     union.decide(said.cells, np.add.reduce(values), winners, np.zeros(len(said.cells), np.bool_))
+
+
+def _in_order(told: Told, width: int) -> Shares:
+    """All of them, by cell and code."""
+    order = np.lexsort((told.codes, told.cells))
+    rows, columns = rows_and_columns(told.cells.take(order), width)
+    return Shares(rows, columns, told.codes.take(order), told.values.take(order))
 
 
 def _listed(union: Union, shares: _All) -> Shares:

@@ -92,3 +92,7 @@ def test_the_largest_share_leads(*, said: list[tuple[int, int]], leader: tuple[i
     assert tuple(matrix.identities[matrix.codes[0, 0]].tolist()) == leader
     assert matrix.values.tolist() == [[sum(count for count, _ in said), 0]]
     assert matrix.conflicts is None
+    listed = matrix.identities.take(matrix.shares.codes, axis=0).tolist()
+    shares = sorted([*IDENTITIES[code].tolist(), count] for count, code in said)
+    told = [[*identity, count] for identity, count in zip(listed, matrix.shares.values.tolist(), strict=True)]
+    assert told == ([] if for_display else shares)
