@@ -18,10 +18,11 @@ def taken_together(entries: Entries, shape: tuple[int, int]) -> Union | None:
     """The union of all entries, none of which lists shares; None where that would take too much."""
     if not entries.has_blank:
         return None
-    chosen = np.arange(len(entries))
+    in_turn = entries.layout.places[:-1]
+    rows, chosen = entries.layout.rows.take(in_turn), np.arange(len(entries))
     if np.count_nonzero(entries.counts) < len(entries):
-        chosen = where(entries.counts.take(entries.layout.places[:-1]) > 0)
-    rows = entries.layout.rows.take(entries.layout.places.take(chosen))
+        chosen = where(entries.counts.take(in_turn) > 0)
+        rows = rows.take(chosen)
     tables = entries.layout.tables(rows, chosen)
     leading, mixed = _leading(entries.spoken, tables[0], rows, chosen)
     if not fits(len(mixed), len(tables), shape[1]):

@@ -20,6 +20,9 @@ from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.unchanging import unchanging
 
+_Leaves: TypeAlias = "tuple[tuple[int, ...], ...]"
+"""Of each answer the number that its first leaf has in the merge; then which of its own have their data in it."""
+
 
 @unchanging(frozen=True, slots=True, eq=False)
 class MergedCells:
@@ -55,9 +58,10 @@ def merge(
     prepared, grid = prepare(parts, query, now_unix_ms)
     answers, firsts, outcomes = _in_order(prepared)
     joined = join([answer.matrix.catalogue for answer in answers])
-    merged = _merged(answers, joined, query) if known is None else known
-    held = NO_BOOKS if query.for_display else _held(answers, firsts, joined)
-    ranges, diverging = _divergences(answers, firsts, joined)
+    leaves = _leaves(answers, firsts)
+    merged = _merged(answers, leaves, joined, query) if known is None else known
+    held = NO_BOOKS if query.for_display else _held(answers, leaves, joined)
+    ranges, diverging = _divergences(answers, leaves, joined)
     oldest = min([o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes], default=0)
     if query.window.from_unix_ms:
         outcomes = [with_warnings(outcome, short_history(outcome, query.window, grid)) for outcome in outcomes]
@@ -80,7 +84,7 @@ def merge(
     )
 
 
-def _merged(answers: Sequence[Answer], joined: Joined, query: MatrixQuery) -> MergedCells:
+def _merged(answers: Sequence[Answer], leaves: _Leaves, joined: Joined, query: MatrixQuery) -> MergedCells:
     columns = union_of([answer.matrix.columns for answer in answers])
     placed = [
         Placed(answer.matrix, rows, _where(answer.matrix.columns, columns))
@@ -94,19 +98,19 @@ def _merged(answers: Sequence[Answer], joined: Joined, query: MatrixQuery) -> Me
         places=joined.places,
         list_shares=not query.for_display,
     )
-    return MergedCells(matrix, _column_nodes(answers, placed, len(columns)))
+    return MergedCells(matrix, _column_nodes(answers, leaves, placed, len(columns)))
 
 
 _Diverging: TypeAlias = tuple[tuple[LeafRange, ...], dict[int, tuple[PeerWarning, ...]]]
 
-_diverging: KeptByIdentity[dict[tuple[tuple[int, ...], ...], _Diverging]] = KeptByIdentity(16)
+_diverging: KeptByIdentity[dict[_Leaves, _Diverging]] = KeptByIdentity(16)
 
 
-def _divergences(answers: Sequence[Answer], firsts: Sequence[int], joined: Joined) -> _Diverging:
+def _divergences(answers: Sequence[Answer], leaves: _Leaves, joined: Joined) -> _Diverging:
     """Leaves' own ranges, and the warnings about them by leaf; found once where catalogues are all that tells them."""
 
     def find() -> _Diverging:
-        ranges = leaf_ranges(answers, firsts, joined)
+        ranges = leaf_ranges(answers, _firsts(leaves), joined)
         return ranges, divergences(ranges, joined.catalogue)
 
     if any(answer.leaf_ranges or answer.row_leaf_set is not None for answer in answers):
@@ -114,7 +118,6 @@ def _divergences(answers: Sequence[Answer], firsts: Sequence[int], joined: Joine
     if not any(joined.diverging):
         return (), {}
     known = _diverging.get((joined,), dict)
-    leaves = _leaves(answers, firsts)
     found = known.get(leaves)
     if found is None:
         known.clear()
@@ -122,25 +125,27 @@ def _divergences(answers: Sequence[Answer], firsts: Sequence[int], joined: Joine
     return found
 
 
-_held_rows: KeptByIdentity[dict[tuple[tuple[int, ...], ...], Holders]] = KeptByIdentity(16)
+_held_rows: KeptByIdentity[dict[_Leaves, Holders]] = KeptByIdentity(16)
 
 
-def _held(answers: Sequence[Answer], firsts: Sequence[int], joined: Joined) -> Holders:
+def _held(answers: Sequence[Answer], leaves: _Leaves, joined: Joined) -> Holders:
     """Who holds which row; found once where catalogues are all that tells it."""
     if all(rows is None for rows in joined.maps) or any(answer.row_leaf_set is not None for answer in answers):
-        return holders(answers, firsts, joined)
+        return holders(answers, _firsts(leaves), joined)
     known = _held_rows.get((joined,), dict)
-    leaves = _leaves(answers, firsts)
     found = known.get(leaves)
     if found is None:
         known.clear()
-        found = known[leaves] = holders(answers, firsts, joined)
+        found = known[leaves] = holders(answers, _firsts(leaves), joined)
     return found
 
 
-def _leaves(answers: Sequence[Answer], firsts: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """Which leaves have their data in each answer, after the number of its first."""
+def _leaves(answers: Sequence[Answer], firsts: Sequence[int]) -> _Leaves:
     return tuple([(first, *contributing(answer)) for answer, first in zip(answers, firsts, strict=True)])
+
+
+def _firsts(leaves: _Leaves) -> list[int]:
+    return [first for first, *_ in leaves]
 
 
 def _unmerged(
@@ -184,19 +189,21 @@ def _where(own: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.int64
     return np.searchsorted(union, own)
 
 
-def _column_nodes(answers: Sequence[Answer], placed: Sequence[Placed], width: int) -> NDArray[np.int64]:
+def _column_nodes(
+    answers: Sequence[Answer], leaves: _Leaves, placed: Sequence[Placed], width: int
+) -> NDArray[np.int64]:
     counts, everywhere = np.zeros(width, np.int64), 0
     unknown: list[NDArray[np.int64]] = []
-    for answer, part in zip(answers, placed, strict=True):
+    for answer, (_, *own_leaves), part in zip(answers, leaves, placed, strict=True):
         where = slice(None) if part.columns is None else part.columns
         if answer.column_nodes is not None:
             counts[where] += answer.column_nodes
             own = np.flatnonzero(answer.column_nodes == 0)
             unknown.append(own if part.columns is None else part.columns.take(own))
         elif part.columns is None:
-            everywhere += len(contributing(answer))
+            everywhere += len(own_leaves)
         else:
-            counts[where] += len(contributing(answer))
+            counts[where] += len(own_leaves)
     counts += everywhere
     for columns in unknown:
         counts[columns] = 0
