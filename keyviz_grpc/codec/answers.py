@@ -13,7 +13,7 @@ from keyviz_grpc.codec.apart import Large
 from keyviz_grpc.codec.columnar import decode_columnar
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes
 from keyviz_grpc.codec.row_form import decode_rows
-from keyviz_grpc.codec.rows_as_bytes import RowForm, plain
+from keyviz_grpc.codec.rows_as_bytes import Traffic, plain
 from keyviz_grpc.codec.times import moment_ms, step_ms
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series, check_columns
@@ -40,8 +40,8 @@ def decode_answer(
     place, TooLarge for more than `max_cells` cells. A merged answer (one that has outcomes) keeps its leaves' own
     outcomes.
     """
-    form = RowForm.of(response, outcome.address) if response.rows else None
-    if form is None and response.rows:
+    traffic = Traffic.of(response, outcome.address) if response.rows else None
+    if traffic is None and response.rows:
         response = plain(response)
     columns = _columns_of(response, large)
     step = step_ms("step_ms", response.step_ms)
@@ -52,7 +52,7 @@ def decode_answer(
         rows = None
     elif rows is None:
         raise MalformedAnswer("history: columns are left out, of which nobody said that they are known")
-    matrix = _decode_matrix(response, series, columns, max_cells=max_cells, rows=rows, large=large, form=form)
+    matrix = _decode_matrix(response, series, columns, max_cells=max_cells, rows=rows, large=large, traffic=traffic)
     _check_aggregates(matrix.catalogue, response.node_id)
     merged = bool(response.outcomes)  # only an answer of many leaves has books of them
     outcomes = decode_outcomes(response.outcomes) if merged else (_stated(outcome, response, step, generated, oldest),)
@@ -129,7 +129,7 @@ def _decode_matrix(
     max_cells: int,
     rows: Catalogue | None,
     large: Large | None,
-    form: RowForm | None,
+    traffic: Traffic | None,
 ) -> Matrix:
     if rows is not None and not response.HasField("columnar"):
         if response.rows or len(columns):
@@ -147,7 +147,7 @@ def _decode_matrix(
             node_id=response.node_id,
             large=large,
         )
-    return decode_rows(response, form, series, columns, max_cells=max_cells)
+    return decode_rows(response, traffic, series, columns, max_cells=max_cells)
 
 
 def _check_aggregates(catalogue: Catalogue, node_id: str) -> None:

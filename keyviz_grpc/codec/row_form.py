@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec.catalogues import decode_catalogue
 from keyviz_grpc.codec.rows import build_matrix, decode_identities, decode_soft, decode_values
-from keyviz_grpc.codec.rows_as_bytes import RowForm, Traffic, plain
+from keyviz_grpc.codec.rows_as_bytes import Traffic
 from keyviz_grpc.codec.spans import all_of
 from keyviz_grpc.errors import MalformedAnswer, TooLarge
 from keyviz_grpc.model import Catalogue, Matrix, Series
@@ -18,13 +18,13 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 
 def decode_rows(
     response: pb.GetKeyVizMatrixResponse,
-    form: RowForm | None,
+    traffic: Traffic | None,
     series: Series,
     columns: NDArray[np.int64],
     *,
     max_cells: int,
 ) -> Matrix:
-    """form: the same rows, None where they have to be read one by one.
+    """traffic: of the same rows, None where the message has them under the public schema, to be read one by one.
 
     Raises MalformedAnswer that names the broken law and its place, TooLarge for more than `max_cells` cells.
     """
@@ -32,10 +32,9 @@ def decode_rows(
     if shape[0] * shape[1] > max_cells:
         raise TooLarge(f"{shape[0]} rows x {shape[1]} columns are more than {max_cells} cells")
     conflicts = _decode_conflicts(response.conflicts, shape)
-    traffic = None if form is None else Traffic.of(form, shape[1])
-    if form is None or traffic is None:
-        return _row_by_row(plain(response), series, columns, conflicts)
-    catalogue = form.catalogue()
+    if traffic is None:
+        return _row_by_row(response, series, columns, conflicts)
+    catalogue = traffic.rows.catalogue()
     if not response.shares and conflicts is None:
         return traffic.matrix(series, columns, catalogue)
     return build_matrix(

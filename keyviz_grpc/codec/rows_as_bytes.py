@@ -112,13 +112,13 @@ def _heads_of(rows: Sequence[bytes], packed: bytes, starts: Places) -> Heads | N
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traffic:
-    """The numbers of all rows.
+    """The rows of an answer, and the numbers of all of them.
 
     strip: those of the rows that have traffic. soft: bool[R, C], None where nothing is marked.
     groups, terms: [K, C], of the rows `stated` (int64[K], ascending), which have both lists.
     """
 
-    row_count: int
+    rows: RowForm
     strip: Strip
     soft: NDArray[np.bool_] | None
     stated: NDArray[np.int64]
@@ -126,26 +126,26 @@ class Traffic:
     terms: Counts
 
     @classmethod
-    def of(cls, rows: RowForm, columns: int) -> Self | None:
-        """None where the rows have to be read one by one: something is wrong with one."""
-        stated, marked = rows.groups.rows, rows.soft.rows
+    def of(cls, response: pb.GetKeyVizMatrixResponse, sender: str) -> Self | None:
+        """None where the rows have to be read one by one: as from `RowForm.of`, or something is wrong with one."""
+        rows, columns = RowForm.of(response, sender), len(response.column_unix_ms)
+        if rows is None or not np.array_equal(rows.groups.rows, rows.terms.rows):
+            return None
         busy, groups, terms = rows.values.busy(columns), rows.groups.numbers(columns), rows.terms.numbers(columns)
         marks = rows.soft.numbers(columns)
         if busy is None or groups is None or terms is None or marks is None:
             return None
-        if not np.array_equal(stated, rows.terms.rows):
-            return None
-        row_count, soft = len(rows.values.rows), None
+        soft = None
         if marks.any():
-            soft = np.zeros((row_count, columns), np.bool_)
-            soft[marked] = marks != 0
+            soft = np.zeros((len(rows.values.rows), columns), np.bool_)
+            soft[rows.soft.rows] = marks != 0
         freeze(*busy)
-        return cls(row_count, Strip(*busy), soft, stated, groups, terms)
+        return cls(rows, Strip(*busy), soft, rows.groups.rows, groups, terms)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns)."""
-        return self.row_count, self.strip.values.shape[1]
+        return len(self.rows.values.rows), self.strip.values.shape[1]
 
     @property
     def values(self) -> NDArray[np.uint64]:
