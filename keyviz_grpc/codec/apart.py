@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
-from keyviz_grpc.codec.parsing import merge_into
+from keyviz_grpc.codec.parsing import merge_into, parse
 from keyviz_grpc.codec.rows_as_bytes import parse_response
 from keyviz_grpc.codec.spans import Place, Span, all_of, fields_in
 from keyviz_grpc.codec.weight import Weight, weight_of
@@ -164,19 +164,20 @@ def _head(packed: bytes, stamps: bytes) -> pb.GetKeyVizMatrixResponse | None:
     None where it is no message, or has any of those once more: what several of them are together, the parser knows.
     """
     try:
-        head = parse_response(packed)
+        head = parse(pb.GetKeyVizMatrixResponse, packed)
         if head.HasField("columnar") or head.column_unix_ms:
             return None
-        merge_into(head, stamps)
+        if stamps:
+            merge_into(head, stamps)
     except MalformedAnswer:
         return None
     return head
 
 
 def _without(raw: bytes, at: int, end: int, cut: Iterable[Place]) -> bytes:
-    """The bytes between the two without some fields."""
+    """The bytes between the two without some fields, which are told in the order of their places."""
     kept = []
-    for start, _, stop in sorted(cut):
+    for start, _, stop in cut:
         kept.append(raw[at:start])
         at = stop
     return b"".join([*kept, raw[at:end]])

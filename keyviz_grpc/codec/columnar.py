@@ -259,7 +259,7 @@ def _decode_runs(
     busy = sum([np.count_nonzero(strip.values) for strip in strips])
     if len(codes) != len(lengths) or covered != busy:
         raise MalformedAnswer("columnar: the runs of identities do not cover the cells with traffic")
-    if np.count_nonzero(lengths) != len(lengths):
+    if 0 in (told or lengths):
         # Runs of no cell say nothing, and there may be millions of them in an answer of few cells.
         kept = where(lengths > 0)
         codes, lengths = codes[kept], lengths[kept]
