@@ -13,7 +13,8 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.query import Known, MatrixQuery
-from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between, joined
+from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between
+from keyviz_grpc.remembered.joining import joined
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.remembered.shelf import Shelf
 from keyviz_grpc.remembered.stacked import stacked

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.remembered.blocks import joined, united
 from keyviz_grpc.remembered.continued import Continued
+from keyviz_grpc.remembered.joining import joined, united
 from keyviz_grpc.remembered.leading import lead_on
 from keyviz_grpc.remembered.room import Place
 

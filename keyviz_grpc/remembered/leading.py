@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.remembered.blocks import united_leaders
+from keyviz_grpc.remembered.joining import united_leaders
 from keyviz_grpc.traffic import Leaders
 
 Codes = NDArray[np.uint32]

@@ -69,7 +69,7 @@ class Parts:
 
     def since(self, start: int) -> list[Answer]:
         """Their columns from a stamp on, of each node the last one at least: for what is said of its clock."""
-        start = min(start, *(int(own[-1]) for own in self.columns if len(own)))
+        start = min([start, *(int(own[-1]) for own in self.columns if len(own))])
         return [_since(answer, start) for answer in self.answers]
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
-from keyviz_grpc.remembered.blocks import FAR, Block, between, joined
+from keyviz_grpc.remembered.blocks import FAR, Block, between
+from keyviz_grpc.remembered.joining import joined
 
 _LATER: Final = ("values", "codes", "shares", "soft", "conflicts", "busy", "leaders", "counts", "identities")
 """The last one is always filled, and says to other threads that the others are, as far as they are going to be."""

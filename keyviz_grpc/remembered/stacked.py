@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from keyviz_grpc.model import NO_SHARES, Matrix
-from keyviz_grpc.remembered.blocks import Block, Narrow, united
+from keyviz_grpc.remembered.blocks import Block, Narrow
+from keyviz_grpc.remembered.joining import united
 from keyviz_grpc.traffic import Busy, Counts
 
 

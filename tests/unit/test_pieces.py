@@ -8,7 +8,9 @@ from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import NodeColumns, Shelf
-from keyviz_grpc.remembered.blocks import Narrow, joined
+from keyviz_grpc.remembered.blocks import Narrow, size_bytes_of
+from keyviz_grpc.remembered.joining import joined
+from keyviz_grpc.remembered.shelf import weight_of
 
 ROWS = Catalogue((Row("route:1", b"", b"m"), Row("route:2", b"m", b"")))
 IDENTITIES = np.array([[0, 0], [1, 5], [1, 6], [1, 7], [2, 1], [2, 2]], np.uint64)
@@ -64,4 +66,7 @@ def test_what_is_on_its_way_when_all_is_forgotten_is_not_kept() -> None:
     assert late.whole(answer, 10) is answer
     assert columns.recall(query).held is None
     columns.recall(query).whole(answer, 10)
-    assert columns.recall(query).held is not None
+    held = columns.recall(query).held
+    assert held is not None
+    stamps_bytes = 2 * 8  # of the columns, and once more of all of them
+    assert shelf.used_bytes == size_bytes_of(held.pieces[0].block) + stamps_bytes + weight_of(ROWS)

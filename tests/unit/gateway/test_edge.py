@@ -43,7 +43,7 @@ async def test_what_a_handler_raises_is_an_answer_unless_one_has_begun(
     assert [record.message for record in caplog.records if record.exc_info] == ["a request failed"] * begun
 
 
-@pytest.mark.parametrize(("status", "level"), [(200, "DEBUG"), (404, "INFO")])
+@pytest.mark.parametrize(("status", "level"), [(200, "DEBUG"), (404, "INFO"), (499, "DEBUG")])
 async def test_a_request_leaves_a_line_at_the_level_of_its_end(
     caplog: pytest.LogCaptureFixture, status: int, level: str
 ) -> None:

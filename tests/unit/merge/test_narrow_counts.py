@@ -14,7 +14,8 @@ from keyviz_grpc.merge.saturating import row_totals
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered.blocks import Narrow, joined
+from keyviz_grpc.remembered.blocks import Narrow
+from keyviz_grpc.remembered.joining import joined
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.traffic import Busy, Runs, Strip
 

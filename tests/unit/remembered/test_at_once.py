@@ -19,6 +19,8 @@ from keyviz_grpc.model import Catalogue, KeyRange, Matrix, Series, Window
 from keyviz_grpc.outcome import Answer, History, Outcome, WarningCode
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import MergedColumns, Shelf, merged
+from keyviz_grpc.remembered.blocks import FAR
+from keyviz_grpc.remembered.look import Parts
 from keyviz_grpc.remembered.recollected import Recollected
 from keyviz_grpc.traffic import Leaders
 
@@ -90,6 +92,22 @@ def test_the_same_columns_are_told_as_merging_tells_them(query: MatrixQuery) -> 
         codes = [warning.code for outcome in answer.outcomes for warning in outcome.warnings]
         skewed.append(WarningCode.CLOCK_SKEW in codes)
     assert skewed == [False, True]
+
+
+def test_of_each_node_the_last_column_comes_along() -> None:
+    """Wherever what is new begins: by it a node's clock is judged. Nodes without columns have none."""
+    late, none = (nodes(end=end)[1] for end in (COLUMNS - 2, 1))
+    parts = Parts.of([nodes()[0], late], QUERY)
+    assert parts is not None
+    for start in (int(parts.union[-1]), FAR):
+        assert [answer.matrix.columns.tolist() for answer in parts.since(start)] == [
+            parts.union[-3:].tolist(),
+            [parts.union[-3]],
+        ]
+    empty = replace(none, matrix=select_columns(none.matrix, slice(0, 0)))
+    parts = Parts.of([empty], QUERY)
+    assert parts is not None
+    assert [len(answer.matrix.columns) for answer in parts.since(0)] == [0]
 
 
 def test_nothing_is_told_before_it_was_merged() -> None:

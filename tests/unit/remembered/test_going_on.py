@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from keyviz_grpc.model import Catalogue, Details, Matrix, Row, Series, Shares
 from keyviz_grpc.remembered import continues, room
-from keyviz_grpc.remembered.blocks import joined, size_bytes_of, united
+from keyviz_grpc.remembered.blocks import size_bytes_of
 from keyviz_grpc.remembered.continued import Continued
 from keyviz_grpc.remembered.going_on import extended, goes_on
+from keyviz_grpc.remembered.joining import joined, united
 from keyviz_grpc.remembered.room import Room
 from keyviz_grpc.traffic import Leaders
 

@@ -12,8 +12,9 @@ from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Shelf, columns
-from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between, joined, size_bytes_of
+from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between, size_bytes_of
 from keyviz_grpc.remembered.columns import FEW_JOINED, JOINED, NodeColumns, Remembered
+from keyviz_grpc.remembered.joining import joined
 from keyviz_grpc.remembered.recollected import _LATER, Recollected
 from keyviz_grpc.traffic import Leaders
 

@@ -13,7 +13,8 @@ from keyviz_grpc.merge.columns import select_columns
 from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import keyviz_pb2 as pb
-from keyviz_grpc.remembered.blocks import Narrow, joined
+from keyviz_grpc.remembered.blocks import Narrow
+from keyviz_grpc.remembered.joining import joined
 from keyviz_grpc.remembered.stacked import stacked
 
 ROWS, COLUMNS = 60, 8
