@@ -14,7 +14,12 @@ _OF_BYTES: Final = 2
 
 def as_field(number: int, pieces: Sequence[bytes]) -> list[bytes]:
     """The pieces as one field, behind its tag and its length."""
-    return [varint(number << 3 | _OF_BYTES) + varint(sum(map(len, pieces))), *pieces]
+    return [tag_of_bytes(number) + varint(sum(map(len, pieces))), *pieces]
+
+
+def tag_of_bytes(number: int) -> bytes:
+    """What stands before a length and so many bytes."""
+    return varint(number << 3 | _OF_BYTES)
 
 
 def tag_of_number(number: int) -> bytes:

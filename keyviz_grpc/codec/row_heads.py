@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.codec.catalogues import decode_catalogue, is_catalogue
-from keyviz_grpc.codec.fields import as_field
+from keyviz_grpc.codec.fields import tag_of_bytes, varint
 from keyviz_grpc.codec.spans import all_of
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue
@@ -62,6 +62,8 @@ class Heads:
 
 _met: Kept[str, Heads] = Kept(MET_BYTES)
 
+_TAG: Final = tag_of_bytes(pb.KeyVizCatalogue.ROWS_FIELD_NUMBER)
+
 
 def heads_met(sender: str, rows: Sequence[bytes]) -> Heads | None:
     """Those of its last answer where these rows begin with them."""
@@ -72,4 +74,4 @@ def heads_met(sender: str, rows: Sequence[bytes]) -> Heads | None:
 @lru_cache(1 << 10)
 def _before(size: int) -> bytes:
     """What stands before a row of so many bytes in a catalogue."""
-    return as_field(pb.KeyVizCatalogue.ROWS_FIELD_NUMBER, [bytes(size)])[0]
+    return _TAG + varint(size)
