@@ -62,12 +62,10 @@ def _add_up(union: Union, said: Said, identities: NDArray[np.uint64]) -> None:
     """Decides cells of which each part tells other writes than the others: as when a leader gives way to another."""
     values = said.values.astype(np.uint64)
     is_best = values == np.maximum.reduce(values)
-    # Of equal counts the higher term leads, then the higher group.
-    for field in (1, 0):
-        if np.count_nonzero(is_best) == len(said.cells):
-            break
-        told = identities[:, field].take(said.codes) * is_best
-        is_best &= told == np.maximum.reduce(told)
+    if np.count_nonzero(is_best) > len(said.cells):
+        # Of equal counts the higher term leads; then the higher group, which has the higher code.
+        terms = identities[:, 1].take(said.codes) * is_best
+        is_best &= terms == np.maximum.reduce(terms)
     winners = np.maximum.reduce(said.codes * is_best).astype(np.uint32)
     union.decide(said.cells, np.add.reduce(values), winners, np.zeros(len(said.cells), np.bool_))
 
