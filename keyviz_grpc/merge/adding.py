@@ -17,14 +17,14 @@ from keyviz_grpc.traffic import Counts, RowCodes, begins, mixed_codes, rows_and_
 THIN: Final = 8
 """A row with traffic in one of so many columns at most is added cell by cell, where others have traffic in it too."""
 
-FEW: Final = 64
+RARE: Final = 64
 """Where one of so many cells is tangled or more, marking them all takes less than sorting them."""
 
 LONG_ROWS: Final = 512
 """Rows of fewer columns take a fourth where they are gathered; longer ones are put in place, which moves them once."""
 
 
-def added_up(entries: Entries, shape: tuple[int, int], lists: Sequence[Shares]) -> Union:
+def taken_part_by_part(entries: Entries, shape: tuple[int, int], lists: Sequence[Shares]) -> Union:
     """The union of all entries. lists: shares of cells, in its places, which are tangled."""
     leading, rows = _leading(entries, shape, [shares.rows for shares in lists])
     whole, thin = _by_thickness(entries)
@@ -124,7 +124,7 @@ class _Adding:
         found = sum(map(len, self._tangled))
         if not found:
             return np.empty(0, np.int64)
-        if found * FEW < self.values.size:
+        if found * RARE < self.values.size:
             # `unique` looks for equal ones before it sorts, which takes four times as long.
             cells = np.concatenate(self._tangled)
             cells.sort()

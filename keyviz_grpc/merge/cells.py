@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.merge.adding import added_up
+from keyviz_grpc.merge.adding import taken_part_by_part
 from keyviz_grpc.merge.entries import Placed, entries_of
 from keyviz_grpc.merge.few import taken_together
 from keyviz_grpc.merge.identities import unite
@@ -83,7 +83,7 @@ def _union(
     lists = [_place_shares(part, remap) for part, remap in zip(parts, remaps, strict=True)]
     entries = entries_of(parts, remaps, shape, places, identities=len(identities))
     told = [shares for shares in lists if len(shares)]
-    union = (None if told else taken_together(entries, shape)) or added_up(entries, shape, told)
+    union = (None if told else taken_together(entries, shape)) or taken_part_by_part(entries, shape, told)
     return identities, union, sparse_pass(union, entries, lists, identities=identities, list_shares=list_shares)
 
 

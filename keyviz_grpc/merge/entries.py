@@ -40,7 +40,8 @@ class Placed:
 class Block:
     """Entries whose counts need equally many bytes: values[B, C], of the entries from number `first` on.
 
-    A block of few cells, which is the only one, has one more row, of zeros: what a row has that is no entry's.
+    A block of few cells, which is the only one, has one more row, of zeros: what a row of the union has in a
+    table in which it has no entry.
     """
 
     first: int

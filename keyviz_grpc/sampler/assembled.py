@@ -22,7 +22,7 @@ KEPT_BYTES: Final = 32 << 20
 COUNT_BYTES: Final = 8
 SHARE_BYTES: Final = 28
 
-_Mark = TypeVar("_Mark", np.uint32, np.bool_)
+_Cell = TypeVar("_Cell", np.uint32, np.bool_)
 
 MADE_AT_ONCE_CELLS: Final = 1 << 16
 MADE_AT_ONCE_COLUMNS: Final = 4
@@ -204,8 +204,8 @@ def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: St
     )
 
 
-def _beside(left: NDArray[_Mark] | None, right: NDArray[_Mark] | None, at: int, width: int) -> NDArray[_Mark] | None:
-    """Marks [R, width]: those on the left up to column `at`, those on the right from there on; None = none at all."""
+def _beside(left: NDArray[_Cell] | None, right: NDArray[_Cell] | None, at: int, width: int) -> NDArray[_Cell] | None:
+    """Cells [R, width], of codes or marks: on the left up to column `at`, on the right from there on; None = none."""
     there = left if right is None else right
     if there is None:
         return None

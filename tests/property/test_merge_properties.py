@@ -92,7 +92,7 @@ def test_what_came_packed_is_merged_as_the_oracle_says(
         patched.setattr(mixed, "MOST_CELLS", mixed_cells)
         patched.setattr(entries, "SHORT_CODES", 0 if thin == 8 else 1 << 16)
         patched.setattr(adding, "THIN", thin)
-        patched.setattr(adding, "FEW", thin)  # cells that are left to the sparse pass are sorted, or marked
+        patched.setattr(adding, "RARE", thin)  # cells that are left to the sparse pass are sorted, or marked
         patched.setattr(sparse, "MOST_PAIRS", 1 << 4 * thin)  # all at once, or some at a time
         parts = [sent(answer_of(node, series)) for node in cluster]
         whole = merged(parts, series)

@@ -71,6 +71,7 @@ def test_mixed_rows_are_merged(
     matrix = merge(parts, query=MatrixQuery(for_display=for_display), now_unix_ms=3000).matrix
     assert matrix.values.tolist() == values
     assert (None if matrix.conflicts is None else matrix.conflicts.tolist()) == conflicts
+    assert not (for_display and len(matrix.shares))
 
 
 @pytest.mark.parametrize(
