@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from keyviz_grpc.codec.catalogues import decode_catalogue, is_catalogue
 from keyviz_grpc.codec.fields import tag_of_bytes, varint
 from keyviz_grpc.codec.spans import all_of
+from keyviz_grpc.codec.weight import ROUTE_ID_BYTES, ROW_BYTES
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue
 from keyviz_grpc.proto import keyviz_pb2 as pb
 
-MET_BYTES: Final = 32 << 20
+MET_BYTES: Final = 192 << 20
+"""Room for 290 nodes of 1024 rows or 29 of 10 000: where fewer fit than there are, none is met again. Most catalogues
+are in `known` too, and then take their part of it only once.
+"""
+
 HEAD_BYTES: Final = 64
-"""What a row's beginning takes besides its bytes, which are in the catalogue's once more."""
+"""What a row's beginning takes besides its bytes, which stand in packed once more: an object and its place."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +61,15 @@ class Heads:
         """What they mean; met again from now on where that sender has them. MalformedAnswer as from `Catalogue`."""
         if self.catalogue is None:
             self.catalogue = decode_catalogue(all_of(self.packed))
-            _met.put(sender, self, 2 * len(self.packed) + HEAD_BYTES * len(self.heads) + len(sender))
+            _met.put(sender, self, _held_bytes(self, self.catalogue) + len(sender))
         return self.catalogue
+
+
+def _held_bytes(heads: Heads, catalogue: Catalogue) -> int:
+    """What both keep alive, told in a pass over the rows."""
+    listed = sum(len(row.route_ids) for row in catalogue.rows)
+    own = 2 * len(heads.packed) + HEAD_BYTES * len(heads.heads)
+    return own + ROW_BYTES * len(catalogue) + ROUTE_ID_BYTES * listed
 
 
 _met: Kept[str, Heads] = Kept(MET_BYTES)

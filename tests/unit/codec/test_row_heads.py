@@ -6,6 +6,7 @@ import pytest
 
 from keyviz_grpc.codec import decode_answer, encode_answer, parse_response, row_heads
 from keyviz_grpc.codec.row_heads import HEAD_BYTES, MET_BYTES, heads_met
+from keyviz_grpc.codec.weight import ROUTE_ID_BYTES, ROW_BYTES
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue, Matrix, Series
@@ -61,14 +62,49 @@ def test_rows_that_break_a_law_are_not_met_again() -> None:
     assert catalogue(raw("route:7", "route:8"), "h:1") is kept
 
 
-def test_what_is_kept_is_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many senders those go that were silent longest."""
-    monkeypatch.setattr(row_heads, "_met", Kept(MET_BYTES))
-    names = [f"{'n' * 1000}{number}" for number in range(500)]
-    rows = pb.GetKeyVizMatrixResponse.FromString(raw(*names)).rows
-    most = MET_BYTES // (len(names) * (2 * len(names[0]) + HEAD_BYTES)) + 1
-    for sender in range(most + 1):
-        catalogue(raw(*names), f"h:{sender}")
-    sent = [row.SerializeToString() for row in rows]
-    assert heads_met("h:0", sent) is None
-    assert heads_met(f"h:{most}", sent) is not None
+def rows_met(sent: bytes, sender: str) -> bool:
+    """Whether that sender is known to have sent rows that begin like these."""
+    rows = pb.GetKeyVizMatrixResponse.FromString(sent).rows
+    return heads_met(sender, [row.SerializeToString() for row in rows]) is not None
+
+
+def weight(sent: bytes) -> int:
+    """What rows come to, apart from the name of whoever sent them."""
+    rows = pb.GetKeyVizMatrixResponse.FromString(sent).rows
+    for row in rows:
+        row.ClearField("values")
+    described = pb.KeyVizCatalogue(rows=rows).ByteSize()
+    listed = sum(len(row.route_ids) for row in rows)
+    return 2 * described + (HEAD_BYTES + ROW_BYTES) * len(rows) + ROUTE_ID_BYTES * listed
+
+
+def aggregates(count: int, listed: int) -> bytes:
+    """An older node's answer of a column, of rows that list so many route ids each."""
+    rows = [
+        pb.KeyVizRow(
+            bucket_id=f"agg:{at}", start=b"%03d" % at, aggregate=True, route_ids=range(1, listed + 1), values=[1]
+        )
+        for at in range(count)
+    ]
+    return pb.GetKeyVizMatrixResponse(column_unix_ms=[1000], rows=rows).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [raw(*(f"{'n' * 1000}{number}" for number in range(50))), raw(*map(str, range(100))), aggregates(20, 256)],
+    ids=["long names", "short names", "route ids"],
+)
+def test_what_is_kept_is_weighed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """With the catalogue and all that it lists; of many senders those go that were silent longest."""
+    monkeypatch.setattr(row_heads, "_met", Kept(3 * (weight(sent) + len("h:0"))))
+    for sender in range(3):
+        catalogue(sent, f"h:{sender}")
+    assert all(rows_met(sent, f"h:{sender}") for sender in range(3))
+    catalogue(sent, "h:10")
+    assert [rows_met(sent, f"h:{sender}") for sender in (0, 1, 2, 10)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("nodes", "count"), [(290, 1024), (29, 10_000)])
+def test_large_clusters_have_room(nodes: int, count: int) -> None:
+    """Where fewer fit than there are nodes, none of them is met again."""
+    assert nodes * weight(raw(*(f"route:{number:06d}" for number in range(count)))) < MET_BYTES
