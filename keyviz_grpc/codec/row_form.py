@@ -34,7 +34,7 @@ def decode_rows(
     conflicts = _decode_conflicts(response.conflicts, shape)
     if traffic is None:
         return _row_by_row(response, series, columns, conflicts)
-    catalogue = traffic.rows.catalogue()
+    catalogue = traffic.form.catalogue()
     if not response.shares and conflicts is None:
         return traffic.matrix(series, columns, catalogue)
     return build_matrix(

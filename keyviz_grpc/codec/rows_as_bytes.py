@@ -106,6 +106,10 @@ class RowForm:
         heads = met or _heads_of(rows, described)
         return None if heads is None else cls(heads, sender, *lists)
 
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.values.rows)
+
     def catalogue(self) -> Catalogue:
         """MalformedAnswer as from `decode_catalogue`."""
         return self.heads.read(self.sender)
@@ -127,7 +131,7 @@ class Traffic:
     groups, terms: [K, C], of the rows `stated` (int64[K], ascending), which have both lists.
     """
 
-    rows: RowForm
+    form: RowForm
     strip: Strip
     soft: NDArray[np.bool_] | None
     stated: NDArray[np.int64]
@@ -137,24 +141,24 @@ class Traffic:
     @classmethod
     def of(cls, response: pb.GetKeyVizMatrixResponse, sender: str) -> Self | None:
         """None where the rows have to be read one by one: as from `RowForm.of`, or something is wrong with one."""
-        rows, columns = RowForm.of(response, sender), len(response.column_unix_ms)
-        if rows is None or not np.array_equal(rows.groups.rows, rows.terms.rows):
+        form, columns = RowForm.of(response, sender), len(response.column_unix_ms)
+        if form is None or not np.array_equal(form.groups.rows, form.terms.rows):
             return None
-        busy, groups, terms = rows.values.busy(columns), rows.groups.numbers(columns), rows.terms.numbers(columns)
-        marks = rows.soft.numbers(columns)
+        busy, groups, terms = form.values.busy(columns), form.groups.numbers(columns), form.terms.numbers(columns)
+        marks = form.soft.numbers(columns)
         if busy is None or groups is None or terms is None or marks is None:
             return None
         soft = None
         if marks.any():
-            soft = np.zeros((len(rows.values.rows), columns), np.bool_)
-            soft[rows.soft.rows] = marks != 0
+            soft = np.zeros((len(form), columns), np.bool_)
+            soft[form.soft.rows] = marks != 0
         freeze(*busy)
-        return cls(rows, Strip(*busy), soft, rows.groups.rows, groups, terms)
+        return cls(form, Strip(*busy), soft, form.groups.rows, groups, terms)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns)."""
-        return len(self.rows.values.rows), self.strip.values.shape[1]
+        return len(self.form), self.strip.values.shape[1]
 
     @property
     def values(self) -> NDArray[np.uint64]:
