@@ -37,7 +37,8 @@ def decode_answer(
     rows: those of an answer that may leave out what its caller knows, None where nothing was said to be known.
     large: what the message lacks because it is read where it came (`set_apart`).
     The message is used up: its rows may lose their traffic. Raises MalformedAnswer that names the broken law and its
-    place, TooLarge for more than `max_cells` cells. A merged answer (one that has outcomes) keeps its leaves' own
+    place, TooLarge for more than `max_cells` cells; numbers of rows are read before that is looked at, and are no more
+    than their bytes, which were paid for. A merged answer (one that has outcomes) keeps its leaves' own
     outcomes.
     """
     traffic = Traffic.of(response, outcome.address) if response.rows else None
