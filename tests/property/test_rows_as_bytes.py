@@ -156,6 +156,9 @@ ROWS: dict[str, bytes] = {
     "a name said many times": block(1, b"route:1") * 20 + COUNTS,
     "a count of more routes than anybody has": ID + number(8 << 3) + number(TOP) + COUNTS,
     "a tag of a kind that is gone": ID + bytes([1 << 3 | 3]) + COUNTS,
+    "soft marks before the values": ID + block(12, packed(1, 0)) + COUNTS,
+    "identities before the values": ID + block(13, packed(7, 7)) + block(14, packed(3, 4)) + COUNTS,
+    "a group by itself before the values": ID + number(13 << 3) + number(3) + COUNTS,
     "a tag of four bytes' kind": ID + bytes([2 << 3 | 5]) + bytes(4) + COUNTS,
     "one byte each but the last, which is cut off": ID + block(11, b"\x01\x02\x83"),
     "two of a kind, of which one is cut off": ID + block(11, b"\x81\x01\x82") + GROUPS + TERMS,
@@ -179,12 +182,14 @@ def test_lists_of_many_numbers(columns: int) -> None:
     stamps = block(1, packed(*range(1, columns + 1)))
     ones, twos, threes = [7] * columns, [300] * columns, [70_000] * columns
     few, many = [*ones[1:], 300], [*threes[1:], 1]
+    identities = block(13, packed(*few)) + block(14, packed(*twos))
     rows = [
         block(1, b"route:%d" % number) + block(2, b"%02d" % number) + block(11, packed(*numbers)) + identities
         for number, numbers in enumerate([[0] * columns, ones, twos, threes, few, many])
-        for identities in (block(13, packed(*few)) + block(14, packed(*twos)),)
     ]
-    check(stamps + b"".join(block(2, row) for row in rows))
+    whole = stamps + b"".join(block(2, row) for row in rows)
+    assert Traffic.of(parse_response(whole), "p:1") is not None
+    check(whole)
     check(stamps + b"".join(block(2, row[: -1 - (row is rows[3])]) for row in rows))
 
 
@@ -202,6 +207,15 @@ def test_rows_of_no_columns() -> None:
     check(block(2, ID))
     check(block(2, ID + COUNTS))
     check(block(2, ID + block(11, b"\x80")))
+
+
+def test_rows_of_what_leaves_said_are_looked_at_at_once() -> None:
+    """Whoever asks what is in a merged answer's leaves would otherwise be told of one that is none."""
+    answer = block(1, packed(1000)) + block(2, ID + block(11, b"\x83"))
+    raw = block(29, number(1 << 3) + number(0) + block(2, answer))
+    check(raw)
+    with pytest.raises(MalformedAnswer, match=NOT_ONE):
+        parse_response(raw)
 
 
 def test_rows_that_begin_as_those_of_the_last_answer() -> None:
@@ -250,22 +264,3 @@ def test_equal_tables_and_rows_become_one_object() -> None:
     assert one.identities is other.identities
     assert one.catalogue is other.catalogue
     assert one.columns is other.columns
-
-
-@pytest.mark.parametrize("packed_first", [True, False])
-def test_bytes_of_another_message_are_not_its_rows(packed_first: bool) -> None:
-    """A peer may send what the rows of another one come to as a packed catalogue, of which they are none."""
-    names = [f"route:{int(packed_first)}{number}" for number in range(3)]
-    described = pb.GetKeyVizMatrixResponse(rows=[pb.KeyVizRow(bucket_id=name) for name in names])
-    packed = pb.GetKeyVizMatrixResponse(column_unix_ms=[1000])
-    packed.columnar.version, packed.columnar.catalogue = 1, described.SerializeToString()
-    in_rows = pb.GetKeyVizMatrixResponse(
-        column_unix_ms=[1000], rows=[pb.KeyVizRow(bucket_id=name, values=[5]) for name in names]
-    )
-    shapes = {
-        message is packed: decode_answer(
-            parse_response(message.SerializeToString()), series=Series.READS, outcome=Outcome("p:1")
-        ).matrix.shape
-        for message in ((packed, in_rows) if packed_first else (in_rows, packed))
-    }
-    assert shapes == {True: (0, 1), False: (3, 1)}
