@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
@@ -70,3 +72,10 @@ def test_what_is_on_its_way_when_all_is_forgotten_is_not_kept() -> None:
     assert held is not None
     stamps_bytes = 2 * 8  # of the columns, and once more of all of them
     assert shelf.used_bytes == size_bytes_of(held.pieces[0].block) + stamps_bytes + weight_of(ROWS)
+
+
+def test_columns_of_narrow_counts_are_looked_at() -> None:
+    """As those of a matrix that is made by hand."""
+    counts = np.ones((2, 2), np.uint8)
+    with pytest.raises(MalformedAnswer, match="ascending"):
+        Matrix.of_counts(Series.READS, np.array([2000, 1000], np.int64), ROWS, counts, None)

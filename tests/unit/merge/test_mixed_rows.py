@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keyviz_grpc.codec import answer_bytes, decode_answer, parse_response
-from keyviz_grpc.merge import entries, merge, mixed
+from keyviz_grpc.merge import entries, few, merge, mixed
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.proto import keyviz_pb2 as pb
@@ -28,7 +28,7 @@ def part(name: str, values: Cells, codes: Cells) -> Answer:
     return decode_answer(parse_response(raw), series=Series.WRITES, outcome=Outcome(name))
 
 
-@pytest.mark.parametrize(("few", "cells"), [(1 << 21, 1 << 18), (1 << 21, 0), (0, 1 << 18), (0, 0)])
+@pytest.mark.parametrize(("few_bytes", "cells"), [(1 << 21, 1 << 18), (1 << 21, 0), (0, 1 << 18), (0, 0)])
 @pytest.mark.parametrize(
     ("told", "values", "conflicts"),
     [
@@ -57,7 +57,7 @@ def part(name: str, values: Cells, codes: Cells) -> Answer:
 def test_mixed_rows_are_merged(
     monkeypatch: pytest.MonkeyPatch,
     *,
-    few: int,
+    few_bytes: int,
     cells: int,
     told: list[tuple[Cells, Cells]],
     values: Cells,
@@ -65,13 +65,23 @@ def test_mixed_rows_are_merged(
     for_display: bool,
 ) -> None:
     """All at once, or part by part; with all counts in one block, or in one for each width."""
-    monkeypatch.setattr(entries, "FEW_BYTES", few)
+    monkeypatch.setattr(entries, "FEW_BYTES", few_bytes)
     monkeypatch.setattr(mixed, "MOST_CELLS", cells)
     parts = [part(f"n{number}", *said) for number, said in enumerate(told)]
     matrix = merge(parts, query=MatrixQuery(for_display=for_display), now_unix_ms=3000).matrix
     assert matrix.values.tolist() == values
     assert (None if matrix.conflicts is None else matrix.conflicts.tolist()) == conflicts
     assert not (for_display and len(matrix.shares))
+
+
+def test_what_would_take_too_much_is_not_looked_at_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But part by part, with the same result."""
+    parts = [part("n1", [[5, 0], [1, 2]], [[1, 0], [1, 1]]), part("n2", [[2, 6], [0, 0]], [[2, 2], [0, 0]])]
+    whole = merge(parts, query=MatrixQuery(), now_unix_ms=3000).matrix
+    monkeypatch.setattr(mixed, "MOST_CELLS", 0)
+    monkeypatch.setattr(few, "look_at", lambda *_: pytest.fail("all rows were looked at"))
+    matrix = merge(parts, query=MatrixQuery(), now_unix_ms=3000).matrix
+    assert matrix.values.tolist() == whole.values.tolist() == [[7, 6], [1, 2]]
 
 
 @pytest.mark.parametrize(
