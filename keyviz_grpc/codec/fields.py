@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-_OF_A_NUMBER: Final = 0
+OF_A_NUMBER: Final = 0
 """The kind of field that a varint is."""
 
-_OF_BYTES: Final = 2
+OF_BYTES: Final = 2
 """The kind of field that a length and so many bytes make."""
 
 
@@ -19,12 +19,12 @@ def as_field(number: int, pieces: Sequence[bytes]) -> list[bytes]:
 
 def tag_of_bytes(number: int) -> bytes:
     """What stands before a length and so many bytes."""
-    return varint(number << 3 | _OF_BYTES)
+    return varint(number << 3 | OF_BYTES)
 
 
 def tag_of_number(number: int) -> bytes:
     """What stands before a number that is not negative."""
-    return varint(number << 3 | _OF_A_NUMBER)
+    return varint(number << 3 | OF_A_NUMBER)
 
 
 def varint(number: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from keyviz_grpc.codec.fields import OF_BYTES
 from keyviz_grpc.codec.rows import decode_row
 from keyviz_grpc.codec.spans import LONGEST_LENGTH, number_at
 from keyviz_grpc.codec.weight import ROUTE_ID_BYTES, ROW_BYTES
@@ -15,7 +16,7 @@ from keyviz_grpc.proto import keyviz_pb2 as pb
 MET_BYTES: Final = 32 << 20
 """Room for fifty thousand rows; those of catalogues that are kept are the same objects and take no more for it."""
 
-_ROW_TAG: Final = pb.KeyVizCatalogue.ROWS_FIELD_NUMBER << 3 | 2
+_ROW_TAG: Final = pb.KeyVizCatalogue.ROWS_FIELD_NUMBER << 3 | OF_BYTES
 
 _met: Kept[bytes, Row] = Kept(MET_BYTES)
 

@@ -12,6 +12,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from keyviz_grpc.codec.fields import OF_A_NUMBER, OF_BYTES
+from keyviz_grpc.codec.spans import LONGEST
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.traffic import Counts, true_cells, where
 
@@ -21,11 +23,8 @@ Places: TypeAlias = "NDArray[np.int64]"
 Piece: TypeAlias = "tuple[NDArray[np.int64], Counts]"
 """Some rows or lists by their numbers, and the numbers in each of them."""
 
-_BYTES: Final = 2
-"""The kind of field that is a length and so many bytes; the other kind, 0, is a number."""
-
 _LISTS: Final = tuple(
-    number << 3 | _BYTES
+    number << 3 | OF_BYTES
     for number in (
         pb.KeyVizRow.VALUES_FIELD_NUMBER,
         pb.KeyVizRow.SOFT_COLUMNS_FIELD_NUMBER,
@@ -37,16 +36,13 @@ _LISTS: Final = tuple(
 
 _DESCRIBES: Final = np.zeros(1 << 8, np.bool_)
 """Whether a byte is the tag of a field before the lists."""
-_DESCRIBES[[number << 3 | kind for number in range(1, _LISTS[0] >> 3) for kind in (0, _BYTES)]] = True
+_DESCRIBES[[number << 3 | kind for number in range(1, _LISTS[0] >> 3) for kind in (OF_A_NUMBER, OF_BYTES)]] = True
 
 MOST_FIELDS: Final = 16
 """Of a row before its lists: there are ten."""
 
 SHIFTS: Final = (7, 14, 21)
 """Of a length that is read: where its second byte belongs, and the next ones."""
-
-LONGEST: Final = 10
-"""Bytes of a number; the last of so many holds one bit."""
 
 LOW_BITS: Final = np.uint16(0x007F)
 HIGH_BITS: Final = np.uint16(0x3F80)
@@ -151,7 +147,7 @@ def description_sizes(packed: bytes, starts: Places) -> NDArray[np.int64] | None
         if told is None or not _DESCRIBES.take(tags).all():
             return None
         numbers, behind = told
-        at[rows] = behind + numbers * (tags & 7 == _BYTES)
+        at[rows] = behind + numbers * (tags & 7 == OF_BYTES)
     return None
 
 

@@ -9,7 +9,7 @@ MOST_FIELDS: Final = 64
 """Of a message in which some are looked for: a packed answer has two dozen, and what has more holds many small ones."""
 
 LONGEST: Final = 10
-"""Bytes of a number."""
+"""Bytes of a number; the last of so many holds one bit."""
 
 LONGEST_LENGTH: Final = 5
 """Bytes of a tag, or of a length."""
