@@ -11,7 +11,6 @@ from typing import Final, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from keyviz_grpc.answer_bounds import AnswerBounds
@@ -26,6 +25,7 @@ from keyviz_grpc.interceptors import Admission, Barrier, Gate
 from keyviz_grpc.layers import Layers
 from keyviz_grpc.metrics import Meter, ServerMetrics
 from keyviz_grpc.proto import admin_pb2, keyviz_pb2
+from keyviz_grpc.reflection import add_reflection
 from keyviz_grpc.service import ClusterServicer, NodeServicer, Servicer
 from keyviz_grpc.source import Source
 from keyviz_grpc.tls import server_credentials
@@ -240,8 +240,7 @@ async def _serve(
     layers.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods) for service in SERVICES])
     health = Health(SERVICES)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, layers)
-    names = [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), layers)
+    add_reflection(layers, [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
     address = _bind(server, listen, settings)
     await server.start()
     if isinstance(ready, bool):

@@ -47,6 +47,23 @@ async def test_list_and_describe_work_by_reflection(processes: Processes, grpcur
         assert json.loads(health.stdout) == {"status": "SERVING"}
 
 
+@pytest.mark.parametrize(
+    ("symbol", "told"),
+    [
+        ("keyviz.v1.KeyViz.GetKeyVizMatrix", "rpc GetKeyVizMatrix ( .keyviz.v1.GetKeyVizMatrixRequest )"),
+        ("Admin.GetClusterOverview", "rpc GetClusterOverview ( .keyviz.v1.GetClusterOverviewRequest )"),
+        ("keyviz.v1.KeyVizRow.leader_terms", "repeated uint64 leader_terms = 14;"),
+        ("keyviz.v1.KEYVIZ_SERIES_READS", "KEYVIZ_SERIES_READS = 1;"),
+        ("grpc.health.v1.HealthCheckResponse.SERVING", "SERVING = 1;"),
+    ],
+)
+async def test_a_single_part_can_be_described(processes: Processes, grpcurl: str, symbol: str, told: str) -> None:
+    """A method, a field, a value of an enum, as grpcurl itself prints their names."""
+    for address in (await addresses(processes)).values():
+        described = call(grpcurl, address, "describe", symbol)
+        assert told in described.stdout, described.stderr
+
+
 async def test_the_bare_path_gives_the_same_answer(processes: Processes, grpcurl: str) -> None:
     """/Admin/GetKeyVizMatrix is the same service under its old name; nobody gets the packed form without asking."""
     for address in (await addresses(processes)).values():
