@@ -110,8 +110,8 @@ class Api:
         self._gate.admit(request)
         self._unsent.check()
         wanted = _wanted(request.scope["query_string"], header_of(request.scope, b"accept-encoding"))
-        with self._in_flight:
-            body = await self._bodies.of(request, wanted, lambda: self._matrix_body(wanted))
+        with self._in_flight.place() as place:
+            body = await self._bodies.of(request, wanted, lambda: self._matrix_body(wanted), place.give_back)
         return _response(body, self._unsent)
 
     async def _matrix_body(self, wanted: _Wanted) -> _Body:
@@ -175,7 +175,7 @@ class Api:
         """GET …/keyviz/cell."""
         self._gate.admit(request)
         asked = read_cell_request(request.query_params)
-        with self._in_flight:
+        with self._in_flight.place():
             work = self._cluster.cell(
                 bucket_id=asked.bucket_id,
                 column_unix_ms=asked.column_unix_ms,
@@ -191,7 +191,7 @@ class Api:
         query, wants_absence = read_hot_keys_request(request.query_params), read_absent(request.query_params)
         answer: HotKeysAnswer | None = None
         try:
-            with self._in_flight:
+            with self._in_flight.place():
                 answer = await while_connected(request, self._cluster.hot_keys(query, self._deadline()))
                 _check_known(answer.outcomes, query.node_id)
                 check_asked(answer, query)
@@ -213,7 +213,7 @@ class Api:
     async def cluster(self, request: Request) -> Response:
         """GET …/cluster."""
         self._gate.admit(request)
-        with self._in_flight:
+        with self._in_flight.place():
             overview = await while_connected(request, self._cluster.overview(self._deadline()))
         now = int(self._wall_clock() * 1000)
         return self._small(request, render_overview(overview, version=VERSION, now_unix_ms=now))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Self
 
 from gateway.streamed import Pieces, copied_of, held_by
 from keyviz_grpc.errors import Overloaded
@@ -14,19 +14,39 @@ WINDOW_S: Final = 60.0
 
 
 class InFlight:
-    """At most `limit` requests inside the block at once; one more raises Overloaded, without waiting."""
+    """At most `limit` requests with a place at once; one more raises Overloaded, without waiting."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.count = 0
 
-    def __enter__(self) -> None:
+    def place(self) -> Place:
+        """One of them, until the block around it ends."""
         if self.count >= self.limit:
             raise Overloaded(f"{self.limit} requests are under way already, try again")
         self.count += 1
+        return Place(self)
+
+
+class Place:
+    """Of one request; it may be given back before its block ends, by a client that has left."""
+
+    __slots__ = ("_among",)
+
+    def __init__(self, among: InFlight) -> None:
+        self._among: InFlight | None = among
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None:
-        self.count -= 1
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Somebody else may have it; does nothing the second time."""
+        if self._among is not None:
+            self._among.count -= 1
+            self._among = None
 
 
 class Unsent:

@@ -70,8 +70,13 @@ class SharedWork(Generic[Key, Value]):
         self._joined = joined
         self._under_way: dict[Key, _Others[Value]] = {}
 
-    async def of(self, request: Request, key: Key, work: Callable[[], Awaitable[Value]]) -> Value:
-        """The result of the work under this key; see `while_connected`."""
+    async def of(
+        self, request: Request, key: Key, work: Callable[[], Awaitable[Value]], left: Callable[[], None]
+    ) -> Value:
+        """The result of the work under this key; see `while_connected`.
+
+        left: called when the client has left for whose request the work is done, be it for others too.
+        """
         while (others := self._under_way.get(key)) is not None:
             self._joined()
             value = await while_connected(request, others.wait())
@@ -80,6 +85,7 @@ class SharedWork(Generic[Key, Value]):
         others = self._under_way[key] = _Others()
 
         def end(cancel: Callable[[], None]) -> None:
+            left()
             others.when_alone(lambda: self._end(key, others, cancel))
 
         return await while_connected(request, self._done(key, others, work), end)

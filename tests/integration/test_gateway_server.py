@@ -20,10 +20,12 @@ from gateway import connection, serving
 from gateway.app import create_app
 from gateway.serving import CertificateFiles, http_server
 from gateway.settings import GatewaySettings
+from keyviz_grpc.deadline import Deadline
 from keyviz_grpc.errors import SettingError
 from keyviz_grpc.listening import address_of, bind
+from keyviz_grpc.outcome import Member, Overview
 from tests.integration.http_clusters import certificate, http_cluster
-from tests.unit.gateway.scripted import MATRIX, ScriptedCluster, answer_of
+from tests.unit.gateway.scripted import API, MATRIX, ScriptedCluster, answer_of
 
 
 @contextlib.asynccontextmanager
@@ -99,6 +101,35 @@ async def test_a_client_that_leaves_does_not_end_what_another_waits_for() -> Non
         cluster.held.set()
         assert (await stays).status_code == 200
     assert (len(cluster.queries), cluster.cancelled) == (1, 0)
+
+
+class Outspoken(ScriptedCluster):
+    """Tells of its nodes even while it holds matrices back."""
+
+    async def overview(self, deadline: Deadline, via: tuple[str, ...] = ()) -> Overview:
+        """See `Cluster`."""
+        return Overview(Member("gw", ""), (), ())
+
+
+async def test_a_client_that_has_left_takes_no_place_while_others_share_its_work() -> None:
+    """Of two places, one for who left and one for who stays, the first is free at once."""
+    cluster = Outspoken(held=asyncio.Event())
+    assert cluster.held is not None
+    async with listening(cluster, max_requests=2) as address, client_of(address) as client:
+        async with talking(address) as (_, writer):
+            writer.write(f"GET {MATRIX} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+            await cluster.asked.wait()
+            stays = asyncio.create_task(client.get(MATRIX, headers={"accept-encoding": ""}))
+            while (await client.get(f"{API}/cluster")).status_code == 200:
+                pass  # it has not come yet
+        async with asyncio.timeout(5):
+            while (await client.get(f"{API}/cluster")).status_code != 200:
+                pass  # nobody announces that somebody has left
+        cluster.held.set()
+        assert (await stays).status_code == 200
+        both = await asyncio.gather(*(client.get(f"{MATRIX}?rows={rows}") for rows in (1, 2)))
+        assert [each.status_code for each in both] == [200, 200]
+    assert (len(cluster.queries), cluster.cancelled) == (3, 0)
 
 
 @pytest.mark.parametrize(

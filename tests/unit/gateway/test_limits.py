@@ -49,14 +49,25 @@ def test_a_streamed_body_counts_as_what_it_is_written_from() -> None:
 
 
 def test_one_more_than_the_limit_is_refused_at_once() -> None:
-    """And a slot that was given back is free again, whatever happened inside."""
+    """And a place that was given back is free again, whatever happened inside."""
     in_flight = InFlight(1)
-    with in_flight, pytest.raises(Overloaded, match="1 requests"), in_flight:
-        pytest.fail("there is no second slot")
-    with contextlib.suppress(KeyError), in_flight:
+    with in_flight.place(), pytest.raises(Overloaded, match="1 requests"), in_flight.place():
+        pytest.fail("there is no second place")
+    with contextlib.suppress(KeyError), in_flight.place():
         raise KeyError
-    with in_flight:
+    with in_flight.place():
         assert in_flight.count == 1
+
+
+def test_a_place_is_given_back_once() -> None:
+    """The end of its block takes nothing from whoever has it since then."""
+    in_flight = InFlight(1)
+    with in_flight.place() as place:
+        place.give_back()
+        another = in_flight.place()
+    assert in_flight.count == 1
+    another.give_back()
+    assert in_flight.count == 0
 
 
 def test_five_attempts_a_minute() -> None:

@@ -15,12 +15,16 @@ from tests.unit.gateway.test_endpoints import Caller
 
 @dataclass
 class Kitchen:
-    """Work that is done when `done` is set. shares: how often somebody waited for what another one does."""
+    """Work that is done when `done` is set.
+
+    shares: how often somebody waited for what another one does. left: how often the client of that one left.
+    """
 
     done: asyncio.Event = field(default_factory=asyncio.Event)
     began: int = 0
     cancelled: int = 0
     shares: int = 0
+    left: int = 0
     error: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -28,6 +32,9 @@ class Kitchen:
 
     def _shared(self) -> None:
         self.shares += 1
+
+    def _left(self) -> None:
+        self.left += 1
 
     async def _cook(self) -> str:
         self.began += 1
@@ -45,7 +52,7 @@ class Kitchen:
 
     async def order(self, caller: Caller | None = None, key: str = "same") -> asyncio.Task[str]:
         """One request, which has begun to wait."""
-        ordering = asyncio.create_task(self.work.of((caller or Caller()).request, key, self._cook))
+        ordering = asyncio.create_task(self.work.of((caller or Caller()).request, key, self._cook, self._left))
         await asyncio.sleep(0)
         return ordering
 
@@ -83,7 +90,7 @@ async def test_the_work_goes_on_for_others_when_the_client_of_the_first_has_left
     kitchen, leaving = Kitchen(), Caller()
     first, second = await kitchen.order(leaving), await kitchen.order()
     await gone(leaving)
-    assert (first.done(), kitchen.cancelled) == (False, 0)
+    assert (first.done(), kitchen.cancelled, kitchen.left) == (False, 0, 1)
     third = await kitchen.order()
     kitchen.done.set()
     assert [await second, await third] == ["dish 1", "dish 1"]
