@@ -34,7 +34,8 @@ class MatrixQuery:
     node says, "" = all. keys: only rows that meet this range, cut after merging and before folding to the budget; an
     aggregator keeps it to itself. exclude: (node_id, incarnation) of leaves that the caller has from elsewhere. known:
     what need not be said again; only a node heeds it. for_display: the answer will not be merged again, so shares and
-    the books of who holds which row under which range are left out.
+    the books of who holds which row under which range are left out. without_roles: the caller does not read
+    `sample_roles`, which may be left out.
     Hashable, so that identical requests can share one fan-out; hashed once, for each is looked for again and again.
     Raises InvalidRequest for a negative budget.
     """
@@ -50,6 +51,7 @@ class MatrixQuery:
     exclude: tuple[tuple[str, int], ...] = field(default=())
     known: Known | None = None
     for_display: bool = False
+    without_roles: bool = False
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

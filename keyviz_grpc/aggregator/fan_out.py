@@ -90,6 +90,8 @@ class MatrixFanout:
         if self._asked is None or self._asked[0] is not query or self._asked[1] != self.step_ms:
             via, window = (*query.via, self._node_id), self._widened(query.window)
             asked = replace(query, rows=0, keys=ALL_KEYS, window=window, via=via, known=None, for_display=False)
+            if query.for_display:  # roles are not shown, and to ask for them would alter what is remembered
+                asked = replace(asked, without_roles=True)
             self._asked = query, self.step_ms, asked
         return self._asked[2]
 

@@ -80,6 +80,7 @@ def decode_query(request: pb.GetKeyVizMatrixRequest) -> MatrixQuery:
         node_id=request.node_id,
         exclude=tuple((leaf.node_id, leaf.incarnation) for leaf in request.exclude),
         known=_decode_known(request),
+        without_roles=request.without_roles,
     )
 
 
@@ -120,6 +121,7 @@ def encode_query(
         bucket_ids=query.bucket_ids,
         node_id=query.node_id,
         exclude=[pb.LeafKey(node_id=node_id, incarnation=life) for node_id, life in query.exclude],
+        without_roles=query.without_roles,
     )
     if query.known is not None:
         message.known.CopyFrom(_encode_known(query.known))
@@ -141,5 +143,5 @@ def query_bytes(query: MatrixQuery, *, accept: tuple[pb.MatrixEncoding.ValueType
 
 
 def known_bytes(known: Known) -> bytes:
-    """What stands behind those bytes where the caller knows columns: the message's last field."""
+    """What stands behind those bytes where the caller knows columns; a message's fields may come in any order."""
     return pb.GetKeyVizMatrixRequest(known=_encode_known(known)).SerializeToString()

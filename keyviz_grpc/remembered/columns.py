@@ -155,7 +155,7 @@ class NodeColumns:
         """What this question can build on."""
         if self._shelf is None or query.rows or query.bucket_ids or query.node_id or query.unmerged:
             return Recalled(query, None, self, None, self.epoch)
-        held = self._shelf.get(self, query.series)
+        held = self._shelf.get(self, _kind_of(query))
         window = query.window
         if not isinstance(held, Remembered) or not held.from_unix_ms <= window.from_unix_ms < held.below_unix_ms:
             return Recalled(query, None, self, self._shelf, self.epoch)
@@ -248,7 +248,7 @@ class Recalled:
             self._drop()
             return
         below, start = self._below(history), self.query.window.from_unix_ms
-        there = self._shelf.get(self._owner, answer.matrix.series)
+        there = self._shelf.get(self._owner, _kind_of(self.query))
         life = (answer.node_id, answer.incarnation, history.number)
         if isinstance(there, Remembered) and (there.life != life or there.catalogue != answer.matrix.catalogue):
             self._drop()
@@ -265,7 +265,7 @@ class Recalled:
         if len(matrix.columns) == 0 or below <= start:
             return
         pieces = (Piece.of(matrix),)
-        self._put(Remembered(*life, start, below, matrix.catalogue, pieces, matrix.columns), matrix.series)
+        self._put(Remembered(*life, start, below, matrix.catalogue, pieces, matrix.columns))
 
     def _extend(self, held: Remembered, answer: Answer, below: int, wire_bytes: int) -> None:
         if _goes_beyond(answer.matrix, below):
@@ -274,17 +274,22 @@ class Recalled:
         if below <= held.below_unix_ms:
             return
         series = answer.matrix.series
-        self._put(held.extended(answer.matrix, below, wire_bytes, series=series, oldest=answer.oldest_unix_ms), series)
+        self._put(held.extended(answer.matrix, below, wire_bytes, series=series, oldest=answer.oldest_unix_ms))
 
-    def _put(self, remembered: Remembered, series: Series) -> None:
+    def _put(self, remembered: Remembered) -> None:
         if self._shelf is None or self._epoch != self._owner.epoch:
             return
         size = sum([piece.size_bytes for piece in remembered.pieces], remembered.columns.nbytes)
-        self._shelf.put(self._owner, series, remembered, size_bytes=size, shared=(remembered.catalogue,))
+        self._shelf.put(self._owner, _kind_of(self.query), remembered, size_bytes=size, shared=(remembered.catalogue,))
 
     def _drop(self) -> None:
         if self._shelf is not None:
-            self._shelf.drop(self._owner, self.query.series)
+            self._shelf.drop(self._owner, _kind_of(self.query))
+
+
+def _kind_of(query: MatrixQuery) -> tuple[Series, bool]:
+    """Answers of the same kind say the same rows."""
+    return query.series, query.without_roles
 
 
 def _goes_beyond(matrix: Matrix, below_unix_ms: int) -> bool:

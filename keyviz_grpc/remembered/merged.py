@@ -9,7 +9,7 @@ from typing import Final, TypedDict, Unpack
 import numpy as np
 
 from keyviz_grpc.merge import MergedCells, fold, merge, select_range
-from keyviz_grpc.model import Matrix
+from keyviz_grpc.model import Matrix, Series
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered.blocks import FAR, between
@@ -92,7 +92,7 @@ class MergedColumns:
         return self._shown(merge(newest, known=MergedCells(known.matrix, known.column_nodes), **told), look)
 
     def _known(self, query: MatrixQuery) -> Merged | None:
-        there = self._shelf.get(self, (query.series, query.for_display))
+        there = self._shelf.get(self, _kind_of(query))
         return there if isinstance(there, Merged) and len(there.matrix.identities) <= MOST_IDENTITIES else None
 
     def _shown(self, whole: Answer, look: Look) -> Answer | None:
@@ -121,11 +121,16 @@ class MergedColumns:
         merged = Merged(parts.lives, catalogues, parts.columns, whole.matrix, nodes, made)
         size = sum([columns.nbytes for columns in parts.columns], nodes.nbytes)
         shared = (whole.matrix.catalogue, *catalogues, whole.matrix, *(() if shown is None else (shown,)))
-        self._shelf.put(self, (query.series, query.for_display), merged, size_bytes=size, shared=shared)
+        self._shelf.put(self, _kind_of(query), merged, size_bytes=size, shared=shared)
 
     def forget(self) -> None:
         """Gives everything back."""
         self._shelf.drop_all(self)
+
+
+def _kind_of(query: MatrixQuery) -> tuple[Series, bool, bool]:
+    """Whatever answers that are merged for it have in common."""
+    return query.series, query.for_display, query.without_roles
 
 
 def _goes_on_there(look: Look, known: Merged) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge import fold
 from keyviz_grpc.merge.parts import select_rows
-from keyviz_grpc.model import Catalogue, Matrix, Row, SampleRole
+from keyviz_grpc.model import Catalogue, Matrix, Row
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler.assembled import Assembled, State
 from keyviz_grpc.sampler.buckets import Buckets
 from keyviz_grpc.sampler.history import Columns, HistoryNumber, ShownRows, what_is_left
 from keyviz_grpc.sampler.ring import Ring
-from keyviz_grpc.sampler.slots import Visible
+from keyviz_grpc.sampler.slots import ReadRole, Visible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,26 +46,25 @@ class Answers:
     """
 
     def __init__(self, own: Outcome, ring: Ring, buckets: Buckets, assembled: Assembled) -> None:
-        self._own, self._ring, self._buckets, self._assembled = own, ring, buckets, assembled
-        self._last: _Last | None = None
-        self._history = HistoryNumber()
+        self._own, self._ring, self._assembled = own, ring, assembled
+        self._rows, self._plain_rows = (Rows(ring, buckets, roles=roles) for roles in (True, False))
 
-    def snapshot(
-        self, query: MatrixQuery, table: NDArray[np.uint64], read_role: Callable[[int], SampleRole]
-    ) -> Snapshot:
-        """What is held now. table: identities by number; read_role(group): as `Buckets.visible` has it."""
+    def snapshot(self, query: MatrixQuery, table: NDArray[np.uint64], read_role: ReadRole) -> Snapshot:
+        """What is held now. table: identities by number."""
         held = self._ring.between(query.window.from_unix_ms, query.window.to_unix_ms)
-        shown = self._rows(read_role)
-        number = self._history.now(shown, self._ring.rewrites)
+        shown, number = self._rows_for(query).now(read_role)
         if query.node_id and query.node_id != self._own.node_id:
             held, shown = [], ShownRows(shown.slots[:0], shown.starts[:0], Catalogue(()))
         ring = self._ring
         state = State(number, shown, table)
         return Snapshot(held, state, Moment(ring.oldest_unix_ms, ring.newest_unix_ms, ring.revision))
 
-    def is_quick(self) -> bool:
+    def is_quick(self, query: MatrixQuery) -> bool:
         """Whether `snapshot` would find the rows as they were the last time."""
-        return self._current() is not None
+        return self._rows_for(query).are_current
+
+    def _rows_for(self, query: MatrixQuery) -> Rows:
+        return self._plain_rows if query.without_roles else self._rows
 
     def matrix(self, query: MatrixQuery, snapshot: Snapshot, *, generated_at_unix_ms: int) -> Answer:
         """The answer of that moment, as `Source.matrix` has it."""
@@ -114,24 +113,44 @@ class Answers:
             history=history,
         )
 
-    def _current(self) -> ShownRows | None:
-        """The rows as they were looked for the last time, where they are so still."""
-        last = self._last
-        if last is None or last.version != self._buckets.slots.version:
-            return None
-        return last.shown if last.from_unix_ms <= self._ring.oldest_unix_ms <= last.until_unix_ms else None
 
-    def _rows(self, read_role: Callable[[int], SampleRole]) -> ShownRows:
-        shown = self._current()
-        if shown is None:
-            visible = self._buckets.visible(self._ring.oldest_unix_ms, read_role)
-            shown = _shown(visible)
-            if self._last is not None and shown.same_as(self._last.shown):
-                shown = self._last.shown
-            # Not before: to look may make a new version.
-            version = self._buckets.slots.version
-            self._last = _Last(version, visible.from_unix_ms, visible.until_unix_ms, shown)
-        return shown
+class Rows:
+    """The rows that a node shows, with roles or without, and the number of their history."""
+
+    def __init__(self, ring: Ring, buckets: Buckets, *, roles: bool) -> None:
+        self._ring, self._buckets, self._roles = ring, buckets, roles
+        self._last: _Last | None = None
+        self._history = HistoryNumber()
+
+    def now(self, read_role: ReadRole) -> tuple[ShownRows, int]:
+        """(the rows, the number of this state)."""
+        last = self._current() or self._looked(read_role)
+        return last.shown, self._history.now(last.shown, self._ring.rewrites)
+
+    @property
+    def are_current(self) -> bool:
+        """Whether they are as they were looked for the last time."""
+        return self._current() is not None
+
+    def _current(self) -> _Last | None:
+        last = self._last
+        if last is None or last.version != self._version:
+            return None
+        return last if last.from_unix_ms <= self._ring.oldest_unix_ms <= last.until_unix_ms else None
+
+    @property
+    def _version(self) -> int:
+        slots = self._buckets.slots
+        return slots.version + slots.roles_version if self._roles else slots.version
+
+    def _looked(self, read_role: ReadRole) -> _Last:
+        visible = self._buckets.visible(self._ring.oldest_unix_ms, read_role if self._roles else None)
+        shown = _shown(visible)
+        if self._last is not None and shown.same_as(self._last.shown):
+            shown = self._last.shown
+        # The version is asked for now, for to look may make a new one.
+        self._last = _Last(self._version, visible.from_unix_ms, visible.until_unix_ms, shown)
+        return self._last
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ A slot outlives its bucket's route while history shows it and is used again afte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.errors import InvalidRequest, UnknownRoute
 from keyviz_grpc.labels import check_label
-from keyviz_grpc.model import SampleRole
 from keyviz_grpc.sampler.places import CutTable, Place, RouteTable, numbers_of
 from keyviz_grpc.sampler.rows import aggregate_row, rows_of, runs_of
 from keyviz_grpc.sampler.slices import Division, division_of
-from keyviz_grpc.sampler.slots import Bucket, Home, Slots, Visible
+from keyviz_grpc.sampler.slots import Bucket, Home, ReadRole, Slots, Visible
 from keyviz_grpc.sampler.types import Route
 
 
@@ -126,12 +125,14 @@ class Buckets:
     def _show_as_old_range(self, slot: int, bucket: Bucket) -> None:
         # The id now means another range; what was counted before stays under the range that it was counted in.
         row, home = bucket.row, bucket.home
-        bucket.row = replace(
-            row,
-            bucket_id=aggregate_id(row.start, row.end, int(self.slots.groups[slot])),
-            label="",
-            aggregate=True,
-            route_ids=(home[0],) if home else row.route_ids,
+        bucket.becomes(
+            replace(
+                row,
+                bucket_id=aggregate_id(row.start, row.end, int(self.slots.groups[slot])),
+                label="",
+                aggregate=True,
+                route_ids=(home[0],) if home else row.route_ids,
+            )
         )
         self.slots.leave(bucket)
 
@@ -256,7 +257,7 @@ class Buckets:
             self.slots.groups[slot] = self.routes[bucket.home[0]].raft_group_id
         return int(self.slots.groups[slot])
 
-    def visible(self, oldest_unix_ms: int, read_role: Callable[[int], SampleRole]) -> Visible:
+    def visible(self, oldest_unix_ms: int, read_role: ReadRole | None) -> Visible:
         """See `Slots.visible`."""
         self._plan()
         return self.slots.visible(oldest_unix_ms, read_role)

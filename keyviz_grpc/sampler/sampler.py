@@ -170,7 +170,7 @@ class Sampler(Observing):
         try:
             if not self._counting.is_closed_up:
                 return None
-            if not self._answers.is_quick():
+            if not self._answers.is_quick(query):
                 return None
             snapshot = self._snapshot(query)
         finally:
@@ -183,7 +183,8 @@ class Sampler(Observing):
         if not from_s <= clock() < until_s:
             return None
         counting = self._counting
-        return counting.ring.puts + counting.slots.version, self._now_unix_ms()
+        slots = counting.slots
+        return counting.ring.puts + slots.version + slots.roles_version, self._now_unix_ms()
 
     def _snapshot(self, query: MatrixQuery) -> Snapshot:
         counting = self._counting

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ FOREVER_MS: Final = (1 << 63) - 1
 NO_ROLES: Final[tuple[int, ...]] = ()
 WRITTEN: Final = (int(SampleRole.LEADER_WRITE),)
 
+ReadRole: TypeAlias = Callable[[int], SampleRole]
+"""In which role this node serves the reads of a group now."""
+
 Home = tuple[int, str, bytes, bytes]
 """(route id, bucket id, start, end)"""
 
@@ -30,29 +33,30 @@ Home = tuple[int, str, bytes, bytes]
 class Bucket:
     """What a slot counts: its row, where it is at home (None = an aggregate), and whether it is in use now.
 
-    left_at: when it last ceased to be, as `Slots` counts.
+    The row has no roles. left_at: when it last ceased to be, as `Slots` counts.
     """
 
     row: Row
     home: Home | None
     live: bool
     left_at: int = 0
-    _shown: _Shown | None = None
+    key: tuple[bytes, bool, bytes, bytes] = field(init=False)
+    _in_roles: Row | None = field(default=None, init=False)
 
-    def shown(self, roles: tuple[int, ...]) -> _Shown:
+    def __post_init__(self) -> None:
+        self.becomes(self.row)
+
+    def becomes(self, row: Row) -> None:
+        """It is shown like this from now on."""
+        self.row, self.key, self._in_roles = row, row.key_order, None
+
+    def shown(self, roles: tuple[int, ...]) -> Row:
         """Its row with these roles; the same object as the last time, while it says the same."""
-        if self._shown is None or self._shown.of is not self.row or self._shown.row.sample_roles != roles:
-            row = replace(self.row, sample_roles=roles) if roles else self.row
-            self._shown = _Shown(self.row, row, row.key_order)
-        return self._shown
-
-
-class _Shown(NamedTuple):
-    """of: a bucket's row; row: the same with roles; key: by which that is sorted."""
-
-    of: Row
-    row: Row
-    key: tuple[bytes, bool, bytes, bytes]
+        if not roles:
+            return self.row
+        if self._in_roles is None or self._in_roles.sample_roles != roles:
+            self._in_roles = replace(self.row, sample_roles=roles)
+        return self._in_roles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,14 +78,14 @@ class Slots:
 
     groups: uint64[capacity], the Raft group of each slot; last_active_unix_ms: int64[capacity], the newest column with
     traffic; seen: bool[2, capacity], whether a slot ever had reads, writes. `version` grows whenever the rows that a
-    matrix shows may have changed for another reason than that a column gave way.
+    matrix shows may have changed for another reason than that a column gave way, `roles_version` when their roles may.
     """
 
     def __init__(self) -> None:
         self.groups: NDArray[np.uint64] = np.zeros(64, np.uint64)
         self.last_active_unix_ms: NDArray[np.int64] = np.zeros(64, np.int64)
         self.seen: NDArray[np.bool_] = np.zeros((2, 64), np.bool_)
-        self.version = 0
+        self.version = self.roles_version = 0
         # Which were shown when somebody last looked; one that was not then may be shown as soon as it has traffic.
         self._shown: NDArray[np.bool_] = np.zeros(64, np.bool_)
         self._buckets: list[Bucket | None] = []
@@ -149,25 +153,24 @@ class Slots:
     def mark_active(self, slots: NDArray[np.int64], kind: int, stamp_unix_ms: int) -> None:
         """Notes that these slots have traffic of a kind (0 reads, 1 writes) in the column of that stamp."""
         self.last_active_unix_ms[slots] = np.maximum(self.last_active_unix_ms[slots], stamp_unix_ms)
-        if not (self.seen[kind, slots].all() and self._shown[slots].all()):
-            self.seen[kind, slots] = True
+        if not self._shown[slots].all():
             self.version += 1
+        if not self.seen[kind, slots].all():
+            self.seen[kind, slots] = True
+            self.roles_version += 1
 
     def read_role_changed(self, group: int) -> None:
         """This node serves the reads of a group in another role now."""
         count = len(self)
         if (self.seen[0, :count] & (self.groups[:count] == np.uint64(group))).any():
-            self.version += 1
+            self.roles_version += 1
 
-    def visible(self, oldest_unix_ms: int, read_role: Callable[[int], SampleRole]) -> Visible:
+    def visible(self, oldest_unix_ms: int, read_role: ReadRole | None) -> Visible:
         """Those that a matrix shows: live ones, and those with traffic in a column still held.
 
-        oldest_unix_ms: the oldest of these columns, 0 = there is none. read_role(group): the role in which this node
-        serves reads of a group now.
+        oldest_unix_ms: the oldest of these columns, 0 = there is none. read_role None: rows without roles.
         """
-        active, groups, (reads, writes) = (
-            array.tolist() for array in (self.last_active_unix_ms, self.groups, self.seen)
-        )
+        active = self.last_active_unix_ms.tolist()
         shown, left = [], [FOREVER_MS]
         for slot, bucket in self._used():
             if not bucket.live:
@@ -176,15 +179,22 @@ class Slots:
                     left.append(active[slot])
                 if not (stays and oldest_unix_ms):
                     continue
-            roles = WRITTEN if writes[slot] else NO_ROLES
-            if reads[slot]:
-                roles = (*roles, int(read_role(groups[slot])))
-            shown.append((bucket.shown(roles), slot))
+            shown.append((bucket, slot))
         shown.sort(key=lambda item: item[0].key)
         slots = np.array([slot for _, slot in shown], np.int64)
         self._shown[:] = False
         self._shown[slots] = True
-        return Visible(slots, [bucket.row for bucket, _ in shown], oldest_unix_ms, min(left))
+        buckets = [bucket for bucket, _ in shown]
+        rows = [bucket.row for bucket in buckets] if read_role is None else self._in_roles(buckets, slots, read_role)
+        return Visible(slots, rows, oldest_unix_ms, min(left))
+
+    def _in_roles(self, buckets: list[Bucket], slots: NDArray[np.int64], read_role: ReadRole) -> list[Row]:
+        groups, reads, writes = (array.take(slots).tolist() for array in (self.groups, *self.seen))
+        rows = []
+        for bucket, group, is_read, is_written in zip(buckets, groups, reads, writes, strict=True):
+            roles = WRITTEN if is_written else NO_ROLES
+            rows.append(bucket.shown((*roles, int(read_role(group))) if is_read else roles))
+        return rows
 
     def gone(self, oldest_unix_ms: int, busy: NDArray[np.bool_]) -> set[int]:
         """Slots that are neither live nor busy, rested, and of which no column from `oldest_unix_ms` on has traffic."""

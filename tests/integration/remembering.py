@@ -261,7 +261,8 @@ class World:
         end = 0 if byte % 5 else max(start, self.now_ms - (node % 3) * STEP_MS)
         keys = KeyRange(b"\x40", b"\xa0") if byte % 11 == 0 else ALL_KEYS
         rows = 3 if byte % 7 == 0 else 0
-        return MatrixQuery(series, Window(start, end), rows=rows, keys=keys, for_display=byte % 2 == 1)
+        display, plain = byte % 2 == 1, byte % 13 == 2
+        return MatrixQuery(series, Window(start, end), rows=rows, keys=keys, for_display=display, without_roles=plain)
 
 
 async def seen(aggregator: Aggregator, query: MatrixQuery) -> bytes:

@@ -24,7 +24,7 @@ from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import Recalled, Shelf, merged
 from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.server import ServerSettings, serve_cluster, serve_node
-from tests.integration.remembering import STEP_MS, TIMEOUT_S, World, answered, seen
+from tests.integration.remembering import STEP_MS, TIMEOUT_S, World, answered, body_of, seen
 from tests.integration.wire import wire
 from tests.reference.without_hot_keys import WithoutHotKeys
 
@@ -229,6 +229,29 @@ async def test_bytes_on_the_wire_grow_with_the_new_columns_only(rows: int) -> No
     nothing, one, two = sizes[380]
     assert nothing < 120
     assert nothing < one < two < nothing + 2.5 * (one - nothing)
+
+
+@pytest.mark.parametrize("display", [False, True])
+async def test_first_traffic_of_a_row_drops_nothing_that_a_gateway_remembers(display: bool) -> None:
+    """It is a new role for whoever reads roles, who is told everything anew, and nothing for those who show none."""
+    world, received = World(routes=routes(300)), list[int]()
+    query = MatrixQuery(for_display=display)
+    async with world.stack:
+        await world.start(1, columns=400)
+        shelves = Shelf(AMPLE), None
+        warm, cold = (world.aggregator(shelf, received=lambda _, size: received.append(size)) for shelf in shelves)
+        fill(world, 40)
+        await warm.matrix(query, Deadline.after(20))
+        world.sockets[0].sampler.observe(7, b"k", Op.READ, 10)
+        fill(world, 1)
+        received.clear()
+        told, whole = [await each.matrix(query, Deadline.after(20)) for each in (warm, cold)]
+    assert len(told.matrix.columns) == 41
+    assert body_of(told) == body_of(whole)
+    assert told.matrix.catalogue == whole.matrix.catalogue
+    assert any(row.sample_roles for row in told.matrix.catalogue.rows) is not display
+    few, many = received
+    assert few < many / 5 if display else few > many / 2
 
 
 def routes(count: int) -> list[Route]:

@@ -109,6 +109,8 @@ def test_what_is_known_is_the_end_of_a_question() -> None:
     raw = query_bytes(query, accept=ENCODINGS[1]) + known_bytes(known)
     assert raw == encode_query(told, accept=ENCODINGS[1]).SerializeToString()
     assert decode_query(pb.GetKeyVizMatrixRequest.FromString(raw)) == told
+    plain = query_bytes(replace(query, without_roles=True), accept=ENCODINGS[1]) + known_bytes(known)
+    assert decode_query(pb.GetKeyVizMatrixRequest.FromString(plain)) == replace(told, without_roles=True)
 
 
 def test_a_question_that_is_asked_again_means_the_same() -> None:

@@ -153,6 +153,24 @@ def test_the_same_question_is_asked_as_wide_as_the_steps_of_now() -> None:
     on_a_clock_of_its_own(work)
 
 
+@pytest.mark.parametrize(
+    ("query", "plain"),
+    [(MatrixQuery(), False), (MatrixQuery(for_display=True), True), (MatrixQuery(without_roles=True), True)],
+)
+def test_peers_are_asked_for_roles_only_where_somebody_reads_them(query: MatrixQuery, plain: bool) -> None:
+    """What is shown shows none, and an aggregator that was asked for none asks for none."""
+
+    async def work(clock: Callable[[], float]) -> None:
+        peer = Stepping("n", 0.1)
+        aggregator = Aggregator(Fixed([peer]), settings=FanoutSettings(), node_id="agg")
+        await aggregator.matrix(query, Deadline.after(100.0, clock))
+        assert peer.asked.without_roles is plain
+        assert not peer.asked.for_display
+        await aggregator.close()
+
+    on_a_clock_of_its_own(work)
+
+
 def test_a_step_that_no_node_has_any_more_does_not_widen_questions() -> None:
     """A node with windows of an hour was there once; a cell is looked for around it by the steps of now."""
 

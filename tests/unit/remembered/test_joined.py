@@ -115,7 +115,7 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(
         assert whole.matrix.columns.tolist() == [1000 * each for each in range(number - width + 1, number + 1)]
         if number % 50 == 0:
             assert whole.matrix.values.T.tolist() == [each.tolist() for each in every[-width:]]
-        held = shelf.get(memory, Series.WRITES)
+        held = shelf.get(memory, (Series.WRITES, False))
         assert isinstance(held, Remembered)
         assert len(held.columns) <= width + width // 3 + 1
         assert len(held.pieces) <= 2 * JOINED + 6
@@ -129,7 +129,7 @@ def test_small_pieces_wait_for_more(few: int, widths: list[int], monkeypatch: py
     memory = NodeColumns(shelf)
     for number in range(200, 216):
         memory.recall(MatrixQuery(Series.WRITES)).whole(told_by(chance, catalogue, 200, number), 100)
-    held = shelf.get(memory, Series.WRITES)
+    held = shelf.get(memory, (Series.WRITES, False))
     assert isinstance(held, Remembered)
     assert [piece.width for piece in held.pieces] == [200, *widths]
 
@@ -165,7 +165,7 @@ def test_only_few_new_columns_are_kept_as_they_came(new: int) -> None:
         history=History(7, (60 + new) * 1000, 60_001, 60),
     )
     memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
-    held = shelf.get(memory, Series.WRITES)
+    held = shelf.get(memory, (Series.WRITES, False))
     assert isinstance(held, Remembered)
     kinds = [type(piece.block) for piece in held.pieces if piece.first_unix_ms > 60_000]
     assert kinds == [Matrix if new < FEW_JOINED else Narrow]
@@ -178,7 +178,7 @@ def test_a_new_column_over_rows_of_its_own_is_copied() -> None:
     memory.recall(MatrixQuery(Series.WRITES)).whole(told_by(chance, rows(3), 60, 60), 100)
     answer = told_by(chance, rows(3), 60, 61)
     memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100)
-    held = shelf.get(memory, Series.WRITES)
+    held = shelf.get(memory, (Series.WRITES, False))
     assert isinstance(held, Remembered)
     assert (held.pieces[-1].first_unix_ms, held.pieces[-1].width) == (61_000, 1)
     assert isinstance(held.pieces[-1].block, Narrow)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from keyviz_grpc.model import Catalogue, SampleRole
+from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler
 from keyviz_grpc.sampler.slots import Slots
@@ -135,3 +137,67 @@ def test_a_leader_that_changes_no_role_changes_no_row(sampler: Sampler) -> None:
     sampler.set_leader(1, 4, leader_node_id="n3")
     sampler.set_leader(1, 5, leader_node_id="n1")
     assert catalogue(sampler) is before
+
+
+def without(sampler: Sampler) -> Answer:
+    """What a caller gets that does not read roles."""
+    return sampler.matrix(MatrixQuery(without_roles=True))
+
+
+def test_without_roles_rows_and_cells_are_the_same(sampler: Sampler, clock: Clock) -> None:
+    """Apart from those."""
+    sampler.observe(1, b"a", Op.READ, 10)
+    column(sampler, clock)
+    told, plain = sampler.matrix(MatrixQuery()), without(sampler)
+    assert [row.sample_roles for row in plain.matrix.catalogue.rows] == [(), ()]
+    assert plain.matrix.catalogue.rows == tuple(replace(row, sample_roles=()) for row in told.matrix.catalogue.rows)
+    assert plain.matrix.values.tolist() == told.matrix.values.tolist()
+    assert plain.history != told.history, "what is known of one does not hold for the other"
+
+
+def test_another_role_alters_nothing_for_those_who_read_none(sampler: Sampler, clock: Clock) -> None:
+    """By first traffic or by a leader: history and rows stay, and nobody looks for them; others are told at once."""
+    before, told = without(sampler), sampler.matrix(MatrixQuery()).history
+    assert sampler.matrix_at_once(MatrixQuery(without_roles=True)) is not None
+    sampler.observe(1, b"a", Op.READ, 10)
+    clock.now_s += 1
+    sampler.tick()
+    sampler.set_leader(1, 3, leader_node_id="n1")
+    soon = sampler.matrix_at_once(MatrixQuery(without_roles=True))
+    assert soon is not None, "rows need not be looked for"
+    assert soon.matrix.catalogue is before.matrix.catalogue
+    assert soon.history is not None
+    assert before.history is not None
+    assert soon.history.number == before.history.number
+    assert sampler.matrix_at_once(MatrixQuery()) is None
+    now = sampler.matrix(MatrixQuery()).history
+    assert told is not None
+    assert now is not None
+    assert now.number != told.number
+    assert roles(sampler)[0] == (SampleRole.LEADER_WRITE, SampleRole.LEADER_READ)
+
+
+def test_a_route_that_comes_alters_what_those_know_who_read_no_roles(sampler: Sampler, clock: Clock) -> None:
+    """As for everybody; and so does one whose last column gives way."""
+    before = without(sampler).history
+    sampler.replace_routes(remove=[1], add=[Route(3, b"", b"m", 1)])
+    after = without(sampler).history
+    for _ in range(COLUMNS):
+        column(sampler, clock, routes=(2,))
+    gone = without(sampler).history
+    assert before is not None
+    assert after is not None
+    assert gone is not None
+    assert len({before.number, after.number, gone.number}) == 3
+
+
+def test_answers_are_not_given_again_once_roles_are_others(sampler: Sampler, clock: Clock) -> None:
+    """They are while a node stands as it stood."""
+    sampler.observe(1, b"a", Op.READ, 10)
+    column(sampler, clock)
+    before = sampler.standing()
+    sampler.set_leader(1, 3, leader_node_id="n1")
+    after = sampler.standing()
+    assert before is not None
+    assert after is not None
+    assert before[0] != after[0]
