@@ -21,7 +21,7 @@ CONTRACT = {
     "GetKeyVizMatrixRequest": """
         series=1 KeyVizSeries; from_unix_ms=2 int64; to_unix_ms=3 int64; rows=4 uint32; via=16 repeated string;
         accept=17 repeated MatrixEncoding; unmerged=18 bool; bucket_ids=19 repeated string; node_id=20 string;
-        exclude=21 repeated LeafKey; known=22 KnownColumns""",
+        exclude=21 repeated LeafKey; known=22 KnownColumns; without_roles=23 bool""",
     "KnownColumns": "node_id=1 string; incarnation=2 int64; history=3 uint64; below_unix_ms=4 int64",
     "LeafKey": "node_id=1 string; incarnation=2 int64",
     "GetKeyVizMatrixResponse": """
