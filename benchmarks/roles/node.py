@@ -58,7 +58,7 @@ async def _serve(answers: list[Answer], *, older: bool) -> None:
             else:
                 sampler = Counted(answer, len(answer.matrix.columns), drain_interval_s=NEVER_S).sampler
                 stack.callback(sampler.close)
-                raw = answer_bytes(sampler.matrix(MatrixQuery()), accept=ACCEPT)
+                raw = answer_bytes(sampler.matrix(MatrixQuery(without_roles=True)), accept=ACCEPT)
                 node = await stack.enter_async_context(await serve_node(sampler, listen="127.0.0.1:0"))
                 addresses.append(node.address)
             canned.append(await _canned(stack, "floor", {MATRIX: raw}))

@@ -50,7 +50,7 @@ class Newest:
 
 async def _serve(peers: list[str], body: bytes, *, older: bool, knows: bool) -> None:
     accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
-    asked = encode_query(MatrixQuery(via=("bench",)), accept=accept).SerializeToString()
+    asked = encode_query(MatrixQuery(via=("bench",), without_roles=True), accept=accept).SerializeToString()
     size = piece_bytes(len(body))
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     async with AsyncExitStack() as stack:
