@@ -1,7 +1,11 @@
-"""Fuzzes one target: `python -m tests.fuzz TARGET SECONDS FOLDER`. What does harm is left in FOLDER as `crash-…`."""
+"""Fuzzes targets one after another: `python -m tests.fuzz TARGET,… SECONDS FOLDER`, SECONDS for each.
+
+What does harm is left in FOLDER as `TARGET-crash-…`.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,11 +15,26 @@ MAX_INPUT_BYTES = 4096
 
 
 def main() -> None:
-    """Ends with status 0 when nothing was found in time."""
-    name, seconds, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    """Ends with status 0 when nothing was found in time, else with 1 once all had their turn."""
+    names, seconds, folder = sys.argv[1].split(","), int(sys.argv[2]), Path(sys.argv[3])
     with atheris.instrument_imports(include=["keyviz_grpc", "gateway", "tests.fuzz.targets"]):
-        from tests.fuzz.seeds import write_seeds
-        from tests.fuzz.targets import TARGETS
+        import tests.fuzz.seeds
+        import tests.fuzz.targets  # noqa: F401 - here, so that a process of its own for each target need not
+    found_harm = False
+    for name in names:
+        sys.stderr.write(f"target: {name}\n")
+        child = os.fork()  # a fuzzer ends its process, and to import with every branch watched takes seconds
+        if child == 0:
+            fuzz(name, seconds, folder)
+        found_harm |= os.waitpid(child, 0)[1] != 0
+    sys.exit(found_harm)
+
+
+def fuzz(name: str, seconds: int, folder: Path) -> None:
+    """Ends this process, with status 0 when nothing was found."""
+    from tests.fuzz.seeds import write_seeds
+    from tests.fuzz.targets import TARGETS
+
     corpus = folder / f"corpus-{name}"
     write_seeds(name, corpus)
     limits = [
