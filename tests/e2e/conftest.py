@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import io
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -14,9 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from keyviz_grpc.cli.children import Child, end_all
+
+# httpx reads the machine's certificates for every client that is not told which to trust.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(slots=True)
@@ -51,7 +58,7 @@ class Processes:
 async def ask(gateway: Child, endpoint: str = "matrix", **parameters: object) -> dict[str, Any]:
     """The body of a 200 answer of one of the gateway's key visualizer endpoints."""
     url = f"http://{gateway.ready['http']}/admin/api/v1/keyviz/{endpoint}"
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=30, verify=NO_CERTIFICATES) as client:
         answer = await client.get(url, params={name: str(value) for name, value in parameters.items()})
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
@@ -81,6 +88,22 @@ async def processes() -> AsyncIterator[Processes]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child.process.pid, signal.SIGCONT)
     await end_all(started.children, grace_s=10)
+
+
+def refusal_of(module: str, *arguments: str) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr) of a command line that is wrong, in this process: nothing may be started."""
+    main = importlib.import_module(module).main
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patched.setattr(sys, "argv", [module, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out.getvalue(), err.getvalue()
 
 
 def finished(module: str, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:

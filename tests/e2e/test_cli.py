@@ -13,7 +13,7 @@ import pytest
 
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
-from tests.e2e.conftest import Processes, finished, loopback_address
+from tests.e2e.conftest import Processes, finished, loopback_address, refusal_of
 
 pytestmark = pytest.mark.e2e
 
@@ -50,16 +50,25 @@ def test_help_ends_well(module: str) -> None:
         ("keyviz_grpc.cli.node", ["--colour"], ["--colour"]),
         ("gateway.demo", ["--nodes", "0"], ["--nodes", "0"]),
         ("gateway.demo", ["--leadership", __file__], ["--trace", "--leadership"]),
-        ("gateway", ["--timeout", "soon", "--peers", "127.0.0.1:1"], ["--timeout", "soon"]),
-        ("gateway", ["--peers", "127.0.0.1"], ["--peers", "127.0.0.1"]),
+        ("gateway.__main__", ["--timeout", "soon", "--peers", "127.0.0.1:1"], ["--timeout", "soon"]),
+        ("gateway.__main__", ["--peers", "127.0.0.1"], ["--peers", "127.0.0.1"]),
     ],
 )
 def test_a_wrong_command_line_is_status_2(module: str, arguments: list[str], named: list[str]) -> None:
     """Option and value are named, and nothing was started."""
-    status, told, complaint = finished(module, *arguments)
+    status, told, complaint = refusal_of(module, *arguments)
     assert (status, told) == (2, "")
     for words in named:
         assert words in complaint
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize("module", ["keyviz_grpc.cli.node", "gateway", "gateway.demo"])
+def test_a_process_ends_with_the_status_of_its_command(module: str) -> None:
+    """That of a wrong command line, and its one complaint."""
+    status, told, complaint = finished(module, "--colour")
+    assert (status, told) == (2, "")
+    assert "--colour" in complaint
     assert "Traceback" not in complaint
 
 
@@ -74,7 +83,7 @@ def test_a_replay_needs_its_whole_set_of_options(files: tuple[Path, Path]) -> No
     """A trace comes with leadership and a start."""
     trace, leadership = map(str, files)
     for arguments in (["--trace", trace], ["--trace", trace, "--leadership", leadership]):
-        status, _, complaint = finished("keyviz_grpc.cli.node", *arguments)
+        status, _, complaint = refusal_of("keyviz_grpc.cli.node", *arguments)
         assert status == 2
         assert "--trace-start" in complaint
 

@@ -13,6 +13,8 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -43,6 +45,15 @@ async def gone(started: list[psutil.Process]) -> None:
     await eventually(lambda: not alive(started))
 
 
+@pytest.fixture
+def short(tmp_path: Path) -> list[str]:
+    """Options of a demo whose nodes have a past of two operations: those of synthetic traffic make up 600 000 each."""
+    trace, leadership = tmp_path / "trace.csv", tmp_path / "leadership.csv"
+    trace.write_text("time_s,op,key,value_bytes\n0,write,a,1\n1,read,b,2\n")
+    leadership.write_text("time_s,raft_group_id,leader,term\n0,1,0,1\n")
+    return ["--trace", str(trace), "--leadership", str(leadership)]
+
+
 async def demo(processes: Processes, *arguments: str) -> Child:
     """A demo on a free port that is ready."""
     child = await processes.start("gateway.demo", "--http", "127.0.0.1:0", *arguments)
@@ -50,11 +61,27 @@ async def demo(processes: Processes, *arguments: str) -> Child:
     return child
 
 
+async def ends(child: Child, number: signal.Signals) -> None:
+    """By this signal, with exit status 0, and everything that was started is gone by then."""
+    started = below(child)
+    child.process.send_signal(number)
+    await asyncio.wait_for(child.wait(), 15)
+    assert child.process.returncode == 0
+    assert alive(started) == []
+
+
 async def test_a_demo_shows_three_nodes_with_a_past(processes: Processes) -> None:
-    """When it says ready, the heatmap is worth opening: minutes of history from three nodes, conflict-free."""
+    """When it says ready, the heatmap is worth opening, and hot keys are there; Ctrl-C ends it in full traffic."""
     child = await demo(processes)
     assert set(child.ready) == {"grpc", "http"}
     body = await ask(child, series="writes")
+    check_history(body)
+    await check_hot_keys(child, body)
+    await ends(child, signal.SIGINT)
+
+
+def check_history(body: dict[str, Any]) -> None:
+    """Minutes of it from three nodes, conflict-free."""
     assert body["fanout"]["responded"] == body["fanout"]["expected"] == 3
     assert body["step_ms"] == 1000
     assert len(body["column_unix_ms"]) >= 300
@@ -63,10 +90,8 @@ async def test_a_demo_shows_three_nodes_with_a_past(processes: Processes) -> Non
     assert len({group for row in body["rows"] for group in row.get("raft_group_ids", ()) if group}) == 22
 
 
-async def test_a_demo_has_hot_keys_of_a_row(processes: Processes) -> None:
+async def check_hot_keys(child: Child, body: dict[str, Any]) -> None:
     """Of the slice that is written most, and of no other range; from all three nodes."""
-    child = await demo(processes)
-    body = await ask(child, series="writes")
     row = max((row for row in body["rows"] if "#" in row["bucket_id"]), key=lambda row: sum(row["values"]))
     route_id, number = row["bucket_id"].removeprefix("route:").split("#")
     hot = await ask(child, "hotkeys", route_id=route_id, sub_bucket=number, series="writes")
@@ -78,20 +103,16 @@ async def test_a_demo_has_hot_keys_of_a_row(processes: Processes) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_nothing_is_left_after_a_signal(processes: Processes, number: signal.Signals) -> None:
+async def test_nothing_is_left_after_a_signal(processes: Processes, short: list[str], number: signal.Signals) -> None:
     """Ctrl-C ends what was started, with exit status 0."""
-    child = await demo(processes, "--nodes", "2")
-    started = below(child)
-    assert len(started) == 3
-    child.process.send_signal(number)
-    await asyncio.wait_for(child.wait(), 15)
-    assert child.process.returncode == 0
-    assert alive(started) == []
+    child = await demo(processes, "--nodes", "2", *short)
+    assert len(below(child)) == 3
+    await ends(child, number)
 
 
-async def test_nothing_is_left_after_a_kill(processes: Processes) -> None:
+async def test_nothing_is_left_after_a_kill(processes: Processes, short: list[str]) -> None:
     """Even a demo that had no chance to clean up leaves no process behind."""
-    child = await demo(processes, "--nodes", "2")
+    child = await demo(processes, "--nodes", "2", *short)
     started = below(child)
     child.kill()
     await gone(started)
@@ -108,9 +129,9 @@ async def test_a_signal_during_the_start_ends_it_too(processes: Processes) -> No
     await gone(started)
 
 
-async def test_a_killed_node_does_not_end_the_demo(processes: Processes) -> None:
+async def test_a_killed_node_does_not_end_the_demo(processes: Processes, short: list[str]) -> None:
     """The page goes on with two of three, and the log says who is gone."""
-    child = await demo(processes)
+    child = await demo(processes, *short)
     [first] = [p for p in below(child) if "--node-index 0" in " ".join(p.cmdline())]
     first.send_signal(signal.SIGKILL)
     await eventually(lambda: any("a node ended" in line and "node=n1" in line for line in processes.log))
@@ -158,9 +179,9 @@ async def terminal(*arguments: str) -> AsyncIterator[Terminal]:
         await process.wait()
 
 
-async def test_what_a_demo_prints() -> None:
+async def test_what_a_demo_prints(short: list[str]) -> None:
     """First the ready line, below it the page's address and lines that can be pasted as they are."""
-    async with terminal("--nodes", "1", "--http", "127.0.0.1:0") as seen:
+    async with terminal("--nodes", "1", "--http", "127.0.0.1:0", *short) as seen:
         first, rest = seen.text.split("\n", 1)
         found = re.fullmatch(r"ready grpc=(\S+) http=(\S+)", first)
         assert found is not None

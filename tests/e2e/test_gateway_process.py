@@ -22,7 +22,7 @@ from keyviz_grpc.cli.children import Child
 from keyviz_grpc.cli.exposing import MAX_CONNECTIONS
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as service
-from tests.e2e.conftest import Processes, ask, eventually, finished
+from tests.e2e.conftest import Processes, ask, eventually, finished, refusal_of
 from tests.integration.http_clusters import certificate, idle_at
 
 pytestmark = pytest.mark.e2e
@@ -81,7 +81,7 @@ def planted(tmp_path: Path) -> Planted:
 )
 def test_a_wrong_command_line_is_status_2(arguments: list[str], named: list[str]) -> None:
     """Option and value are named."""
-    status, told, complaint = finished("gateway", *arguments)
+    status, told, complaint = refusal_of("gateway.__main__", *arguments)
     assert (status, told) == (2, "")
     for words in named:
         assert words in complaint
@@ -279,10 +279,8 @@ async def test_a_request_id_goes_from_the_browser_into_the_log(processes: Proces
 
 async def test_a_node_alone_is_asked_for_by_name(processes: Processes) -> None:
     """node= gives what that node says."""
-    nodes = [
-        await processes.node("--node-index", str(number), "--nodes", "2", "--workload", "demo", "--step", "1s")
-        for number in range(2)
-    ]
+    demo = ("--workload", "demo", "--step", "1s", "--history", "10s")
+    nodes = [await processes.node("--node-index", str(number), "--nodes", "2", *demo) for number in range(2)]
     gateway = await processes.gateway([node.ready["grpc"] for node in nodes])
     whole = await ask(gateway, series="reads")
     alone = await ask(gateway, series="reads", node="n1")
