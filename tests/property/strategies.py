@@ -24,18 +24,29 @@ def shares(most: int) -> st.SearchStrategy[dict[tuple[int, int], int]]:
     return st.dictionaries(identities, counts, max_size=most).filter(lambda s: sum(s.values()) < 2**64)
 
 
+# Made once: to make a strategy, and to check it at its first draw, takes longer than to draw from it.
+_SHARES = shares(3)
+_BUCKETS = st.lists(st.sampled_from(sorted(RANGES)), unique=True, max_size=4)
+_RANGE_OF = {bucket: st.sampled_from(ranges) for bucket, ranges in RANGES.items()}
+_STAMPS = st.lists(st.sampled_from(STAMPS), unique=True, max_size=4)
+_PHASES = st.sampled_from([0, 0, 50, -120, 499])
+
+
 @st.composite
 def nodes(draw: st.DrawFn, number: int) -> Node:
     """One node of a cluster, numbered so that ids differ."""
-    buckets = draw(st.lists(st.sampled_from(sorted(RANGES)), unique=True, max_size=4))
-    ranges = {bucket: draw(st.sampled_from(RANGES[bucket])) for bucket in buckets}
-    stamps = sorted(draw(st.lists(st.sampled_from(STAMPS), unique=True, max_size=4)))
-    cells = {(bucket, stamp): draw(shares(3)) for bucket in buckets for stamp in stamps}
-    phase = draw(st.sampled_from([0, 0, 50, -120, 499]))
-    return Node(f"n{number}", ranges, stamps, cells, phase)
+    buckets = draw(_BUCKETS)
+    ranges = {bucket: draw(_RANGE_OF[bucket]) for bucket in buckets}
+    stamps = sorted(draw(_STAMPS))
+    cells = {(bucket, stamp): draw(_SHARES) for bucket in buckets for stamp in stamps}
+    return Node(f"n{number}", ranges, stamps, cells, draw(_PHASES))
+
+
+_NODES = [nodes(number) for number in range(5)]
+_SIZES = st.integers(1, len(_NODES))
 
 
 @st.composite
 def clusters(draw: st.DrawFn) -> list[Node]:
     """One to five nodes."""
-    return [draw(nodes(number)) for number in range(draw(st.integers(1, 5)))]
+    return [draw(node) for node in _NODES[: draw(_SIZES)]]

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import Shape, cluster
@@ -48,18 +48,19 @@ def same(left: Answer, right: Answer) -> None:
     assert left.column_nodes is None or left.column_nodes.tolist() == right.column_nodes.tolist()  # type: ignore[union-attr]
 
 
-def check_against_oracle(cluster: list[Node], series: Series) -> None:
+def check_against_oracle(cluster: list[Node]) -> None:
     """The product says what the oracle says."""
-    found = told_by(merged([answer_of(node, series) for node in cluster], series), writes=series.is_write)
-    assert found == oracle.merge(cluster, writes=series.is_write)
+    for series in SERIES:
+        note(f"of {series}")
+        found = told_by(merged([answer_of(node, series) for node in cluster], series), writes=series.is_write)
+        assert found == oracle.merge(cluster, writes=series.is_write)
 
 
-@pytest.mark.parametrize("series", SERIES)
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cluster=clusters())
-def test_the_product_agrees_with_the_oracle(series: Series, cluster: list[Node]) -> None:
+def test_the_product_agrees_with_the_oracle(cluster: list[Node]) -> None:
     """Cell by cell, share by share, row by row, warning by warning."""
-    check_against_oracle(cluster, series)
+    check_against_oracle(cluster)
 
 
 def sent(answer: Answer) -> Answer:
@@ -74,41 +75,53 @@ def cells_of(matrix: Matrix) -> list[object]:
     return [None if each is None else each.tolist() for each in told]
 
 
-@pytest.mark.parametrize(
-    ("thin", "few", "mixed_cells"),
-    [(8, 0, 0), (1, 0, 0), (2, 0, 0), (1, 1 << 18, 1 << 17), (8, 1 << 18, 0)],
-    ids=["whole rows", "cell by cell", "both", "all at once", "all in one block, part by part"],
-)
-@pytest.mark.parametrize("series", SERIES)
+def merging_ways(thin: int, few: int, mixed_cells: int) -> list[tuple[object, str, int]]:
+    """Thresholds of the merge under which every cluster, however small, is merged in one of its ways."""
+    return [
+        (adding, "LONG_ROWS", 0 if thin == 8 else 512),  # put in place, or gathered
+        (entries, "FEW_BYTES", few),
+        (mixed, "MOST_CELLS", mixed_cells),
+        (entries, "SHORT_CODES", 0 if thin == 8 else 1 << 16),
+        (adding, "THIN", thin),
+        (adding, "RARE", thin),  # cells that are left to the sparse pass are sorted, or marked
+        (sparse, "MOST_PAIRS", 1 << 4 * thin),  # all at once, or some at a time
+    ]
+
+
+WAYS = {
+    "whole rows": merging_ways(8, 0, 0),
+    "cell by cell": merging_ways(1, 0, 0),
+    "both": merging_ways(2, 0, 0),
+    "all at once": merging_ways(1, 1 << 18, 1 << 17),
+    "all in one block, part by part": merging_ways(8, 1 << 18, 0),
+}
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cluster=clusters())
-def test_what_came_packed_is_merged_as_the_oracle_says(
-    series: Series, thin: int, few: int, mixed_cells: int, cluster: list[Node]
-) -> None:
+def test_what_came_packed_is_merged_as_the_oracle_says(cluster: list[Node]) -> None:
     """Rows added whole, all cell by cell, and some of either; counts in one block, or in one for each width."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(adding, "LONG_ROWS", 0 if thin == 8 else 512)  # put in place, or gathered
-        patched.setattr(entries, "FEW_BYTES", few)
-        patched.setattr(mixed, "MOST_CELLS", mixed_cells)
-        patched.setattr(entries, "SHORT_CODES", 0 if thin == 8 else 1 << 16)
-        patched.setattr(adding, "THIN", thin)
-        patched.setattr(adding, "RARE", thin)  # cells that are left to the sparse pass are sorted, or marked
-        patched.setattr(sparse, "MOST_PAIRS", 1 << 4 * thin)  # all at once, or some at a time
-        parts = [sent(answer_of(node, series)) for node in cluster]
-        whole = merged(parts, series)
-        shown = merge(parts, query=MatrixQuery(series, for_display=True), now_unix_ms=NOW_MS)
-    assert told_by(whole, writes=series.is_write) == oracle.merge(cluster, writes=series.is_write)
-    assert cells_of(shown.matrix) == cells_of(whole.matrix)  # whose shares nobody asked for
+    for series in SERIES:
+        expected = oracle.merge(cluster, writes=series.is_write)
+        for way, thresholds in WAYS.items():
+            note(f"{way} of {series}")
+            with pytest.MonkeyPatch.context() as patched:
+                for module, name, most in thresholds:
+                    patched.setattr(module, name, most)
+                parts = [sent(answer_of(node, series)) for node in cluster]
+                whole = merged(parts, series)
+                shown = merge(parts, query=MatrixQuery(series, for_display=True), now_unix_ms=NOW_MS)
+            assert told_by(whole, writes=series.is_write) == expected
+            assert cells_of(shown.matrix) == cells_of(whole.matrix)  # whose shares nobody asked for
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("series", SERIES)
 @settings(derandomize=False, max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cluster=clusters())
-def test_the_product_agrees_with_the_oracle_at_length(series: Series, cluster: list[Node]) -> None:
+def test_the_product_agrees_with_the_oracle_at_length(cluster: list[Node]) -> None:
     """As above, tens of thousands of clusters."""
-    check_against_oracle(cluster, series)
+    check_against_oracle(cluster)
 
 
 def grown(parts: list[Answer], series: Series, data: st.DataObject, depth: int = 3) -> list[Answer]:
