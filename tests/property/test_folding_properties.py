@@ -20,21 +20,29 @@ from tests.reference.convert import answer_of
 from tests.reference.oracle import Node
 
 STAMPS = [11_000, 12_000]
+# Made once, see strategies.
+_COUNTS = st.integers(1, 9)
+_KINDS = st.sampled_from(["route:{}", "route:{}:hot", "route:{}#0", "aggregate"])
+_ROLES = st.sets(st.integers(1, 3), max_size=2)
+_IDS = st.sets(st.integers(1, 600), min_size=1, max_size=256)
+_HIDDEN = st.integers(0, 2)
+_SHARES = shares(2)
+_BOOLEANS = st.booleans()
 
 
 @st.composite
 def wholes(draw: st.DrawFn) -> Answer:
     """A merged answer of up to nine rows: routes, labelled ones, slices, and aggregates of nodes below."""
-    count = draw(st.integers(1, 9))
+    count = draw(_COUNTS)
     keys = [b"", *[b"%d" % number for number in range(1, count)], b""]
     rows = []
     for number in range(count):
-        kind = draw(st.sampled_from(["route:{}", "route:{}:hot", "route:{}#0", "aggregate"]))
+        kind = draw(_KINDS)
         start, end = keys[number], keys[number + 1]
-        roles = tuple(sorted(draw(st.sets(st.integers(1, 3), max_size=2))))
+        roles = tuple(sorted(draw(_ROLES)))
         if kind == "aggregate":
-            ids = tuple(sorted(draw(st.sets(st.integers(1, 600), min_size=1, max_size=256))))
-            hidden = draw(st.integers(0, 2))
+            ids = tuple(sorted(draw(_IDS)))
+            hidden = draw(_HIDDEN)
             row = Row(aggregate_id(start, end, 7), start, end, "", True, ids, hidden > 0, len(ids) + hidden, roles)
         else:
             row = Row(kind.format(number + 1), start, end, sample_roles=roles)
@@ -42,8 +50,8 @@ def wholes(draw: st.DrawFn) -> Answer:
     ranges = {row.bucket_id: (row.start, row.end) for row in rows}
     nodes = []
     for name in ("a", "b"):
-        cells = {(row.bucket_id, stamp): draw(shares(2)) for row in rows for stamp in STAMPS}
-        held = {bucket: span for bucket, span in ranges.items() if name == "a" or draw(st.booleans())}
+        cells = {(row.bucket_id, stamp): draw(_SHARES) for row in rows for stamp in STAMPS}
+        held = {bucket: span for bucket, span in ranges.items() if name == "a" or draw(_BOOLEANS)}
         nodes.append(answer_of(Node(name, held, STAMPS, cells), Series.WRITES))
     order = {row.bucket_id: row for row in rows}
     parts = [
@@ -56,7 +64,7 @@ def wholes(draw: st.DrawFn) -> Answer:
         for node in nodes
     ]
     whole = merge(parts, query=MatrixQuery(), now_unix_ms=12_000)
-    soft = np.array(draw(st.lists(st.booleans(), min_size=count * 2, max_size=count * 2))).reshape(count, 2)
+    soft = np.array(draw(st.lists(_BOOLEANS, min_size=count * 2, max_size=count * 2))).reshape(count, 2)
     return replace(whole, matrix=replace(whole.matrix, soft=soft if soft.any() else None))
 
 
