@@ -25,6 +25,7 @@ import yaml
 from gateway.settings import GatewaySettings
 from keyviz_grpc.cli.children import Child
 from keyviz_grpc.cli.options import parse_size
+from keyviz_grpc.codec import known, met_rows, row_heads
 from tests.conftest import require_tool
 from tests.e2e.conftest import Processes, finished
 from tests.e2e.nginx import Nginx
@@ -34,6 +35,7 @@ from tests.unit.test_commands_page import commands
 pytestmark = pytest.mark.e2e
 
 DEPLOY = Path(__file__).resolve().parents[2] / "docs" / "deploy"
+PRODUCTION = DEPLOY.parent / "production.md"
 MODULES = {
     "keyviz-node": "keyviz_grpc.cli.node",
     "keyviz-gateway": "gateway",
@@ -106,14 +108,17 @@ def test_the_gateways_memory_limit_fits_its_bounds() -> None:
     given = {name: value for name, value in context.params.items() if value is not None}
     limit = parse_size(only["resources"]["limits"]["memory"] + "B")
     bodies, itself = GatewaySettings().max_unsent_bytes, 100 << 20
+    rows = known.CATALOGUE_BYTES + known.RECENT_BYTES + row_heads.MET_BYTES + met_rows.MET_BYTES
+    described = rows + known.TABLE_BYTES + known.TOLD_BYTES + known.LAYOUT_BYTES + 2 * known.COLUMNS_BYTES
     answering = (container_replicas("StatefulSet") * 3 + 2 * 20) * given["max_message"]
     assert given["max_held"] == 1 << 30
-    assert given["max_held"] + given["remember"] + bodies + answering + itself <= limit
+    assert f" {described >> 20} MiB at most for what nodes describe" in PRODUCTION.read_text(encoding="utf-8")
+    assert given["max_held"] + given["remember"] + bodies + answering + described + itself <= limit
 
 
 def test_the_nodes_memory_is_what_was_measured() -> None:
     """Its request holds a full ring that one gateway has asked, its limit the highest peak of the page's table."""
-    page = (DEPLOY.parent / "production.md").read_text(encoding="utf-8")
+    page = PRODUCTION.read_text(encoding="utf-8")
     measured = dict(re.findall(r"^\| (one gateway|sixteen) \| (.*) MiB \|$", page, re.MULTILINE))
     after, _ = measured["one gateway"].split(" MiB | ")
     _, peak = measured["sixteen"].split(" MiB | ")
