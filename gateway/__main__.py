@@ -12,17 +12,9 @@ from gateway.session import Sessions
 from gateway.settings import BUILT_IN_PAGE, GatewaySettings, Network, parse_networks
 from gateway.users import Users
 from gateway.wiring import GatewayPlan, PeersChoice, run_gateway
-from keyviz_grpc.auth import (
-    BearerCredentials,
-    BearerVerifier,
-    Credentials,
-    KeyFile,
-    TextFile,
-    TokenCredentials,
-    TokenVerifier,
-    Verifier,
-)
+from keyviz_grpc.auth import KeyFile
 from keyviz_grpc.cli.logs import LogFormat, configure_logging
+from keyviz_grpc.cli.node_secrets import NodeSecrets
 from keyviz_grpc.cli.options import (
     ADDRESS,
     ADDRESSES,
@@ -66,38 +58,20 @@ class _Networks(click.ParamType[tuple[Network, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Secrets:
-    """The files of secrets that were given; they go together in pairs."""
+class _PeoplesSecrets:
+    """The files by which people are known, as given."""
 
-    key: Path | None
-    previous_key: Path | None
-    token: Path | None
     session_key: Path | None
     previous_session_key: Path | None
     users: Path | None
 
     def __post_init__(self) -> None:
-        if self.key is not None and self.token is not None:
-            raise click.UsageError("--key-file and --token-file exclude each other")
-        if self.previous_key is not None and self.key is None:
-            raise click.UsageError("--previous-key-file goes with --key-file")
         if self.previous_session_key is not None and self.session_key is None:
             raise click.UsageError("--previous-session-key-file goes with --session-key-file")
         if self.users is not None and self.session_key is None:
             raise click.UsageError("--users-file goes with --session-key-file, which signs the sessions of users")
 
-    def of_nodes(self, name: str) -> tuple[Credentials | None, Verifier | None]:
-        """What calls to nodes carry, and what calls to us must carry. name: how we call ourselves."""
-        if self.key is not None:
-            key = KeyFile(self.key)
-            keys = [key] if self.previous_key is None else [key, KeyFile(self.previous_key)]
-            return TokenCredentials(key, subject=name), TokenVerifier(keys)
-        if self.token is not None:
-            token = TextFile(self.token)
-            return BearerCredentials(token), BearerVerifier(token)
-        return None, None
-
-    def of_people(self) -> tuple[Sessions, Users | None]:
+    def sessions(self) -> tuple[Sessions, Users | None]:
         """Who may look, and who may sign in."""
         if self.session_key is None:
             return Sessions.not_required(), None
@@ -208,7 +182,8 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """The one true heatmap of a cluster: asks every node, merges, and serves the result as JSON, gRPC and a page."""
     choice = _one_of(PeersChoice(peers, peers_dns, peers_file, seeds, dns_server))
-    given = _Secrets(key_file, previous_key_file, token_file, session_key_file, previous_session_key_file, users_file)
+    of_nodes = NodeSecrets(key_file, previous_key_file, token_file)
+    of_people = _PeoplesSecrets(session_key_file, previous_session_key_file, users_file)
     check_otlp(otlp)
     if (peer_certificate is None) != (peer_key is None):
         raise click.UsageError("--peer-certificate and --peer-key go together")
@@ -238,8 +213,8 @@ def command(  # noqa: PLR0913 - one parameter an option
             client_ca=client_ca,
             insecure=insecure,
         )
-    credentials, verifier = given.of_nodes(name)
-    sessions, users = given.of_people()
+    credentials, verifier = of_nodes.credentials(name), of_nodes.verifier()
+    sessions, users = of_people.sessions()
     run_gateway(
         GatewayPlan(
             http=http,

@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 import click
 
-from keyviz_grpc.auth import BearerVerifier, KeyFile, TextFile, TokenVerifier, Verifier
 from keyviz_grpc.cli.feeding import Place, SamplerSettings, TrafficSettings, feeder_of
 from keyviz_grpc.cli.logs import LogFormat, configure_logging
+from keyviz_grpc.cli.node_secrets import NodeSecrets
 from keyviz_grpc.cli.options import (
     ADDRESS,
     FILE,
@@ -172,7 +172,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     place = _place(node_id, node_index, nodes)
     traffic = TrafficSettings(workload, seed, rate, history, trace, leadership, speed, trace_start)
     _check_traffic(traffic)
-    _check_secrets(key_file, previous_key_file, token_file)
+    secrets = NodeSecrets(key_file, previous_key_file, token_file)
     check_otlp(otlp)
     with as_usage_error():
         server = ServerSettings(
@@ -192,7 +192,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         settings = SamplerSettings(own_id, round(step * 1000), columns, max_routes, recorded, slices)
         feeder = feeder_of(settings, place, traffic)
         feeder.sampler.set_members(member)
-    verifier = _verifier(key_file, previous_key_file, token_file)
+    verifier = secrets.verifier()
     if metrics is not None:
         check_metrics_exposure(metrics, exposed=expose_metrics, insecure=insecure)
     plan = Plan(listen, server, verifier, metrics, otlp, until_stdin_closes=until_stdin_closes)
@@ -224,14 +224,6 @@ def _check_traffic(traffic: TrafficSettings) -> None:
         raise click.UsageError(f"--workload {traffic.workload} and --trace exclude each other")
 
 
-def _check_secrets(key_file: Path | None, previous: Path | None, token_file: Path | None) -> None:
-    """Raises UsageError for secrets of two kinds, and for a key before none."""
-    if key_file is not None and token_file is not None:
-        raise click.UsageError("--key-file and --token-file exclude each other")
-    if previous is not None and key_file is None:
-        raise click.UsageError("--previous-key-file goes with --key-file")
-
-
 def _check_members(own_id: str, members: tuple[Member, ...]) -> None:
     """Raises UsageError for this node itself among the others, and for one of them that is told twice."""
     seen: dict[str, Member] = {}
@@ -253,12 +245,6 @@ def _hot_keys(
         return HotKeysSettings(sample, max_key_bytes, counters, memory_bytes, windows)
     except SettingError as error:
         raise click.UsageError(f"--hot-keys-counters, --hot-keys-memory and --hot-keys-max-key: {error}") from None
-
-
-def _verifier(key_file: Path | None, previous: Path | None, token_file: Path | None) -> Verifier | None:
-    if key_file is not None:
-        return TokenVerifier([KeyFile(path) for path in (key_file, previous) if path is not None])
-    return BearerVerifier(TextFile(token_file)) if token_file is not None else None
 
 
 def main() -> None:
