@@ -154,20 +154,14 @@ async def serve_node(
     credentials unless `settings.insecure`.
     """
     settings = settings or ServerSettings()
-    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
-    metrics = None if registry is None else ServerMetrics(registry, METHODS)
-    if metrics is not None:
-        metrics.watch(source)
-    bounds = AnswerBounds(settings.max_rows, settings.max_columns)
-    servicer = NodeServicer(source, threads, metrics, bounds=bounds)
+
+    def servicer(threads: ThreadPoolExecutor, metrics: ServerMetrics | None) -> NodeServicer:
+        if metrics is not None:
+            metrics.watch(source)
+        return NodeServicer(source, threads, metrics, bounds=_answer_bounds(settings))
+
     return await _serve(
-        servicer,
-        threads,
-        listen=listen,
-        settings=settings,
-        verifier=verifier,
-        metrics=metrics,
-        ready=source is not None,
+        servicer, listen=listen, settings=settings, verifier=verifier, registry=registry, ready=source is not None
     )
 
 
@@ -181,38 +175,53 @@ async def serve_cluster(
 ) -> RunningServer:
     """Serves a whole cluster's view, as `serve_node` does one node's. Health follows `cluster.ready`."""
     settings = settings or ServerSettings()
-    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
-    metrics = None if registry is None else ServerMetrics(registry, METHODS)
-    bounds = AnswerBounds(settings.max_rows, settings.max_columns)
-    servicer = ClusterServicer(cluster, threads, metrics, bounds=bounds)
-    return await _serve(
-        servicer,
-        threads,
-        listen=listen,
-        settings=settings,
-        verifier=verifier,
-        metrics=metrics,
-        ready=lambda: cluster.ready(Deadline.after(READY_S)),
-    )
+
+    def servicer(threads: ThreadPoolExecutor, metrics: ServerMetrics | None) -> ClusterServicer:
+        return ClusterServicer(cluster, threads, metrics, bounds=_answer_bounds(settings))
+
+    async def ready() -> bool:
+        return await cluster.ready(Deadline.after(READY_S))
+
+    return await _serve(servicer, listen=listen, settings=settings, verifier=verifier, registry=registry, ready=ready)
+
+
+def _answer_bounds(settings: ServerSettings) -> AnswerBounds:
+    return AnswerBounds(settings.max_rows, settings.max_columns)
 
 
 async def _serve(
-    servicer: Servicer,
-    threads: ThreadPoolExecutor,
+    make_servicer: Callable[[ThreadPoolExecutor, ServerMetrics | None], Servicer],
     *,
     listen: str,
     settings: ServerSettings,
     verifier: Verifier | None,
-    metrics: ServerMetrics | None,
+    registry: CollectorRegistry | None,
     ready: bool | Callable[[], Awaitable[bool]],
 ) -> RunningServer:
+    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="keyviz-serve")
+    metrics = None if registry is None else ServerMetrics(registry, METHODS)
+    servicer = make_servicer(threads, metrics)
     check_exposure(
         listen,
         tls=settings.certificate is not None,
         guarded=verifier is not None or settings.client_ca is not None,
         insecure=settings.insecure,
     )
-    layers = Layers(
+    layers = _layers(settings, verifier, metrics)
+    health = Health(SERVICES)
+    _add_services(layers, servicer, health)
+    server = _grpc_server(layers, settings)
+    address = _bind(server, listen, settings)
+    await server.start()
+    if isinstance(ready, bool):
+        await health.start(ready=ready)
+    else:
+        await health.follow(ready)
+    return RunningServer(server, address, health, threads, metrics)
+
+
+def _layers(settings: ServerSettings, verifier: Verifier | None, metrics: ServerMetrics | None) -> Layers:
+    return Layers(
         [
             Promptness(message_s=settings.message_s, stream_s=settings.stream_s),
             Barrier(),
@@ -221,7 +230,18 @@ async def _serve(
         gate=None if verifier is None else Gate(verifier),
         meter=None if metrics is None else Meter(metrics),
     )
-    server = grpc.aio.server(
+
+
+def _add_services(layers: Layers, servicer: Servicer, health: Health) -> None:
+    """Ours under both names, health, and reflection of all of them."""
+    methods = servicer.methods()
+    layers.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods) for service in SERVICES])
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, layers)
+    add_reflection(layers, [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
+
+
+def _grpc_server(layers: Layers, settings: ServerSettings) -> grpc.aio.Server:
+    return grpc.aio.server(
         handlers=[layers],
         # The last resort: beyond this gRPC itself refuses whatever comes, health checks too.
         maximum_concurrent_rpcs=2 * settings.max_concurrent + SPARE_CALLS,
@@ -236,18 +256,6 @@ async def _serve(
             ("grpc.max_connection_age_grace_ms", round(settings.connection_grace_s * 1000)),
         ],
     )
-    methods = servicer.methods()
-    layers.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods) for service in SERVICES])
-    health = Health(SERVICES)
-    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, layers)
-    add_reflection(layers, [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name])
-    address = _bind(server, listen, settings)
-    await server.start()
-    if isinstance(ready, bool):
-        await health.start(ready=ready)
-    else:
-        await health.follow(ready)
-    return RunningServer(server, address, health, threads, metrics)
 
 
 def _bind(server: grpc.aio.Server, listen: str, settings: ServerSettings) -> str:
