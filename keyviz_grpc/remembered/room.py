@@ -13,8 +13,10 @@ from keyviz_grpc.model import Matrix
 from keyviz_grpc.traffic import Counts
 
 SPARE: Final = 8
-LEAST_SPARE: Final = 16
-"""There is room for an eighth more columns than there are, and for so many at least."""
+LEAST_SPARE: Final = 64
+"""There is room for an eighth more columns than there are, and for so many at least: where it ends all is copied, in a
+thread, and a short picture would have that done every few columns.
+"""
 
 
 @dataclass(slots=True, eq=False)

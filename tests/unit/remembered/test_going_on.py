@@ -120,8 +120,9 @@ def wide(matrix: Matrix) -> Matrix:
     return Matrix.of_leaders(matrix.series, matrix.columns, CATALOGUE, np.array(matrix.values), leaders, **more)
 
 
-def test_new_columns_alone_are_written() -> None:
+def test_new_columns_alone_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """While there is room; then a room for more is made. Who goes on with the same picture later gets another one."""
+    monkeypatch.setattr(room, "LEAST_SPARE", 16)
     first = wide(drawn(np.random.default_rng(1), 1, 40))
     matrix, rooms = one_more(first, 0), list[Room]()
     for number in range(room.LEAST_SPARE + 1):
