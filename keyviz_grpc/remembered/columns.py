@@ -84,8 +84,7 @@ class Remembered:
         columns = _columns_of(pieces, np.concatenate([self.columns, tail.columns[part]]))
         pieces = _joined_up(pieces, series, self.catalogue)
         if _is_worn(gone := int(columns.searchsorted(oldest)), len(columns)):
-            left = joined(series, self.catalogue, [pieces[0].part(oldest, FAR)])
-            pieces, columns = (Piece.of(left), *pieces[1:]), columns[gone:]
+            pieces, columns = (self._cut(pieces[0], oldest, series), *pieces[1:]), columns[gone:]
         below = max(self.below_unix_ms, below_unix_ms)
         return Remembered(*self.life, self.from_unix_ms, below, self.catalogue, pieces, columns)
 
@@ -94,6 +93,12 @@ class Remembered:
         if whole and part.stop < FEW_JOINED and tail.catalogue is self.catalogue:
             return Piece.as_told(tail, wire_bytes)  # it is copied with those after it, which soon are as many
         return Piece.of(tail if whole else joined(series, self.catalogue, [(tail, part)]))
+
+    def _cut(self, piece: Piece, oldest: int, series: Series) -> Piece:
+        """A copy of its columns from there on."""
+        if isinstance(piece.block, Narrow):
+            return Piece.narrow(piece.block.since(oldest))
+        return Piece.of(joined(series, self.catalogue, [piece.part(oldest, FAR)]))
 
     def between(self, first: int, end: int) -> tuple[list[tuple[Block, slice]], NDArray[np.int64]]:
         """The columns with first <= stamp < end: (of each piece which ones, the stamps of all)."""

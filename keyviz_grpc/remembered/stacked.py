@@ -25,12 +25,11 @@ def stacked(blocks: Sequence[Block]) -> Narrow | None:
     identities, remaps = united([matrix.identities for matrix in told])
     codes = np.zeros(counts.shape, np.uint32)
     # Runs tell one column after the other here, row by row, as the cells stand.
-    codes[counts != 0] = np.concatenate(
-        [
-            (runs.codes if remap is None else remap.take(runs.codes)).repeat(runs.lengths)
-            for (_, _, runs), remap in zip(plain, remaps, strict=True)
-        ]
-    )
+    told_codes = [
+        (runs.codes if remap is None else remap.take(runs.codes)).repeat(runs.lengths)
+        for (_, _, runs), remap in zip(plain, remaps, strict=True)
+    ]
+    np.place(codes, counts != 0, np.concatenate(told_codes))
     columns = np.concatenate([matrix.columns for matrix in told])
     return Narrow.around(columns, counts.T, codes.T, identities=identities, shares=NO_SHARES)
 

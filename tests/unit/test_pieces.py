@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered import NodeColumns, Shelf
-from keyviz_grpc.remembered.blocks import Narrow, size_bytes_of
+from keyviz_grpc.remembered.blocks import FAR, Narrow, between, size_bytes_of
 from keyviz_grpc.remembered.joining import joined
 from keyviz_grpc.remembered.shelf import weight_of
 
@@ -47,6 +49,33 @@ def test_nothing_is_renumbered_where_all_is_in_use() -> None:
     assert (unknown.identities.tolist(), unknown.codes) == ([[0, 0]], unknown.codes)
     assert unknown.codes is not None
     assert not unknown.codes.any()
+
+
+@pytest.mark.parametrize("first", [0, 1000, 1001, 2000])
+def test_a_cut_block_is_what_is_put_together_from_there_on(first: int) -> None:
+    """Cell by cell, with what cells list and how they are marked; in arrays of its own, of which it needs all."""
+    marks = np.array([[True, False], [False, True]])
+    shares = [(0, 0, 2, 6), (0, 0, 3, 4), (1, 1, 4, 3), (1, 1, 5, 7)]
+    narrow = Narrow.of(replace(matrix([[2, 1], [5, 5]], shares), soft=marks, conflicts=~marks))
+    own, part = narrow.since(first), between(narrow, first, FAR)
+    expected = joined(Series.WRITES, ROWS, [(narrow, part)])
+    told = joined(Series.WRITES, ROWS, [(own, slice(0, len(own.columns)))])
+    assert told.columns.tolist() == expected.columns.tolist()
+    assert told.values.tolist() == expected.values.tolist()
+    assert told.shares.columns.tolist() == expected.shares.columns.tolist()
+    assert told.shares.values.tolist() == expected.shares.values.tolist()
+    for mine, others in ((told, expected), (expected, told)):
+        assert mine.codes is not None
+        assert others.codes is not None
+        for own_codes, other_codes in ((mine.codes, others.codes), (mine.shares.codes, others.shares.codes)):
+            assert mine.identities[own_codes].tolist() == others.identities[other_codes].tolist()
+    for name in ("soft", "conflicts"):
+        got, wanted = getattr(told, name), getattr(expected, name)
+        assert (got is None) == (wanted is None)
+        assert got is None or got.tolist() == wanted.tolist()
+    assert own.codes is not None
+    assert set(range(1, len(own.identities))) <= {*own.codes.ravel().tolist(), *own.shares.codes.tolist()}
+    assert not any(np.shares_memory(a, b) for a, b in ((own.columns, narrow.columns), (own.values, narrow.values)))
 
 
 def test_what_is_on_its_way_when_all_is_forgotten_is_not_kept() -> None:
