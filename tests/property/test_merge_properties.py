@@ -97,6 +97,7 @@ WAYS = {
 }
 
 
+@pytest.mark.timeout(600)  # to find the smallest cluster that fails takes minutes
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cluster=clusters())
 def test_what_came_packed_is_merged_as_the_oracle_says(cluster: list[Node]) -> None:
