@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-long check format proto bench bench-full bench-phases soak fuzz ui clean
+.PHONY: help setup run test test-long check check-python check-page format proto bench bench-full bench-phases soak fuzz ui clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,11 +51,15 @@ test: setup ## the whole test suite
 test-long: setup ## the suites that take minutes
 	$(BIN)/python -m pytest $(TESTS) -m long $(PYTEST_ARGS)
 
-check: setup ## style, types, the contract, and the page's own checks
+check: check-python check-page ## style, types, the contract, and the page's own checks
+
+check-python: $(VENV)/.proto
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	cd protos && $(abspath $(BIN))/buf lint
+
+check-page: gateway/page/node_modules/.installed
 	$(NPM) run check
 
 format: $(VENV)/.installed ## rewrite Python sources in the house style
