@@ -214,6 +214,8 @@ def told(**changes: object) -> pb.KeyVizOutcome:
         (response(shares=[pb.KeyVizShare(row=0, value=0)]), "value 0"),
         (response(shares=[pb.KeyVizShare(row=0, value=99)]), "larger than its cell"),
         (response(conflicts=[pb.KeyVizConflicts(row=0, columns=[7])]), "conflicts"),
+        (response(conflicts=[pb.KeyVizConflicts(row=1, columns=[2])]), "conflicts: row 1"),
+        (response(conflicts=[pb.KeyVizConflicts(row=2, columns=[0])]), "conflicts: row 2"),
         (response(outcomes=[pb.KeyVizOutcome(kind=77)]), "kind 77"),  # type: ignore[arg-type]
         (response(outcomes=[told()], leaf_sets=[pb.LeafSet(leaves=[3])]), "leaf"),
         (response(columnar=pb.KeyVizColumnar(version=1)), "both"),

@@ -254,6 +254,34 @@ def test_usual_answers_are_read_at_once() -> None:
         check(raw)
 
 
+def everything() -> bytes:
+    """An answer of one row, of which every field is told."""
+    row = pb.KeyVizRow(bucket_id="virtual:1", start=b"a", end=b"m", label="l", aggregate=True, lineage_id="before")
+    row.route_ids.extend([1, 2])
+    row.route_ids_truncated, row.route_count = True, 300
+    row.sample_roles.append(pb.SAMPLE_ROLE_LEADER_WRITE)
+    for name, numbers in (("values", [1, 2]), ("soft_columns", [1, 0]), ("raft_group_ids", [7, 7])):
+        getattr(row, name).extend(numbers)
+    row.leader_terms.extend([3, 4])
+    assert len(row.ListFields()) == len(pb.KeyVizRow.DESCRIPTOR.fields)
+    return pb.GetKeyVizMatrixResponse(column_unix_ms=[1000, 2000], rows=[row]).SerializeToString()
+
+
+def test_a_row_of_which_everything_is_told_is_read_at_once() -> None:
+    """However much describes it."""
+    assert Traffic.of(parse_response(everything()), "p:9") is not None
+    check(everything())
+
+
+def test_rows_read_one_by_one_are_those_read_at_once() -> None:
+    """One object: what describes a row has nothing of its traffic."""
+    at_once, one_by_one = (
+        decode_answer(parse(everything()), series=Series.WRITES, outcome=Outcome("p:8")).matrix
+        for parse in (parse_response, pb.GetKeyVizMatrixResponse.FromString)
+    )
+    assert one_by_one.catalogue is at_once.catalogue
+
+
 def test_equal_tables_and_rows_become_one_object() -> None:
     """Whoever merges or writes answers of older nodes finds again what was made for the ones before."""
     raw = without_extensions(encode_answer(cluster(Shape(1, 50, 7))[0])).SerializeToString()

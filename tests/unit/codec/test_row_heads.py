@@ -68,6 +68,19 @@ def rows_met(sent: bytes, sender: str) -> bool:
     return heads_met(sender, [row.SerializeToString() for row in rows]) is not None
 
 
+def test_rows_are_met_again_whatever_their_traffic() -> None:
+    """Lists of another length are met, descriptions that go on are not."""
+    described = pb.KeyVizRow(bucket_id="route:9", route_count=1)
+    rows = [pb.KeyVizRow(values=[1] * columns) for columns in (1, 2, 300)]
+    for row in rows:
+        row.MergeFrom(described)
+    sent = [pb.GetKeyVizMatrixResponse(column_unix_ms=range(1, 1 + len(row.values)), rows=[row]) for row in rows]
+    catalogue(sent[0].SerializeToString(), "h:20")
+    assert all(rows_met(each.SerializeToString(), "h:20") for each in sent)
+    sent[0].rows[0].sample_roles.append(pb.SAMPLE_ROLE_LEADER_WRITE)
+    assert not rows_met(sent[0].SerializeToString(), "h:20")
+
+
 def weight(sent: bytes) -> int:
     """What rows come to, apart from the name of whoever sent them."""
     rows = pb.GetKeyVizMatrixResponse.FromString(sent).rows
