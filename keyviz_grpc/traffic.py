@@ -225,6 +225,8 @@ def _mixed(of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 def true_cells(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many each row has."""
     width = marks.shape[1]
+    if width == 1:  # what closed since the last poll, as a rule
+        return marks.ravel().astype(np.int64)
     if len(marks) >= MANY_ROWS and (packed := row_bits(marks)) is not None:
         return np.bitwise_count(packed).astype(np.int64)
     for word, word_bytes, ones, top in _WORDS:

@@ -176,7 +176,9 @@ class Matrix:
             put(matrix, "values", counts)
         if codes is not None:
             put(matrix, "codes", codes)
-        matrix._check_arrays(counts=counts, codes=codes, soft=soft, conflicts=conflicts)
+        matrix._check_array("counts", counts)
+        if codes is not None or soft is not None or conflicts is not None:
+            matrix._check_arrays(codes=codes, soft=soft, conflicts=conflicts)
         columns.setflags(write=False)
         identities.setflags(write=False)
         return matrix
@@ -206,13 +208,15 @@ class Matrix:
         self.identities.setflags(write=False)
 
     def _check_arrays(self, **arrays: NDArray[Any] | None) -> None:
-        shape = (len(self.catalogue), len(self.columns))
         for name, array in arrays.items():
-            if array is None:
-                continue
-            if array.shape != shape:
-                raise MalformedAnswer(f"{name} has shape {array.shape}, expected {shape} (rows, columns)")
-            array.setflags(write=False)
+            if array is not None:
+                self._check_array(name, array)
+
+    def _check_array(self, name: str, array: NDArray[Any]) -> None:
+        shape = (len(self.catalogue.rows), len(self.columns))
+        if array.shape != shape:
+            raise MalformedAnswer(f"{name} has shape {array.shape}, expected {shape} (rows, columns)")
+        array.setflags(write=False)
 
     @property
     def shape(self) -> tuple[int, int]:
