@@ -19,14 +19,13 @@ freeze(*NOBODY)
 class Spoken:
     """Of E rows in the order of their cells, and of a blank one in the place of row E.
 
-    codes, lengths: of runs, the last one `NOBODY`, codes as narrow as they may be; ends: where they end, counted in
-    cells. bounds: int64[E + 1], where the cells of each row begin, and those of the blank; first: int64[E + 1], in
-    which runs. of: int64[E + 1], the code of a row's cells, -1 where they have several; several: the numbers of those
+    codes: of runs, the last one `NOBODY`, as narrow as they may be; ends: where the runs end, counted in cells.
+    bounds: int64[E + 1], where the cells of each row begin, and those of the blank; first: int64[E + 1], in which runs.
+    of: int64[E + 1], the code of a row's cells, -1 where they have several; several: the numbers of those
     rows, ascending.
     """
 
     codes: Counts
-    lengths: NDArray[np.int64]
     ends: NDArray[np.int64]
     bounds: NDArray[np.int64]
     first: NDArray[np.int64]
@@ -41,14 +40,14 @@ class Spoken:
         row_ends = counts.cumsum(out=bounds[1:])
         if len(ends) == len(bounds) and np.count_nonzero(ends[:-1] == row_ends) == len(row_ends):
             # Neighbours under different leaders: a run a row.
-            return cls(codes, lengths, ends, bounds, np.arange(len(ends)), codes.astype(np.int64), _NONE)
+            return cls(codes, ends, bounds, np.arange(len(ends)), codes.astype(np.int64), _NONE)
         # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
         first = _up_to(ends, bounds)
         of = codes.take(first).astype(np.int64)
         # One leader throughout is the rule.
         several = where(ends.take(first[:-1]) < row_ends)
         of[several] = -1
-        return cls(codes, lengths, ends, bounds, first, of, several)
+        return cls(codes, ends, bounds, first, of, several)
 
     @property
     def all_known(self) -> bool:
@@ -77,14 +76,15 @@ class Spoken:
         """Of their cells with traffic, row by row; none is the blank one."""
         starts, ends = self.bounds.take(rows), self.bounds.take(rows + 1)
         first, last = self.first.take(rows), self.first.take(rows + 1)
-        # A run of no cell of the row may be among them.
+        # The last one may begin where the row ends, and then has no cell of it.
         spans = last - first + 1
         until = spans.cumsum()
         which = np.arange(until[-1]) + (first - (until - spans)).repeat(spans)
-        after = self.ends.take(which)
-        before = after - self.lengths.take(which)
-        told = np.minimum(after, ends.repeat(spans)) - np.maximum(before, starts.repeat(spans))
-        codes: Counts = self.codes.take(which).repeat(told)
+        after = np.minimum(self.ends.take(which), ends.repeat(spans))
+        before = np.empty_like(after)
+        before[1:] = after[:-1]
+        before[until - spans] = starts
+        codes: Counts = self.codes.take(which).repeat(after - before)
         return codes
 
 
