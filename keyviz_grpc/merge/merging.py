@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ from keyviz_grpc.merge.entries import Placed
 from keyviz_grpc.merge.parts import Part, flatten, prepare
 from keyviz_grpc.merge.rows import NO_BOOKS, Holders, Joined, contributing, holders, join, leaf_ranges
 from keyviz_grpc.merge.warnings import divergences, of_leaf, short_history, with_warnings
-from keyviz_grpc.model import Matrix, Series
+from keyviz_grpc.model import Matrix, Series, Window
 from keyviz_grpc.outcome import Answer, LeafRange, Outcome, PeerWarning
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.unchanging import unchanging
@@ -62,19 +62,14 @@ def merge(
     merged = _merged(answers, leaves, joined, query) if known is None else known
     held = NO_BOOKS if query.for_display else _held(answers, leaves, joined)
     ranges, diverging = _divergences(answers, leaves, joined)
-    oldest = min([o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes], default=0)
-    if query.window.from_unix_ms:
-        outcomes = [with_warnings(outcome, short_history(outcome, query.window, grid)) for outcome in outcomes]
-    for leaf, found in diverging.items():
-        outcomes[leaf] = with_warnings(outcomes[leaf], (), found)
     return Answer(
         merged.matrix,
-        tuple(outcomes),
+        _warned(outcomes, diverging, query.window, grid),
         node_id=node_id,
         incarnation=incarnation,
         step_ms=grid,
         generated_at_unix_ms=now_unix_ms,
-        oldest_unix_ms=oldest,
+        oldest_unix_ms=min([o.oldest_unix_ms for o in outcomes if o.oldest_unix_ms and o.contributes], default=0),
         merged=True,
         column_nodes=merged.column_nodes,
         leaf_sets=held.leaf_sets,
@@ -130,7 +125,7 @@ _held_rows: KeptByIdentity[dict[_Leaves, Holders]] = KeptByIdentity(16)
 
 def _held(answers: Sequence[Answer], leaves: _Leaves, joined: Joined) -> Holders:
     """Who holds which row; found once where catalogues are all that tells it."""
-    if all(rows is None for rows in joined.maps) or any(answer.row_leaf_set is not None for answer in answers):
+    if joined.places is None or any(answer.row_leaf_set is not None for answer in answers):
         return holders(answers, _firsts(leaves), joined)
     known = _held_rows.get((joined,), dict)
     found = known.get(leaves)
@@ -138,6 +133,17 @@ def _held(answers: Sequence[Answer], leaves: _Leaves, joined: Joined) -> Holders
         known.clear()
         found = known[leaves] = holders(answers, _firsts(leaves), joined)
     return found
+
+
+def _warned(
+    outcomes: list[Outcome], diverging: Mapping[int, tuple[PeerWarning, ...]], window: Window, grid_ms: int
+) -> tuple[Outcome, ...]:
+    """The outcomes of all leaves with what is found of each beside the others. diverging: as `_divergences` tells."""
+    if window.from_unix_ms:
+        outcomes = [with_warnings(outcome, short_history(outcome, window, grid_ms)) for outcome in outcomes]
+    for leaf, found in diverging.items():
+        outcomes[leaf] = with_warnings(outcomes[leaf], (), found)
+    return tuple(outcomes)
 
 
 def _leaves(answers: Sequence[Answer], firsts: Sequence[int]) -> _Leaves:

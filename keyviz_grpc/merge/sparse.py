@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -35,27 +35,40 @@ def sparse_pass(
 
     lists: the shares that each part lists itself, in places and codes of the union.
     """
-    tangled = union.tangled
-    if not len(tangled):
+    if not len(union.tangled):
         return NO_SHARES
     if union.mixed is not None:
-        said = union.mixed.said
-        if said.adds_up():
-            _add_up(union, said, identities)
-            return _in_order(said.one_by_one(), union.values.shape[1]) if list_shares else NO_SHARES
-        shares = _decided(union, said.one_by_one(), tangled, identities=identities)
-        return _listed(union, shares) if list_shares else NO_SHARES
+        return _as_said(union, union.mixed.said, identities=identities, list_shares=list_shares)
     found = []
-    most = max(1, MOST_PAIRS // int(entries.occurrences().max()))
-    for at in range(0, len(tangled), most):
-        cells = tangled[at : at + most]
-        own = lists if most >= len(tangled) else [_of_cells(shares, cells, union.values.shape[1]) for shares in lists]
-        shares = _decided(union, _gather(cells, entries, own, union.values.shape), cells, identities=identities)
+    for cells, own in _some_at_a_time(union, entries, lists):
+        told = _gather(cells, entries, own, union.values.shape)
+        shares = _decided(union, told, cells, identities=identities)
         if list_shares:
             found.append(_listed(union, shares))
-    if not found:
-        return NO_SHARES
-    return found[0] if len(found) == 1 else _joined(found)
+    return _joined(found)
+
+
+def _as_said(union: Union, said: Said, *, identities: NDArray[np.uint64], list_shares: bool) -> Shares:
+    """As `sparse_pass`, where all that is told of the tangled cells was looked at already."""
+    if said.adds_up():
+        _add_up(union, said, identities)
+        return _in_order(said.one_by_one(), union.values.shape[1]) if list_shares else NO_SHARES
+    shares = _decided(union, said.one_by_one(), said.cells, identities=identities)
+    return _listed(union, shares) if list_shares else NO_SHARES
+
+
+def _some_at_a_time(
+    union: Union, entries: Entries, lists: Sequence[Shares]
+) -> Iterator[tuple[NDArray[np.int64], Sequence[Shares]]]:
+    """Tangled cells and what of the lists is in them, no more of them than may be looked at together."""
+    tangled, width = union.tangled, union.values.shape[1]
+    most = max(1, MOST_PAIRS // int(entries.occurrences().max()))
+    if most >= len(tangled):
+        yield tangled, lists
+        return
+    for at in range(0, len(tangled), most):
+        cells = tangled[at : at + most]
+        yield cells, [_of_cells(shares, cells, width) for shares in lists]
 
 
 def _add_up(union: Union, said: Said, identities: NDArray[np.uint64]) -> None:
@@ -89,6 +102,8 @@ def _of_cells(shares: Shares, cells: NDArray[np.int64], width: int) -> Shares:
 
 
 def _joined(found: Sequence[Shares]) -> Shares:
+    if len(found) < 2:
+        return found[0] if found else NO_SHARES
     return Shares(
         np.concatenate([shares.rows for shares in found]),
         np.concatenate([shares.columns for shares in found]),
