@@ -23,7 +23,9 @@ from keyviz_grpc.remembered import continues
 from keyviz_grpc.traffic import Leaders
 
 FEW_COLUMNS: Final = 8
-"""Up to so many columns that fell out of the window are cut off the texts of rows one by one."""
+"""Up to so many columns that fell out of the window are cut off the texts of rows one by one; of so many of the newest
+ones is seen first what rows say.
+"""
 
 SPAN_BYTES: Final = 2 * 8
 """What an array of a row takes in memory besides its text."""
@@ -252,10 +254,19 @@ def _identities_of(matrix: Matrix, leaders: Leaders, number: int) -> Cells:
 
 def _is_stated(matrix: Matrix, leaders: Leaders, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """bool[len(rows)]: whether a leader is known in any cell of those rows, which have one or several with traffic."""
-    stated: NDArray[np.bool_] = np.bitwise_or.reduce(matrix.narrowest.take(rows, axis=0), axis=1) != 0
+    stated = _have_any(matrix.narrowest, rows)
     mixed, places = leaders.mixed(rows)
-    stated[mixed] = leaders.codes.take(places, axis=0).any(axis=1)
+    stated[mixed] = _have_any(leaders.codes, places)
     return stated
+
+
+def _have_any(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool[len(rows)]: which of those rows are not 0 throughout. The newest columns tell it of most, and are few."""
+    told: NDArray[np.bool_] = np.bitwise_or.reduce(array[:, -FEW_COLUMNS:].take(rows, axis=0), axis=1) != 0
+    silent = np.flatnonzero(~told)
+    if len(silent):
+        told[silent] = np.bitwise_or.reduce(array.take(rows.take(silent), axis=0), axis=1) != 0
+    return told
 
 
 def _texts_of(array: NDArray[Any], before: bytes = b"", after: bytes = b"") -> list[bytes]:

@@ -47,6 +47,17 @@ def goes_on(whole: Matrix, columns: slice, before: Matrix) -> Matrix:
     return Continued.of(select_columns(whole, columns), before, slice(dropped, len(before.columns)))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_that_only_old_columns_say_anything_of(seed: int) -> None:
+    """Who led them is said, whether the newest columns tell of it or not; each row falls silent at some column."""
+    chance, shape = np.random.default_rng(seed), (30, 3 * FEW_COLUMNS)
+    silent = np.arange(shape[1]) >= chance.integers(0, shape[1] + 1, (shape[0], 1))
+    values = np.where(silent, 0, chance.integers(0, 3, shape))
+    codes = np.where(values > 0, chance.integers(0, 3, shape) * (chance.random((shape[0], 1)) < 0.8), 0)
+    matrix = matrix_of(values, codes=codes.astype(np.uint32))
+    assert MatrixRenderer(shelf=Shelf(1 << 24)).render(shown(matrix)) == MatrixRenderer().render(shown(matrix))
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_any_matrix_at_any_steps(data: st.DataObject) -> None:
