@@ -37,11 +37,11 @@ async def test_a_matrix_is_json_that_nobody_keeps() -> None:
 async def test_the_query_reaches_the_cluster_with_a_deadline() -> None:
     """As typed values, with the time that one request may take."""
     cluster = ScriptedCluster()
-    async with asking(cluster, settings=GatewaySettings(timeout_s=7.0)) as client:
+    async with asking(cluster, settings=GatewaySettings(timeout_s=3600.0)) as client:
         await client.get(MATRIX, params={"series": "reads", "from_unix_ms": 5, "rows": 9, "node": "n1"})
     [query] = cluster.queries
     assert (query.series, query.window.from_unix_ms, query.rows, query.node_id) == ("reads", 5, 9, "n1")
-    assert 6.0 < cluster.deadlines[0].left_s() <= 7.0
+    assert 3000.0 < cluster.deadlines[0].left_s() <= 3600.0  # however slow the machine is
 
 
 @pytest.mark.parametrize("path", [MATRIX, f"{API}/cluster", "/admin/healthz", "/admin/readyz", "/admin/"])
