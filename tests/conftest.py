@@ -25,6 +25,9 @@ settings.load_profile("same")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LONGEST_STALL_S = 2.0
 
+APART = ("tests/e2e/test_cli.py", "tests/integration/test_bench_")
+"""Files whose processes are waited for one by one, and of which nothing is timed: whoever has time takes them."""
+
 
 class Rooms(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """With several workers one has everything that starts servers, one the page, and both the files of pure code."""
@@ -33,6 +36,8 @@ class Rooms(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
         file = nodeid.split("::", 1)[0]
         if file.startswith("tests/e2e/page/"):
             return "page"  # one browser a session
+        if file.startswith(APART):
+            return file
         # Servers and faults are timed: two such tests side by side would be each other's noise.
         return "servers" if file.startswith(("tests/e2e/", "tests/integration/")) else file
 
