@@ -22,6 +22,7 @@ from keyviz_grpc.codec import (
     encode_query,
     known_bytes,
     messages_in_response,
+    parse_response,
     query_bytes,
     question_of,
     ready_before,
@@ -244,6 +245,20 @@ def test_a_broken_law_in_a_large_answer_is_found_quickly() -> None:
     with pytest.raises(MalformedAnswer, match="two aggregates have the range start=b'059998'"):
         decode_answer(broken, series=Series.READS, outcome=Outcome("peer:1"))
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+@pytest.mark.parametrize(("rows", "columns"), [(5, 2), (2, 5)])
+def test_cells_are_bounded_whatever_the_shape(rows: int, columns: int, as_bytes: bool) -> None:
+    """As many as may be are read, one more is too large."""
+    told_rows = [pb.KeyVizRow(bucket_id=f"route:{n}", start=b"%d" % n, values=[1] * columns) for n in range(rows)]
+    raw = response(column_unix_ms=range(1, columns + 1), rows=told_rows).SerializeToString()
+    sent = parse_response(raw) if as_bytes else pb.GetKeyVizMatrixResponse.FromString(raw)
+    whole = decode_answer(sent, series=Series.READS, outcome=Outcome("peer:1"), max_cells=10)
+    assert whole.matrix.shape == (rows, columns)
+    sent = parse_response(raw) if as_bytes else pb.GetKeyVizMatrixResponse.FromString(raw)
+    with pytest.raises(TooLarge, match=f"{rows} rows x {columns} columns are more than 9 cells"):
+        decode_answer(sent, series=Series.READS, outcome=Outcome("peer:1"), max_cells=9)
 
 
 def test_half_known_identities_are_unknown() -> None:
