@@ -1,7 +1,8 @@
 """`python -m benchmarks.phases`: where the CPU of a request goes, how it grows, and what phases would bring.
 
-Prints three tables: milliseconds of CPU by phase, exponents of a power law fitted to them, and whole requests against
-the floor with phases left out one after the other, which no faster way of doing them can undercut.
+Prints four tables: milliseconds of CPU by phase, exponents of a power law fitted to them, the same of polls with memory
+of closed columns beside polls without, and whole requests against the floor with phases left out one after the other,
+which no faster way of doing them can undercut.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from benchmarks.children import Child
 from benchmarks.http_client import RawClient
 from benchmarks.request import CASES, WARM_UP, Case, equal_nodes, start_nodes
 from benchmarks.synthetic import Shape
+from benchmarks.warm import REMEMBER_BYTES, SHAPES, polled_nodes
 
 PHASES: Final = ("parse", "decode", "merge", "fold", "write")
+OF_POLLS: Final = ("parse", "decode", "remember", "merge", "go on", "write")
 REQUESTS: Final = 60
 LONG_WARM_UP: Final = 20
 
@@ -47,7 +50,32 @@ def cpu_ms(case: Case) -> list[float]:
         for _ in range(REQUESTS):
             client.get()
         after = gateway.ask("used")
-    return [(after[name] - before[name]) / REQUESTS * 1000 for name in (*PHASES, "cpu_s")]
+    return _ms_each(before, after, PHASES)
+
+
+def polls_ms(shape: Shape) -> list[list[float]]:
+    """As `cpu_ms` of polls that find a new column each: of a gateway with memory, and of one without."""
+    with ExitStack() as stack:
+        nodes = polled_nodes(stack, shape, LONG_WARM_UP + REQUESTS)
+        peers = [address for node in nodes for address in node.ready["addresses"]]
+        sizes = (REMEMBER_BYTES, 0)
+        gateways = [stack.enter_context(Child("phased", peers=peers, remember=size)) for size in sizes]
+        clients = [stack.enter_context(RawClient(gateway.ready["address"])) for gateway in gateways]
+        before: list[dict[str, float]] = []
+        for number in range(LONG_WARM_UP + REQUESTS):
+            for node in nodes:
+                node.ask("step")
+            if number == LONG_WARM_UP:
+                before = [gateway.ask("used") for gateway in gateways]
+            for client in clients if number % 2 else clients[::-1]:
+                client.get()
+        after = [gateway.ask("used") for gateway in gateways]
+    return [_ms_each(early, late, OF_POLLS) for early, late in zip(before, after, strict=True)]
+
+
+def _ms_each(before: dict[str, float], after: dict[str, float], phases: Sequence[str]) -> list[float]:
+    """Milliseconds a request by phase, then of the whole process."""
+    return [(after[name] - before[name]) / REQUESTS * 1000 for name in (*phases, "cpu_s")]
 
 
 def without(case: Case) -> list[float]:
@@ -104,6 +132,11 @@ def main() -> None:
     _print_head("exponent over", "all", *PHASES)
     for name, (cases, size) in GROWTH.items():
         _print_row(name, exponents([(case, told[case.name]) for case in cases], size), ".2f")
+    _print_head("CPU ms a poll with a new column", *OF_POLLS, "process")
+    for shape in SHAPES:
+        for case in (Case(shape, 0.5), equal_nodes(Case(shape, 0.5))):
+            for memory, told_ms in zip(("with memory", "without"), polls_ms(case.shape), strict=True):
+                _print_row(f"{case.name}, {memory}", told_ms, ".2g")
     _print_head("ratio to the floor", *(f"without {', '.join(names)}" if names else "ours" for names in LEFT_OUT))
     for case in CASES:
         for form in (case, equal_nodes(case)):

@@ -37,9 +37,7 @@ def run_case(shape: Shape, *, steps: bool, samples: int) -> list[Result]:
     """The rows of one case; the gateways ask the same nodes, and which of the first two is first changes every time."""
     rounds = samples + WARM_UP
     with ExitStack() as stack:
-        now = int(time.time() * 1000) + STEP_MS * rounds
-        given = {"shape": asdict(shape), "steps": rounds, "now_unix_ms": now}
-        nodes = [stack.enter_context(Child("polled", numbers=[number], **given)) for number in range(shape.nodes)]
+        nodes = polled_nodes(stack, shape, rounds)
         peers = [address for node in nodes for address in node.ready["addresses"]]
         gateways = [Child("gateway", peers=peers, remember=size) for size in (REMEMBER_BYTES, 0)]
         sides = [stack.enter_context(gateway) for gateway in gateways]
@@ -75,6 +73,13 @@ def run_case(shape: Shape, *, steps: bool, samples: int) -> list[Result]:
         Result(name, "peak MB", after[0]["peak_mb"], after[1]["peak_mb"], None, ""),
         Result(name, "p50 ms of a gateway without work", median(least), median(cold), ratio(least, cold), ""),
     ]
+
+
+def polled_nodes(stack: ExitStack, shape: Shape, rounds: int) -> list[Child]:
+    """A process for each, which counts a window more when told to "step", so often at most."""
+    now = int(time.time() * 1000) + STEP_MS * rounds
+    given = {"shape": asdict(shape), "steps": rounds, "now_unix_ms": now}
+    return [stack.enter_context(Child("polled", numbers=[number], **given)) for number in range(shape.nodes)]
 
 
 def _check_same(clients: list[RawClient]) -> None:

@@ -17,6 +17,8 @@ from gateway.row_texts import Piece
 from gateway.streamed import Streamed
 from keyviz_grpc.codec import decode_answer, parse_response, set_apart
 from keyviz_grpc.merge import fold, merge
+from keyviz_grpc.remembered import MergedColumns, Recalled
+from keyviz_grpc.remembered.going_on import extended, goes_on
 
 TIMED: Final[dict[str, Sequence[Callable[..., Any]]]] = {
     "parse": (set_apart, parse_response),
@@ -24,6 +26,8 @@ TIMED: Final[dict[str, Sequence[Callable[..., Any]]]] = {
     "merge": (merge,),
     "fold": (fold,),
     "write": (MatrixRenderer.pieces, MatrixRenderer.streamed),
+    "remember": (Recalled.whole,),
+    "go on": (MergedColumns.look, extended, goes_on),
 }
 
 KEPT: Final[dict[str, tuple[Callable[..., Any], Callable[..., Hashable]]]] = {
@@ -36,9 +40,9 @@ KEPT: Final[dict[str, tuple[Callable[..., Any], Callable[..., Hashable]]]] = {
 
 
 def replace_everywhere(own: Callable[..., Any], other: Callable[..., Any]) -> None:
-    """Under every name that a module or the renderer has for it."""
+    """Under every name that a module or a class of methods that are watched has for it."""
     modules = [module for name, module in sys.modules.items() if name.startswith(("keyviz_grpc", "gateway"))]
-    for place in (*modules, MatrixRenderer):
+    for place in (*modules, MatrixRenderer, MergedColumns, Recalled):
         for name in [name for name, value in vars(place).items() if value is own]:
             setattr(place, name, other)
 
