@@ -32,7 +32,7 @@ def add_reflection(layers: Layers, services: Iterable[str]) -> None:
 class _Symbols:
     """The pool of all descriptors, as a servicer asks it; everything raises KeyError for what is not there.
 
-    Its own search for a symbol passes over methods, and over values of enums inside of messages.
+    Its own search for a symbol passes over methods.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,4 @@ class _Symbols:
         """The file of anything that has a full name."""
         with suppress(KeyError):
             return self._pool.FindFileContainingSymbol(symbol)
-        with suppress(KeyError):
-            return self._pool.FindMethodByName(symbol).containing_service.file
-        message, _, name = symbol.rpartition(".")
-        return self._pool.FindMessageTypeByName(message).enum_values_by_name[name].type.file
+        return self._pool.FindMethodByName(symbol).containing_service.file
