@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from keyviz_grpc.model import Catalogue, SampleRole
+from keyviz_grpc.model import EVERYTHING, Catalogue, SampleRole, Window
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler
@@ -201,3 +201,36 @@ def test_answers_are_not_given_again_once_roles_are_others(sampler: Sampler, clo
     assert before is not None
     assert after is not None
     assert before[0] != after[0]
+
+
+def test_a_range_whose_id_is_another_route_now_stands_in_key_order(sampler: Sampler, clock: Clock) -> None:
+    """It is an aggregate then, after the route that has the same range as a whole."""
+    sampler.replace_routes(remove=[1], add=[Route(3, b"", b"m", 1)])
+    column(sampler, clock, routes=(3,))
+    sampler.register_routes([Route(1, b"n", b"p", 1)])
+    rows = sampler.matrix(MatrixQuery(without_roles=True)).matrix.catalogue
+    assert [row.aggregate for row in rows.rows].count(True) == 1
+    assert rows.in_key_order
+
+
+def test_first_traffic_alone_is_told_to_those_who_read_roles(sampler: Sampler, clock: Clock) -> None:
+    """Of a row that is shown already."""
+    before = sampler.matrix(MatrixQuery()).history
+    sampler.observe(1, b"a", Op.READ, 10)
+    column(sampler, clock)
+    after = sampler.matrix(MatrixQuery()).history
+    assert before is not None
+    assert after is not None
+    assert before.number != after.number
+    assert roles(sampler)[0] == (SampleRole.LEADER_WRITE, SampleRole.FOLLOWER_READ)
+
+
+def test_callers_of_both_kinds_do_not_take_each_others_matrices_away(sampler: Sampler) -> None:
+    """What is made of a matrix is found by the object, also of one that has no columns left."""
+    later = Window(1 << 61)
+    asked = [
+        MatrixQuery(window=window, without_roles=plain) for window in (EVERYTHING, later) for plain in (True, False)
+    ]
+    first, second = [[sampler.matrix(query).matrix for query in asked] for _ in range(2)]
+    assert len({id(matrix) for matrix in first}) == 4
+    assert list(map(id, first)) == list(map(id, second))
