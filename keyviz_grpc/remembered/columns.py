@@ -147,9 +147,9 @@ def _is_worn(gone: int, columns: int) -> bool:
 
 
 class NodeColumns:
-    """What is remembered of whoever listens at one address, by series. Thread-safe, for its entries never change.
+    """What is remembered of whoever listens at one address, by series and by whether roles are told.
 
-    shelf None: nothing is.
+    Thread-safe, for its entries never change. shelf None: nothing is remembered.
     """
 
     def __init__(self, shelf: Shelf | None) -> None:

@@ -254,6 +254,21 @@ async def test_first_traffic_of_a_row_drops_nothing_that_a_gateway_remembers(dis
     assert few < many / 5 if display else few > many / 2
 
 
+async def test_callers_of_both_kinds_are_remembered_side_by_side() -> None:
+    """Whoever reads roles and whoever shows none: neither takes away what is known for the other."""
+    world, received = World(routes=routes(300)), list[int]()
+    async with world.stack:
+        await world.start(1, columns=400)
+        warm = world.aggregator(Shelf(AMPLE), received=lambda _, size: received.append(size))
+        fill(world, 40)
+        for _ in range(2):
+            for display in (False, True):
+                await warm.matrix(MatrixQuery(for_display=display), Deadline.after(20))
+    first, again = received[:2], received[2:]
+    assert min(first) > 1000
+    assert max(again) < 120
+
+
 def routes(count: int) -> list[Route]:
     """Of equal width, each of a group of its own."""
     ends = [b"%04d" % number for number in range(1, count)]

@@ -184,6 +184,27 @@ def test_a_new_column_over_rows_of_its_own_is_copied() -> None:
     assert isinstance(held.pieces[-1].block, Narrow)
 
 
+def test_a_piece_that_is_kept_as_it_came_is_cut_when_the_ring_lets_go_of_most() -> None:
+    """A node that holds three columns, of which every poll finds two new ones."""
+    chance, catalogue, shelf = np.random.default_rng(4), rows(3), Shelf(1 << 24)
+    memory, every = NodeColumns(shelf), list[list[int]]()
+    for newest in (3, 5, 7, 9):
+        first = 1 if newest == 3 else newest - 1
+        matrix = drawn(chance, catalogue, np.arange(first, newest + 1) * 1000, 0.2)
+        every += matrix.values.T.tolist()
+        known = 0 if newest == 3 else 1
+        history = History(7, newest * 1000, known * (newest - 2) * 1000 + known, known)
+        told = told_by(chance, catalogue, 3, newest)
+        answer = replace(told, matrix=matrix, oldest_unix_ms=(newest - 2) * 1000, history=history)
+        whole = memory.recall(MatrixQuery(Series.WRITES)).whole(answer, 100).matrix
+        assert whole.columns.tolist() == [1000 * number for number in range(newest - 2, newest + 1)]
+        assert whole.values.T.tolist() == every[-3:]
+    held = shelf.get(memory, (Series.WRITES, False))
+    assert isinstance(held, Remembered)
+    assert [type(piece.block) for piece in held.pieces] == [Narrow, Matrix]
+    assert held.columns.tolist() == [7000, 8000, 9000]
+
+
 def matrix_of(stamps: list[int]) -> Matrix:
     """One row, a count of one in every column."""
     return Matrix(Series.WRITES, np.array(stamps, np.int64), rows(1), np.ones((1, len(stamps)), np.uint64))
