@@ -111,7 +111,7 @@ class Api:
         self._unsent.check()
         wanted = _wanted(request.scope["query_string"], header_of(request.scope, b"accept-encoding"))
         with self._in_flight.place() as place:
-            body = await self._bodies.of(request, wanted, lambda: self._matrix_body(wanted), place.give_back)
+            body = await self._bodies.of(request, wanted, lambda: self._matrix_body(wanted), left=place.give_back)
         return _response(body, self._unsent)
 
     async def _matrix_body(self, wanted: _Wanted) -> _Body:

@@ -27,6 +27,9 @@ FEW_COLUMNS: Final = 8
 ones is seen first what rows say.
 """
 
+NEWEST: Final = 8
+"""So many columns tell of most rows whether anybody led them."""
+
 SPAN_BYTES: Final = 2 * 8
 """What an array of a row takes in memory besides its text."""
 
@@ -262,7 +265,7 @@ def _is_stated(matrix: Matrix, leaders: Leaders, rows: NDArray[np.int64]) -> NDA
 
 def _have_any(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """bool[len(rows)]: which of those rows are not 0 throughout. The newest columns tell it of most, and are few."""
-    told: NDArray[np.bool_] = np.bitwise_or.reduce(array[:, -FEW_COLUMNS:].take(rows, axis=0), axis=1) != 0
+    told: NDArray[np.bool_] = np.bitwise_or.reduce(array[:, -NEWEST:].take(rows, axis=0), axis=1) != 0
     silent = np.flatnonzero(~told)
     if len(silent):
         told[silent] = np.bitwise_or.reduce(array.take(rows.take(silent), axis=0), axis=1) != 0

@@ -21,7 +21,7 @@ class InFlight:
         self.count = 0
 
     def place(self) -> Place:
-        """One of them, until the block around it ends."""
+        """One of them, taken now, until the block around it ends; raises Overloaded where none is left."""
         if self.count >= self.limit:
             raise Overloaded(f"{self.limit} requests are under way already, try again")
         self.count += 1

@@ -71,7 +71,7 @@ class SharedWork(Generic[Key, Value]):
         self._under_way: dict[Key, _Others[Value]] = {}
 
     async def of(
-        self, request: Request, key: Key, work: Callable[[], Awaitable[Value]], left: Callable[[], None]
+        self, request: Request, key: Key, work: Callable[[], Awaitable[Value]], *, left: Callable[[], None]
     ) -> Value:
         """The result of the work under this key; see `while_connected`.
 

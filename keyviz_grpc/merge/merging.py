@@ -64,7 +64,7 @@ def merge(
     ranges, diverging = _divergences(answers, leaves, joined)
     return Answer(
         merged.matrix,
-        _warned(outcomes, diverging, query.window, grid),
+        _warned(outcomes, diverging, window=query.window, grid_ms=grid),
         node_id=node_id,
         incarnation=incarnation,
         step_ms=grid,
@@ -136,14 +136,15 @@ def _held(answers: Sequence[Answer], leaves: _Leaves, joined: Joined) -> Holders
 
 
 def _warned(
-    outcomes: list[Outcome], diverging: Mapping[int, tuple[PeerWarning, ...]], window: Window, grid_ms: int
+    outcomes: Sequence[Outcome], diverging: Mapping[int, tuple[PeerWarning, ...]], *, window: Window, grid_ms: int
 ) -> tuple[Outcome, ...]:
     """The outcomes of all leaves with what is found of each beside the others. diverging: as `_divergences` tells."""
     if window.from_unix_ms:
         outcomes = [with_warnings(outcome, short_history(outcome, window, grid_ms)) for outcome in outcomes]
+    warned = list(outcomes)
     for leaf, found in diverging.items():
-        outcomes[leaf] = with_warnings(outcomes[leaf], (), found)
-    return tuple(outcomes)
+        warned[leaf] = with_warnings(warned[leaf], (), found)
+    return tuple(warned)
 
 
 def _leaves(answers: Sequence[Answer], firsts: Sequence[int]) -> _Leaves:

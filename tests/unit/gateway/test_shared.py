@@ -52,7 +52,7 @@ class Kitchen:
 
     async def order(self, caller: Caller | None = None, key: str = "same") -> asyncio.Task[str]:
         """One request, which has begun to wait."""
-        ordering = asyncio.create_task(self.work.of((caller or Caller()).request, key, self._cook, self._left))
+        ordering = asyncio.create_task(self.work.of((caller or Caller()).request, key, self._cook, left=self._left))
         await asyncio.sleep(0)
         return ordering
 
