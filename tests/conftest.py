@@ -26,7 +26,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LONGEST_STALL_S = 2.0
 
 APART = ("tests/e2e/test_cli.py", "tests/integration/test_bench_")
-"""Files whose processes are waited for one by one, and of which nothing is timed: whoever has time takes them."""
+"""Files whose processes are waited for one by one, and of which nothing is timed: whoever has time takes them.
+
+Beside the tests of servers another worker computes in any case.
+"""
 
 
 class Rooms(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
@@ -38,7 +41,7 @@ class Rooms(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
             return "page"  # one browser a session
         if file.startswith(APART):
             return file
-        # Servers and faults are timed: two such tests side by side would be each other's noise.
+        # Servers and faults are timed: two such tests side by side would wait for each other.
         return "servers" if file.startswith(("tests/e2e/", "tests/integration/")) else file
 
 

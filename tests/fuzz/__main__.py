@@ -26,8 +26,9 @@ def main() -> None:
         child = os.fork()  # a fuzzer ends its process, and to import with every branch watched takes seconds
         if child == 0:
             fuzz(name, seconds, folder)
+            os._exit(1)  # a fuzzer that comes back has not done its work
         found_harm |= os.waitpid(child, 0)[1] != 0
-    sys.exit(found_harm)
+    sys.exit(int(found_harm))
 
 
 def fuzz(name: str, seconds: int, folder: Path) -> None:

@@ -118,7 +118,7 @@ def test_what_came_packed_is_merged_as_the_oracle_says(cluster: list[Node]) -> N
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@settings(derandomize=False, max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(derandomize=False, max_examples=80_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cluster=clusters())
 def test_the_product_agrees_with_the_oracle_at_length(cluster: list[Node]) -> None:
     """As above, tens of thousands of clusters."""

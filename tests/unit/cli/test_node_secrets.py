@@ -48,9 +48,11 @@ def test_what_is_sent_is_what_is_let_in(tmp_path: Path) -> None:
         NodeSecrets(None, None, token),
     )
     changing = NodeSecrets(new, old, None)
-    sent = {
-        secrets: dict(told.metadata()) for secrets in (of_old, of_new, of_token) if (told := secrets.credentials("n7"))
-    }
+    sent = {}
+    for secrets in (of_old, of_new, of_token):
+        told = secrets.credentials("n7")
+        assert told is not None
+        sent[secrets] = dict(told.metadata())
     letting_in = {
         of_old: {of_old},
         of_new: {of_new},
