@@ -75,7 +75,7 @@ class SharedWork(Generic[Key, Value]):
     ) -> Value:
         """The result of the work under this key; see `while_connected`.
 
-        left: called when the client has left for whose request the work is done, be it for others too.
+        left: called when the client has left for whose request the work is done, while others want it too.
         """
         while (others := self._under_way.get(key)) is not None:
             self._joined()
@@ -85,7 +85,8 @@ class SharedWork(Generic[Key, Value]):
         others = self._under_way[key] = _Others()
 
         def end(cancel: Callable[[], None]) -> None:
-            left()
+            if others.any:
+                left()
             others.when_alone(lambda: self._end(key, others, cancel))
 
         return await while_connected(request, self._done(key, others, work), end)

@@ -118,6 +118,16 @@ async def test_the_work_ends_when_the_last_client_has_left() -> None:
     assert [await late, await later] == ["dish 2", "dish 2"]
 
 
+async def test_a_client_that_was_alone_has_its_place_until_the_work_has_ended() -> None:
+    """Else whoever comes and goes has much more work under way than there are places."""
+    kitchen, leaving = Kitchen(), Caller()
+    alone = await kitchen.order(leaving)
+    await gone(leaving)
+    with pytest.raises(ClientDisconnect):
+        await alone
+    assert (kitchen.cancelled, kitchen.left) == (1, 0)
+
+
 async def test_who_leaves_takes_nothing_from_the_first() -> None:
     """It waited for it alone."""
     kitchen, leaving = Kitchen(), Caller()
