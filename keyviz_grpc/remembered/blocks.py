@@ -100,8 +100,8 @@ class Narrow:
             None if self.codes is None else self.codes[:, part],
             identities=self.identities,
             shares=shares,
-            soft=None if self.soft is None else self.soft[:, part].copy(),
-            conflicts=None if self.conflicts is None else self.conflicts[:, part].copy(),
+            soft=_left_of(self.soft, part),
+            conflicts=_left_of(self.conflicts, part),
         )
 
     @classmethod
@@ -185,6 +185,12 @@ def size_bytes_of(block: Block) -> int:
     if isinstance(block, Continued) and block.place is not None:
         count_bytes += block.place.room.size_bytes
     return count_bytes + codes_bytes + sum(array.nbytes for array in (*arrays, *listed) if array is not None)
+
+
+def _left_of(marks: NDArray[np.bool_] | None, part: slice) -> NDArray[np.bool_] | None:
+    """A copy of those columns; None where nothing is marked in them, as where nothing ever was."""
+    kept = None if marks is None else marks[:, part]
+    return None if kept is None or not kept.any() else kept.copy()
 
 
 def _in_use(

@@ -78,6 +78,16 @@ def test_a_cut_block_is_what_is_put_together_from_there_on(first: int) -> None:
     assert not any(np.shares_memory(a, b) for a, b in ((own.columns, narrow.columns), (own.values, narrow.values)))
 
 
+def test_a_cut_block_has_no_marks_where_none_are_left() -> None:
+    """They would take a byte a cell for as long as it is kept."""
+    gone = np.array([[True, False], [True, False]])
+    narrow = Narrow.of(replace(matrix([[2, 1], [5, 5]], []), soft=gone, conflicts=~gone))
+    own = narrow.since(2000)
+    assert own.soft is None
+    assert own.conflicts is not None
+    assert not np.shares_memory(own.conflicts, narrow.conflicts)
+
+
 def test_what_is_on_its_way_when_all_is_forgotten_is_not_kept() -> None:
     """Whoever listens there now is asked in full; the answer itself stays whole."""
     shelf = Shelf(1 << 20)
