@@ -34,7 +34,7 @@ ARRAYS = {
 }
 
 
-def _ready(body: bytes) -> dict[str, Any]:
+def ready(body: bytes) -> dict[str, Any]:
     """The answer as whoever had nothing left to do would hold it: every list of numbers an array."""
     answer: dict[str, Any] = orjson.loads(body)
     for holder in (answer, *answer["rows"]):
@@ -44,9 +44,14 @@ def _ready(body: bytes) -> dict[str, Any]:
     return answer
 
 
+def encoded(answer: dict[str, Any]) -> bytes:
+    """A ready answer as JSON, by the fastest way known here."""
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
 async def _serve(canned: list[str], body_path: str) -> None:
     raw_body = await asyncio.to_thread(Path(body_path).read_bytes)
-    answer = _ready(raw_body)
+    answer = ready(raw_body)
     channels = [grpc.aio.insecure_channel(address, options=CALLER_OPTIONS) for address in canned]
     calls: list[Any] = [c.unary_unary("/floor/GetKeyVizMatrix", response_deserializer=None) for c in channels]
     say(bytes=len(raw_body))
@@ -57,7 +62,7 @@ async def _serve(canned: list[str], body_path: str) -> None:
         began = time.perf_counter()
         await asyncio.gather(*(call(b"") for call in calls))
         received = time.perf_counter()
-        orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        encoded(answer)
         ended = time.perf_counter()
         say(ms=(ended - began) * 1000, json_ms=(ended - received) * 1000)
     for channel in channels:

@@ -1,7 +1,8 @@
 """A gateway without work of its own: asks the real nodes, looks at nothing of their answers, and sends a ready body.
 
 What stands between it and the floor is HTTP, and what nodes do beyond sending canned bytes. Where it is to ask for the
-newest columns alone, it reads of each answer which one that is.
+newest columns alone, it reads of each answer which one that is. Where every body is to be another one, it encodes the
+ready answer as the floor does.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from starlette.routing import Route
 
 from benchmarks.children import options, say, used
 from benchmarks.http_client import PATH
-from benchmarks.roles.floor import CALLER_OPTIONS
+from benchmarks.roles.floor import CALLER_OPTIONS, encoded, ready
 from gateway.responses import InPieces
 from gateway.row_texts import piece_bytes
 from gateway.serving import http_server
@@ -48,11 +49,16 @@ class Newest:
         self._question = self._asked + known_bytes(known)
 
 
-async def _serve(peers: list[str], body: bytes, *, older: bool, knows: bool) -> None:
+def _pieces(body: bytes) -> list[bytes]:
+    """As our gateway hands a body to the socket."""
+    size = piece_bytes(len(body))
+    return [body[at : at + size] for at in range(0, len(body), size)]
+
+
+async def _serve(peers: list[str], body: bytes, *, older: bool, knows: bool, encodes: bool) -> None:
     accept = () if older else (pb.MATRIX_ENCODING_COLUMNAR,)
     asked = encode_query(MatrixQuery(via=("bench",), without_roles=True), accept=accept).SerializeToString()
-    size = piece_bytes(len(body))
-    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    pieces, arrays = _pieces(body), ready(body)
     async with AsyncExitStack() as stack:
         channels = [grpc.aio.insecure_channel(address, options=CALLER_OPTIONS) for address in peers]
         for channel in channels:
@@ -64,7 +70,8 @@ async def _serve(peers: list[str], body: bytes, *, older: bool, knows: bool) -> 
         async def answer(request: Request) -> Response:
             del request
             await asyncio.gather(*(ask() for ask in asks))
-            return InPieces(pieces, status=200, headers={}, unsent=None)
+            sent = _pieces(encoded(arrays)) if encodes else pieces
+            return InPieces(sent, status=200, headers={}, unsent=None)
 
         listener = bind("127.0.0.1:0")
         stack.callback(listener.close)
@@ -81,7 +88,8 @@ def main() -> None:
     collect_rarely()
     given = options()
     body = Path(given["body"]).read_bytes()
-    asyncio.run(_serve(given["peers"], body, older=given["older"], knows=given.get("knows", False)))
+    knows, encodes = given.get("knows", False), given.get("encodes", False)
+    asyncio.run(_serve(given["peers"], body, older=given["older"], knows=knows, encodes=encodes))
 
 
 if __name__ == "__main__":
