@@ -72,7 +72,7 @@ def encode_rows(matrix: Matrix) -> list[pb.KeyVizRow]:
     messages = []
     for number, row in enumerate(matrix.catalogue.rows):
         message = encode_row(row)
-        message.values.extend(matrix.values[number].tolist())
+        message.values.extend(matrix.narrowest[number].tolist())
         if matrix.soft is not None and matrix.soft[number].any():
             message.soft_columns.extend(matrix.soft[number].tolist())
         if identities is not None and identities[0][number].any():
