@@ -32,6 +32,10 @@ PACKED_AT_ONCE_CELLS: Final = 1 << 16
 PACKED_AT_ONCE_SHARES: Final = 1 << 10
 """Of a matrix that may be packed while an event loop waits for it."""
 FEW: Final = 32
+KINDS_OF_ROWS: Final = 2
+"""Of the same cells: with roles and without."""
+
+_COLUMNAR: Final = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
 
 _Number = TypeVar("_Number", np.uint32, np.uint64)
 
@@ -47,35 +51,59 @@ class Packed:
     whole: Sequence[bytes]
     without_rows: Sequence[bytes]
 
-    @classmethod
-    def of(cls, matrix: Matrix, rest: Sequence[bytes]) -> Packed:
-        """rest: its serialized KeyVizColumnar without a catalogue, in pieces."""
+
+class _Cells:
+    """The packed form of some cells, in the rows of each catalogue that they were last asked for in."""
+
+    def __init__(self, matrix: Matrix) -> None:
         stamps = pb.GetKeyVizMatrixResponse(column_unix_ms=matrix.columns.tolist()).SerializeToString()
-        catalogue = encode_catalogue(matrix.catalogue)
-        number = pb.GetKeyVizMatrixResponse.COLUMNAR_FIELD_NUMBER
-        rows = as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [catalogue]) if catalogue else []
-        return cls(matrix.shape, [stamps, *as_field(number, [*rows, *rest])], [stamps, *as_field(number, rest)])
+        rest = _encode(matrix)
+        self._stamps, self._rest, self._without_rows = stamps, rest, [stamps, *as_field(_COLUMNAR, rest)]
+        self._packed: tuple[tuple[Catalogue, Packed], ...] = ()
+
+    def found(self, rows: Catalogue) -> Packed | None:
+        """The packed form with these rows where it is there already."""
+        return next((packed for catalogue, packed in self._packed if catalogue is rows), None)
+
+    def packed(self, matrix: Matrix) -> Packed:
+        """That of a matrix of these cells."""
+        found = self.found(matrix.catalogue)
+        if found is not None:
+            return found
+        encoded = encode_catalogue(matrix.catalogue)
+        rows = as_field(pb.KeyVizColumnar.CATALOGUE_FIELD_NUMBER, [encoded]) if encoded else []
+        made = Packed(matrix.shape, [self._stamps, *as_field(_COLUMNAR, [*rows, *self._rest])], self._without_rows)
+        self._packed = (*self._packed[1 - KINDS_OF_ROWS :], (matrix.catalogue, made))
+        return made
 
 
-# A node hands out the same matrix until its next window closes, however many ask.
-_packed: KeptByIdentity[Packed] = KeptByIdentity(KEPT_CELLS)
+# A node hands out the same matrix until its next window closes, however many ask, with roles and without.
+_cells: KeptByIdentity[_Cells] = KeptByIdentity(KEPT_CELLS)
 
 
 def encode_columnar(matrix: Matrix) -> Packed:
     """The packed form of a matrix."""
-    return _packed.get((matrix,), lambda: _encode(matrix), matrix.cells + len(matrix.catalogue) + ENTRY_CELLS)
+    weight = matrix.cells + len(matrix.catalogue) + ENTRY_CELLS
+    return _cells.get(_parts(matrix), lambda: _Cells(matrix), weight).packed(matrix)
+
+
+def _parts(matrix: Matrix) -> tuple[object, ...]:
+    """All that is packed but its rows."""
+    told = matrix.narrowest, matrix.codes, matrix.shares, matrix.soft, matrix.conflicts
+    return (matrix.columns, matrix.identities, *told)
 
 
 def encoded_columnar(matrix: Matrix) -> Packed | None:
     """The packed form of a matrix where it is there already, or little work."""
-    found = _packed.found((matrix,))
+    cells = _cells.found(_parts(matrix))
+    if cells is not None and (found := cells.found(matrix.catalogue)) is not None:
+        return found
     little = matrix.cells <= PACKED_AT_ONCE_CELLS and len(matrix.shares) <= PACKED_AT_ONCE_SHARES
-    if found is None and little and is_encoded(matrix.catalogue):
-        return encode_columnar(matrix)
-    return found
+    return encode_columnar(matrix) if (cells is not None or little) and is_encoded(matrix.catalogue) else None
 
 
-def _encode(matrix: Matrix) -> Packed:
+def _encode(matrix: Matrix) -> Sequence[bytes]:
+    """The serialized KeyVizColumnar of a matrix without its catalogue, in pieces."""
     # In one place, for those of few columns are mostly a slice of many.
     counts = np.ascontiguousarray(matrix.narrowest)
     tops = counts.max(axis=1, initial=0)
@@ -99,7 +127,7 @@ def _encode(matrix: Matrix) -> Packed:
     runs: Sequence[bytes] = ()
     if matrix.codes is not None or len(matrix.shares):
         runs = _encode_identities(matrix, counts, head, tail)
-    return Packed.of(matrix, [head.SerializeToString(), *runs, tail.SerializeToString()])
+    return [head.SerializeToString(), *runs, tail.SerializeToString()]
 
 
 def _encode_identities(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from keyviz_grpc.merge.identities import unite
 from keyviz_grpc.model import Catalogue, Matrix, Series, Shares
 from keyviz_grpc.sampler.column import Column
-from keyviz_grpc.sampler.history import Columns, ShownRows
+from keyviz_grpc.sampler.history import Columns, Layout, ShownRows
 from keyviz_grpc.sampler.picture import matrix_of
 
 KEPT_MATRICES: Final = 8
 KEPT_BYTES: Final = 32 << 20
-"""So many, four series with roles and without, and so large together: one day of 1024 rows is 18 MB."""
+"""So many, four series with roles and without, and so large together: one day of 1024 rows is 18 MB.
+
+What is the same cells in rows with roles and without counts once.
+"""
 
 COUNT_BYTES: Final = 8
 SHARE_BYTES: Final = 28
@@ -33,27 +37,27 @@ MADE_AT_ONCE_IDENTITIES: Final = 1 << 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What a matrix depends on apart from series and columns.
+    """What cells depend on apart from series and columns.
 
-    number: of the history, which changes whenever a column or a row that was told before does. identities: uint64[I, 2]
-    by the codes that columns use, see `Identities`.
+    layout: which slots are which row; rewrites: how often columns that were told before were altered, see `Ring`.
+    identities: uint64[I, 2] by the codes that columns use, see `Identities`.
     """
 
-    number: int
-    shown: ShownRows
+    layout: Layout
+    rewrites: int
     identities: NDArray[np.uint64]
 
     def same_as(self, other: State) -> bool:
         """Whether one column gives the same under both."""
-        return self.identities is other.identities and self._shows_as(other)
+        return self.identities is other.identities and self._reads_as(other)
 
     def goes_on_in(self, later: State) -> bool:
         """The same by identities and not by their codes: a later table may have more of them behind."""
         known, told = self.identities, later.identities
-        return self._shows_as(later) and (known is told or np.array_equal(known, told[: len(known)]))
+        return self._reads_as(later) and (known is told or np.array_equal(known, told[: len(known)]))
 
-    def _shows_as(self, other: State) -> bool:
-        return self.number == other.number and self.shown is other.shown
+    def _reads_as(self, other: State) -> bool:
+        return self.rewrites == other.rewrites and self.layout is other.layout
 
 
 class Assembled:
@@ -68,25 +72,29 @@ class Assembled:
         # Of no columns: the same object each time, for what is made of one is found by that.
         self._empty: list[Matrix] = []
 
-    def matrix(self, series: Series, held: Columns, state: State) -> Matrix:
-        """The matrix of these columns."""
+    def matrix(self, series: Series, held: Columns, state: State, rows: Catalogue) -> Matrix:
+        """The matrix of these columns. rows: one for each of the layout."""
         stamps = _stamps(held)
         before = self._before(series)
         there = _of_columns(before, stamps, state)
-        return self._made(series, stamps, held, state, _earlier(before, stamps, state)) if there is None else there
+        if there:
+            return self._in_rows(there, state, rows)
+        return self._made(series, stamps, held, state, rows=rows, old=_earlier(before, stamps, state))
 
-    def at_once(self, series: Series, held: Columns, state: State) -> Matrix | None:
+    def at_once(self, series: Series, held: Columns, state: State, rows: Catalogue) -> Matrix | None:
         """What `matrix` gives, where it is there or little has to be done for it: a few columns are read, if any."""
         if not held:
-            return self._of_no_columns(series, state.shown.catalogue)
+            return self._of_no_columns(series, rows)
         stamps = _stamps(held)
         before = self._before(series)
         there = _of_columns(before, stamps, state)
-        if there is not None or not _is_small(held, state):
-            return there
+        if there:
+            return self._in_rows(there, state, rows)
+        if not _is_small(held, state):
+            return None
         old = _earlier(before, stamps, state)
         new = held if old is None else held[_common(old.columns, stamps) :]
-        return self._made(series, stamps, held, state, old) if _is_little(new, old) else None
+        return self._made(series, stamps, held, state, rows=rows, old=old) if _is_little(new, old) else None
 
     def _of_no_columns(self, series: Series, rows: Catalogue) -> Matrix:
         for known in self._empty:
@@ -96,10 +104,26 @@ class Assembled:
         self._empty = [*self._empty[1 - KEPT_MATRICES :], matrix]
         return matrix
 
+    def _in_rows(self, there: Sequence[Matrix], state: State, rows: Catalogue) -> Matrix:
+        """Those cells in these rows: the same object each time, as of no columns."""
+        for matrix in there:
+            if matrix.catalogue is rows:
+                return matrix
+        matrix = _with_rows(there[-1], rows)
+        self._keep(state, matrix)
+        return matrix
+
     def _made(
-        self, series: Series, stamps: NDArray[np.int64], held: Columns, state: State, old: Matrix | None
+        self,
+        series: Series,
+        stamps: NDArray[np.int64],
+        held: Columns,
+        state: State,
+        *,
+        rows: Catalogue,
+        old: Matrix | None,
     ) -> Matrix:
-        made = _read(series, held, state) if old is None else _carried_on(old, stamps, held, state)
+        made = _read(series, held, state, rows) if old is None else _carried_on(old, stamps, held, state, rows)
         self._keep(state, made)
         return made
 
@@ -116,24 +140,28 @@ class Assembled:
     def _keep(self, state: State, matrix: Matrix) -> None:
         with self._lock:
             kept = [*self._kept[1 - KEPT_MATRICES :], (state, matrix)]
-            while kept and sum(_size_bytes(each) for _, each in kept) > KEPT_BYTES:
+            while kept and _size_bytes([each for _, each in kept]) > KEPT_BYTES:
                 del kept[0]
             self._kept = kept
 
 
-def _size_bytes(matrix: Matrix) -> int:
+def _size_bytes(matrices: Sequence[Matrix]) -> int:
     """With wide counts, for narrow ones become that when somebody reads them so."""
-    marks = sum(array.nbytes for array in (matrix.codes, matrix.soft) if array is not None)
-    return COUNT_BYTES * matrix.cells + marks + SHARE_BYTES * len(matrix.shares)
+    sizes: dict[int, int] = {}
+    for matrix in matrices:
+        sizes[id(matrix.narrowest)] = COUNT_BYTES * matrix.cells
+        sizes[id(matrix.shares)] = SHARE_BYTES * len(matrix.shares)
+        sizes |= {id(array): array.nbytes for array in (matrix.codes, matrix.soft) if array is not None}
+    return sum(sizes.values())
 
 
 def _stamps(held: Columns) -> NDArray[np.int64]:
     return np.array([stamp for stamp, _ in held], np.int64)
 
 
-def _of_columns(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], state: State) -> Matrix | None:
-    same = (matrix for was, matrix in before if was.same_as(state))
-    return next((matrix for matrix in same if _are_equal(matrix.columns, stamps)), None)
+def _of_columns(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], state: State) -> list[Matrix]:
+    """Those of these very columns; all have the same cells."""
+    return [matrix for was, matrix in before if was.same_as(state) and _are_equal(matrix.columns, stamps)]
 
 
 def _are_equal(left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
@@ -149,9 +177,9 @@ def _earlier(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], stat
 
 def _is_small(held: Columns, state: State) -> bool:
     """Whether a matrix of these columns has few cells, under few leaders, and no row that is several slots."""
-    shown = state.shown
-    is_small = len(held) * len(shown.slots) <= MADE_AT_ONCE_CELLS and len(state.identities) <= MADE_AT_ONCE_IDENTITIES
-    return is_small and shown.single
+    slots = len(state.layout.slots)
+    is_small = len(held) * slots <= MADE_AT_ONCE_CELLS and len(state.identities) <= MADE_AT_ONCE_IDENTITIES
+    return is_small and state.layout.single
 
 
 def _is_little(new: Columns, old: Matrix | None) -> bool:
@@ -163,11 +191,26 @@ def _is_little(new: Columns, old: Matrix | None) -> bool:
     return shares <= MADE_AT_ONCE_SHARES
 
 
-def _read(series: Series, held: Columns, state: State) -> Matrix:
+def _read(series: Series, held: Columns, state: State, rows: Catalogue) -> Matrix:
     identities, (recode,) = unite([state.identities])
     if recode is None:
         recode = np.arange(len(state.identities), dtype=np.uint32)
-    return matrix_of(series, held, shown=state.shown, identities=identities, recode=recode)
+    shown = ShownRows(state.layout, rows)
+    return matrix_of(series, held, shown=shown, identities=identities, recode=recode)
+
+
+def _with_rows(matrix: Matrix, rows: Catalogue) -> Matrix:
+    """The very same cells."""
+    return Matrix.of_counts(
+        matrix.series,
+        matrix.columns,
+        rows,
+        matrix.narrowest,
+        matrix.codes,
+        identities=matrix.identities,
+        shares=matrix.shares,
+        soft=matrix.soft,
+    )
 
 
 def _common(old: NDArray[np.int64], stamps: NDArray[np.int64]) -> int:
@@ -181,11 +224,11 @@ def _common(old: NDArray[np.int64], stamps: NDArray[np.int64]) -> int:
     return length
 
 
-def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: State) -> Matrix:
+def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: State, rows: Catalogue) -> Matrix:
     length = _common(old.columns, stamps)
     first = int(old.columns.searchsorted(stamps[0]))
     kept = slice(first, first + length)
-    new = _read(old.series, held[length:], state)
+    new = _read(old.series, held[length:], state, rows)
     # Of the two tables the new one has all that the old one has.
     identities, (recode, _) = unite([old.identities, new.identities])
     codes = None if old.codes is None else old.codes[:, kept]
@@ -196,7 +239,7 @@ def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: St
     return Matrix.of_counts(
         old.series,
         stamps,
-        old.catalogue,
+        rows,
         np.concatenate([old.narrowest[:, kept], new.narrowest], axis=1),
         _beside(codes, new.codes, length, len(stamps)),
         identities=identities,

@@ -18,7 +18,7 @@ from keyviz_grpc.labels import check_label
 from keyviz_grpc.sampler.places import CutTable, Place, RouteTable, numbers_of
 from keyviz_grpc.sampler.rows import aggregate_row, rows_of, runs_of
 from keyviz_grpc.sampler.slices import Division, division_of
-from keyviz_grpc.sampler.slots import Bucket, Home, ReadRole, Slots, Visible
+from keyviz_grpc.sampler.slots import Bucket, Home, Slots, Visible
 from keyviz_grpc.sampler.types import Route
 
 
@@ -257,10 +257,10 @@ class Buckets:
             self.slots.groups[slot] = self.routes[bucket.home[0]].raft_group_id
         return int(self.slots.groups[slot])
 
-    def visible(self, oldest_unix_ms: int, read_role: ReadRole | None) -> Visible:
+    def visible(self, oldest_unix_ms: int) -> Visible:
         """See `Slots.visible`."""
         self._plan()
-        return self.slots.visible(oldest_unix_ms, read_role)
+        return self.slots.visible(oldest_unix_ms)
 
     def recycle(self, oldest_unix_ms: int, busy: NDArray[np.bool_]) -> None:
         """Frees slots of buckets that are gone and of which no held column or open window shows traffic.

@@ -23,12 +23,11 @@ Columns = Sequence[tuple[int, Held]]
 
 
 @dataclass(frozen=True, eq=False)
-class ShownRows:
-    """Which slots make up which row: row i of `catalogue` is what slots[starts[i]] to slots[starts[i + 1]] counted."""
+class Layout:
+    """Which slots make up which row: row i is what slots[starts[i]] to slots[starts[i + 1]] counted."""
 
     slots: NDArray[np.int64]
     starts: NDArray[np.int64]
-    catalogue: Catalogue
 
     @property
     def single(self) -> bool:
@@ -40,13 +39,24 @@ class ShownRows:
         """Whether slots are numbered as they stand, as those of routes that were registered in key order are."""
         return bool((self.slots == np.arange(len(self.slots))).all())
 
+    def same_as(self, other: Layout) -> bool:
+        """Whether equal columns give equal cells under both."""
+        return np.array_equal(self.slots, other.slots) and np.array_equal(self.starts, other.starts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownRows:
+    """The rows that a matrix shows, in their order, and what makes them up."""
+
+    layout: Layout
+    catalogue: Catalogue
+
     def same_as(self, other: ShownRows) -> bool:
         """Whether equal columns give equal matrices under both."""
-        return (
-            np.array_equal(self.slots, other.slots)
-            and np.array_equal(self.starts, other.starts)
-            and self.catalogue == other.catalogue
-        )
+        return self.layout is other.layout and self.catalogue == other.catalogue
+
+
+NO_ROWS: Final = ShownRows(Layout(np.empty(0, np.int64), np.empty(0, np.int64)), Catalogue(()))
 
 
 @dataclass(slots=True)

@@ -28,7 +28,8 @@ def matrix_of(
 
     recode maps the columns' identity codes to rows of `identities`, uint64[I, 2], sorted by (group, term).
     """
-    slots = shown.slots
+    layout = shown.layout
+    slots = layout.slots
     stamps = np.array([stamp for stamp, _ in columns], np.int64)
     shape = (len(slots), len(columns))
     read = list(stretches(series, [held for _, held in columns]))
@@ -39,8 +40,8 @@ def matrix_of(
     listed: list[FrozenShares] = []
     for first, stretch in read:
         size, width = stretch.values.shape
-        rows: slice | NDArray[np.bool_] = slice(min(size, len(slots))) if shown.in_order else slots < size
-        own = rows if shown.in_order else slots[rows]
+        rows: slice | NDArray[np.bool_] = slice(min(size, len(slots))) if layout.in_order else slots < size
+        own = rows if layout.in_order else slots[rows]
         ats = slice(first, first + width)
         values[rows, ats] = stretch.values[own]
         if stretch.codes is not None:
@@ -58,14 +59,14 @@ def matrix_of(
     matrix = Matrix.of_counts(
         series,
         stamps,
-        shown.catalogue if shown.single else _one_a_slot(len(slots)),
+        shown.catalogue if layout.single else _one_a_slot(len(slots)),
         values,
         codes if codes.any() else None,
         identities=identities,
         shares=shares,
         soft=soft if soft is not None and soft.any() else None,
     )
-    return matrix if shown.single else fold_runs(matrix, shown.starts, shown.catalogue, totals=None)
+    return matrix if layout.single else fold_runs(matrix, layout.starts, shown.catalogue, totals=None)
 
 
 def _one_a_slot(count: int) -> Catalogue:

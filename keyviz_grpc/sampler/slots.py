@@ -61,14 +61,14 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visible:
-    """Slots that a matrix shows, and their rows, in key order; neighbours may have one bucket id.
+    """Slots that a matrix shows, and their buckets, in key order; neighbours may have one bucket id.
 
     Counts of such neighbours belong to one row. from_unix_ms, until_unix_ms: both included; while no new version is
     made, this is what matrices show whose oldest column is between them.
     """
 
     slots: NDArray[np.int64]
-    rows: list[Row]
+    buckets: list[Bucket]
     from_unix_ms: int
     until_unix_ms: int
 
@@ -165,10 +165,10 @@ class Slots:
         if (self.seen[0, :count] & (self.groups[:count] == np.uint64(group))).any():
             self.roles_version += 1
 
-    def visible(self, oldest_unix_ms: int, read_role: ReadRole | None) -> Visible:
+    def visible(self, oldest_unix_ms: int) -> Visible:
         """Those that a matrix shows: live ones, and those with traffic in a column still held.
 
-        oldest_unix_ms: the oldest of these columns, 0 = there is none. read_role None: rows without roles.
+        oldest_unix_ms: the oldest of these columns, 0 = there is none.
         """
         active = self.last_active_unix_ms.tolist()
         shown, left = [], [FOREVER_MS]
@@ -184,14 +184,13 @@ class Slots:
         slots = np.array([slot for _, slot in shown], np.int64)
         self._shown[:] = False
         self._shown[slots] = True
-        buckets = [bucket for bucket, _ in shown]
-        rows = [bucket.row for bucket in buckets] if read_role is None else self._in_roles(buckets, slots, read_role)
-        return Visible(slots, rows, oldest_unix_ms, min(left))
+        return Visible(slots, [bucket for bucket, _ in shown], oldest_unix_ms, min(left))
 
-    def _in_roles(self, buckets: list[Bucket], slots: NDArray[np.int64], read_role: ReadRole) -> list[Row]:
-        groups, reads, writes = (array.take(slots).tolist() for array in (self.groups, *self.seen))
+    def in_roles(self, visible: Visible, read_role: ReadRole) -> list[Row]:
+        """The rows of these slots, in the roles that they have now."""
+        groups, reads, writes = (array.take(visible.slots).tolist() for array in (self.groups, *self.seen))
         rows = []
-        for bucket, group, is_read, is_written in zip(buckets, groups, reads, writes, strict=True):
+        for bucket, group, is_read, is_written in zip(visible.buckets, groups, reads, writes, strict=True):
             roles = WRITTEN if is_written else NO_ROLES
             rows.append(bucket.shown((*roles, int(read_role(group))) if is_read else roles))
         return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +56,8 @@ def test_little_is_packed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for most_cells, most_shares in ((cells, shares), (cells - 1, shares), (cells, shares - 1)):
         monkeypatch.setattr(columnar, "PACKED_AT_ONCE_CELLS", most_cells)
         monkeypatch.setattr(columnar, "PACKED_AT_ONCE_SHARES", most_shares)
-        ready = ready_before(replace(told, matrix=replace(told.matrix)), accept=COLUMNAR)
+        other = replace(told.matrix, values=told.matrix.values.copy())
+        ready = ready_before(replace(told, matrix=other), accept=COLUMNAR)
         assert (ready is not None) == (most_cells == cells and most_shares == shares)
         assert ready is None or ready.made_at(told.generated_at_unix_ms) == raw
 
@@ -63,7 +65,7 @@ def test_little_is_packed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_packed_forms_without_cells_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each tells of all its rows, and whoever asks for windows without columns may have any number of them made."""
     rows = TOLD.matrix.catalogue
-    monkeypatch.setattr(columnar, "_packed", KeptByIdentity[columnar.Packed](2 * (len(rows) + columnar.ENTRY_CELLS)))
+    monkeypatch.setattr(columnar, "_cells", KeptByIdentity[columnar._Cells](2 * (len(rows) + columnar.ENTRY_CELLS)))
     first, *others = [
         Matrix(Series.WRITES, np.empty(0, np.int64), rows, np.empty((len(rows), 0), np.uint64)) for _ in range(3)
     ]
@@ -72,3 +74,37 @@ def test_packed_forms_without_cells_are_bounded_too(monkeypatch: pytest.MonkeyPa
     for other in others:
         columnar.encode_columnar(other)
     assert columnar.encode_columnar(first) is not packed
+
+
+def test_cells_are_packed_once_for_rows_of_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With roles and without; they weigh once, and both find what was packed for them, whoever asks in between."""
+    packed, whole = [], columnar._encode
+
+    def packing(matrix: Matrix) -> Sequence[bytes]:
+        packed.append(matrix)
+        return whole(matrix)
+
+    monkeypatch.setattr(columnar, "_encode", packing)
+    matrix = OTHER.matrix
+    weight = matrix.cells + len(matrix.catalogue) + columnar.ENTRY_CELLS
+    monkeypatch.setattr(columnar, "_cells", KeptByIdentity[columnar._Cells](weight))
+    plain = Catalogue(tuple(replace(row, sample_roles=(), lineage_id="other") for row in matrix.catalogue.rows))
+    both = [replace(OTHER, matrix=replace(matrix, catalogue=rows)) for rows in (matrix.catalogue, plain)]
+    first, second = [[answer_bytes(answer, accept=COLUMNAR) for answer in both] for _ in range(2)]
+    assert first == second
+    assert len(packed) == 1
+    assert [pb.GetKeyVizMatrixResponse.FromString(raw) for raw in first] == [
+        encode_answer(answer, accept=COLUMNAR) for answer in both
+    ]
+    assert first[0] != first[1]
+    assert columnar.encoded_columnar(both[0].matrix) is columnar.encode_columnar(both[0].matrix)
+
+
+def test_the_row_form_leaves_narrow_counts_narrow() -> None:
+    """A matrix that a node keeps does not become eight times as large because one person asks with grpcurl."""
+    wide = ONE.matrix
+    counts = wide.values.astype(np.uint32)
+    matrix = Matrix.of_counts(wide.series, wide.columns, wide.catalogue, counts, wide.codes, identities=wide.identities)
+    told = encode_answer(replace(ONE, matrix=matrix))
+    assert [list(row.values) for row in told.rows] == wide.values.tolist()
+    assert not matrix.is_filled("values")

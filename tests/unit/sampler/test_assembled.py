@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from keyviz_grpc.model import Matrix, Series, Window
+from keyviz_grpc.model import Catalogue, Matrix, Series, Window
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler, assembled
 from keyviz_grpc.sampler.history import Columns
@@ -41,9 +41,11 @@ def test_polls_tell_what_a_fresh_node_would_tell(seed: int, one_in: int, monkeyp
     carried_on: list[int] = []
     whole = assembled._carried_on
 
-    def counting(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: assembled.State) -> Matrix:
+    def counting(
+        old: Matrix, stamps: NDArray[np.int64], held: Columns, state: assembled.State, rows: Catalogue
+    ) -> Matrix:
         carried_on.append(len(stamps))
-        return whole(old, stamps, held, state)
+        return whole(old, stamps, held, state, rows)
 
     monkeypatch.setattr(assembled, "_carried_on", counting)
     chance = random.Random(seed)
@@ -122,9 +124,9 @@ def test_a_new_leader_leaves_the_columns_before_it_as_they_were(monkeypatch: pyt
     reads: list[int] = []
     whole = assembled._read
 
-    def counting(series: Series, held: Columns, state: assembled.State) -> Matrix:
+    def counting(series: Series, held: Columns, state: assembled.State, rows: Catalogue) -> Matrix:
         reads.append(len(held))
-        return whole(series, held, state)
+        return whole(series, held, state, rows)
 
     monkeypatch.setattr(assembled, "_read", counting)
     now_s = 10_000.0
@@ -158,3 +160,41 @@ def test_counts_are_as_narrow_as_they_were_counted() -> None:
             assert matrix.narrowest[0].tolist() == told
         assert matrix.values.dtype == np.uint64
         assert matrix.values[0].tolist() == told
+
+
+def test_callers_with_roles_and_without_share_their_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is put together anew where two of their own would find no room; each goes on from the other's columns."""
+    monkeypatch.setattr(assembled, "KEPT_BYTES", (8 + 4) * 2 * 8 + 100)
+    made: list[tuple[str, int]] = []
+    read, carried_on = assembled._read, assembled._carried_on
+
+    def reading(series: Series, held: Columns, state: assembled.State, rows: Catalogue) -> Matrix:
+        made.append(("read", len(held)))
+        return read(series, held, state, rows)
+
+    def carrying_on(
+        old: Matrix, stamps: NDArray[np.int64], held: Columns, state: assembled.State, rows: Catalogue
+    ) -> Matrix:
+        made.append(("carried on", len(stamps)))
+        return carried_on(old, stamps, held, state, rows)
+
+    monkeypatch.setattr(assembled, "_read", reading)
+    monkeypatch.setattr(assembled, "_carried_on", carrying_on)
+    now_s = 10_000.0
+    with Sampler(node_id="n", step_ms=1000, columns=8, stall_s=1e9, clock=lambda: now_s) as sampler:
+        sampler.register_routes([Route(1, b"", b"m", 1), Route(2, b"m", b"", 1)])
+        sampler.set_leader(1, 3)
+        for column in range(12):
+            sampler.observe(1, b"a", Op.WRITE, 1)
+            if column == 10:
+                sampler.observe(2, b"x", Op.READ, 1)  # a role more, which alters no cell
+            now_s += 1
+            made.clear()
+            asked = [MatrixQuery(without_roles=(column + turn) % 2 == 0) for turn in range(4)]
+            first, other, *again = [sampler.matrix(query).matrix for query in asked]
+            assert made == ([("carried on", min(8, column + 1)), ("read", 1)] if column else [("read", 1)])
+            assert again == [first, other], "the very same objects"
+            assert (first.narrowest is other.narrowest, first.codes is other.codes) == (True, True)
+            roles = [[row.sample_roles for row in matrix.catalogue.rows] for matrix in (first, other)]
+            assert roles[column % 2] == [(), ()]
+            assert roles[1 - column % 2] == [(1,), () if column < 10 else (3,)]

@@ -14,7 +14,7 @@ from keyviz_grpc.model import Catalogue, Matrix, Series, Window
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import Known, MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler, assembled, ring
-from keyviz_grpc.sampler.history import ShownRows
+from keyviz_grpc.sampler.history import Layout
 from tests.unit.sampler.clocks import Clock
 
 QUERY = MatrixQuery(Series.WRITES)
@@ -313,9 +313,9 @@ def test_asking_counts_nothing_of_the_open_window(sampler: Sampler) -> None:
 def test_rows_of_several_slots_are_not_put_together_at_once(sampler: Sampler) -> None:
     """That is done row by row, and takes longer than all cells."""
     snapshot = sampler._snapshot(QUERY)
-    shown, made = snapshot.state.shown, assembled.Assembled()
-    as_one = ShownRows(shown.slots, shown.starts[:1], Catalogue(shown.catalogue.rows[:1]))
-    state = replace(snapshot.state, shown=as_one)
-    assert made.at_once(QUERY.series, snapshot.held, state) is None
-    assert made.matrix(QUERY.series, snapshot.held, state).values.tolist() == [[2, 2, 2]]
-    assert made.at_once(QUERY.series, snapshot.held, snapshot.state) is not None
+    layout, made = snapshot.state.layout, assembled.Assembled()
+    rows = Catalogue(snapshot.rows.rows[:1])
+    state = replace(snapshot.state, layout=Layout(layout.slots, layout.starts[:1]))
+    assert made.at_once(QUERY.series, snapshot.held, state, rows) is None
+    assert made.matrix(QUERY.series, snapshot.held, state, rows).values.tolist() == [[2, 2, 2]]
+    assert made.at_once(QUERY.series, snapshot.held, snapshot.state, snapshot.rows) is not None
