@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -69,18 +69,26 @@ class KeptByIdentity(Generic[Value]):
 
 
 class KeptOfLast(Generic[Part, Value]):
-    """What was made of each of many immutable objects the last time; found as in `KeptByIdentity`.
+    """What was made of each of many immutable objects before, never None; found as in `KeptByIdentity`.
 
-    For lists in which few objects are others from one time to the next.
+    For lists in which few objects are others from one time to the next. At most so many times as many are kept as the
+    last list has.
     """
 
+    LISTS: Final = 4
+
     def __init__(self) -> None:
-        self._last: tuple[Sequence[Part], list[Value]] = (), []
+        # Values by the numbers of objects that are alive, for they are in the list.
+        self._made: tuple[dict[int, Value], list[Part]] = {}, []
 
     def of(self, parts: Sequence[Part], make: Callable[[Part], Value]) -> list[Value]:
-        """Of each part its value, made now where it was not among the last ones; not to be altered."""
-        last, values = self._last
-        known = dict(zip(map(id, last), values, strict=True))
-        found = [known[id(part)] if id(part) in known else make(part) for part in parts]
-        self._last = parts, found
-        return found
+        """Of each part its value, made now where it is not known."""
+        known, alive = self._made
+        found = list(map(known.get, map(id, parts)))
+        for number in [number for number, value in enumerate(found) if value is None]:
+            alive.append(parts[number])
+            found[number] = known[id(parts[number])] = make(parts[number])
+        values = cast("list[Value]", found)
+        if len(known) > self.LISTS * len(parts):
+            self._made = dict(zip(map(id, parts), values, strict=True)), list(parts)
+        return values

@@ -53,4 +53,7 @@ def test_of_a_list_only_what_is_new_is_made() -> None:
     assert kept.of([c, b, b, a], make) == ["C", "B", "B", "A"]
     assert kept.of([other, a], make) == ["B", "A"]
     assert kept.of([c], make) == ["C"]
-    assert made == ["a", "b", "c", "b", "c"]
+    assert made == ["a", "b", "c", "b"], "also of lists before the last one"
+    assert kept.of([], make) == []
+    assert kept.of([c, a], make) == ["C", "A"]
+    assert made == ["a", "b", "c", "b", "c", "a"], "but no more than a few times as many as that has"
