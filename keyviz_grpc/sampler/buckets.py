@@ -16,7 +16,7 @@ from keyviz_grpc.aggregates import aggregate_id
 from keyviz_grpc.errors import InvalidRequest, UnknownRoute
 from keyviz_grpc.labels import check_label
 from keyviz_grpc.sampler.places import CutTable, Place, RouteTable, numbers_of
-from keyviz_grpc.sampler.rows import aggregate_row, rows_of, runs_of
+from keyviz_grpc.sampler.rows import aggregate_row, rows_of, runs_of, tracked_of
 from keyviz_grpc.sampler.slices import Division, division_of
 from keyviz_grpc.sampler.slots import Bucket, Home, Slots, Visible
 from keyviz_grpc.sampler.types import Route
@@ -42,6 +42,10 @@ class Buckets:
         self._tables: tuple[RouteTable, CutTable] | None = None
         self._labelled = 0
         self._planned = True
+        # What was registered since the last plan, whether that one folded any route, and how many slices all have.
+        self._come: list[int] = []
+        self._folds = False
+        self._size = 0
 
     def change(self, remove: Iterable[int], add: Iterable[Route]) -> list[int]:
         """Removes and registers routes; returns the slots whose group changed. All or nothing.
@@ -69,20 +73,27 @@ class Buckets:
         return moved
 
     def _retire_route(self, route_id: int) -> None:
-        del self.routes[route_id], self._divisions[route_id]
-        for bucket in self._of_route(route_id):
-            self.slots.leave(bucket)
+        del self.routes[route_id]
+        self._size -= len(self._divisions.pop(route_id))
+        for slot in self._of_route(route_id):
+            self.slots.leave(slot)
 
-    def _of_route(self, route_id: int) -> list[Bucket]:
+    def _of_route(self, route_id: int) -> list[int]:
+        """The slots of its own, those of labels included."""
         labels = [label for (owner, label) in self._place_of if owner == route_id] if self._labelled else [""]
         places = [self._place_of[route_id, label] for label in labels if (route_id, label) in self._place_of]
-        buckets = [self.slots[slot] for place in places for slot in place.slots]
-        return [bucket for bucket in buckets if bucket is not None and bucket.home is not None]
+        slots = [(slot, self.slots[slot]) for place in places for slot in place.slots]
+        return [slot for slot, bucket in slots if bucket is not None and bucket.home is not None]
 
     def _register(self, route: Route) -> list[int]:
         before = self.routes.get(route.route_id)
         self.routes[route.route_id] = route
-        division = self._divisions[route.route_id] = division_of(route, self.default_slices)
+        division = division_of(route, self.default_slices)
+        if before is not None:
+            self._size -= len(self._divisions[route.route_id])
+        self._divisions[route.route_id] = division
+        self._size += len(division)
+        self._come.append(route.route_id)
         moved: list[int] = []
         labels = [label for (owner, label) in self._place_of if owner == route.route_id] if self._labelled else [""]
         for label in labels:
@@ -93,9 +104,7 @@ class Buckets:
                 self._leave(route, label, place, division)
                 continue
             for slot in place.slots:
-                bucket = self.slots[slot]
-                if bucket is not None:
-                    bucket.live = True
+                self.slots.live[slot] = True
                 if int(self.slots.groups[slot]) != route.raft_group_id:
                     moved.append(slot)
         if before is not None and before.raft_group_id != route.raft_group_id:
@@ -125,16 +134,15 @@ class Buckets:
     def _show_as_old_range(self, slot: int, bucket: Bucket) -> None:
         # The id now means another range; what was counted before stays under the range that it was counted in.
         row, home = bucket.row, bucket.home
-        bucket.becomes(
-            replace(
-                row,
-                bucket_id=aggregate_id(row.start, row.end, int(self.slots.groups[slot])),
-                label="",
-                aggregate=True,
-                route_ids=(home[0],) if home else row.route_ids,
-            )
+        old = replace(
+            row,
+            bucket_id=aggregate_id(row.start, row.end, int(self.slots.groups[slot])),
+            label="",
+            aggregate=True,
+            route_ids=(home[0],) if home else row.route_ids,
         )
-        self.slots.leave(bucket)
+        self.slots.describe(slot, Bucket(old, home))
+        self.slots.leave(slot)
 
     def place_of(self, route_id: int, label: str) -> Place:
         """The slots in which an operation counts now.
@@ -194,9 +202,9 @@ class Buckets:
             self._take_id_over(home)
             slot = self._by_home.get(home)
             if slot is None:
-                slot = self._by_home[home] = self.slots.new(Bucket(row, home, live=True), route.raft_group_id)
+                slot = self._by_home[home] = self.slots.new(Bucket(row, home), route.raft_group_id)
             else:
-                self.slots.renew(slot, Bucket(row, home, live=True), route.raft_group_id)
+                self.slots.renew(slot, Bucket(row, home), route.raft_group_id)
             slots.append(slot)
         place = self._place_of[route.route_id, label] = Place(tuple(slots), division)
         if not label:
@@ -209,45 +217,43 @@ class Buckets:
         if self._planned:
             return
         self._planned = True
-        tracked = self._tracked()
-        for route_id, division in tracked.items():
-            place = self._place_of.get((route_id, ""))
-            if place is None or place.division is None:
-                self._own_place(self.routes[route_id], "", division)
-        for slot in self._by_aggregate.values():
-            bucket = self.slots[slot]
-            if bucket is not None:
-                self.slots.leave(bucket)
-        for run in runs_of(list(self.routes.values()), set(tracked), self.max_tracked_routes):
-            folded = Place((self._aggregate_slot(run),))
-            for route in run:
-                for bucket in self._of_route(route.route_id):
-                    self.slots.leave(bucket)
-                self._place_of[route.route_id, ""] = folded
+        come, self._come = self._come, []
+        if self._folds or self._size > self.max_tracked_routes:
+            self._plan_all()
+        else:
+            self._track(route_id for route_id in come if route_id in self.routes)
         self._tables = None
         self.slots.version += 1
 
-    def _tracked(self) -> dict[int, Division]:
-        """Routes counted by themselves: in order of registration those whose slices fit into what is left."""
-        found: dict[int, Division] = {}
-        left = self.max_tracked_routes
-        for route_id, division in self._divisions.items():
-            if left <= 0:
-                break
-            size = len(division)
-            if size <= left:
-                found[route_id] = division
-                left -= size
-        return found
+    def _track(self, route_ids: Iterable[int]) -> None:
+        """Gives these routes slots of their own where they have none."""
+        for route_id in route_ids:
+            place = self._place_of.get((route_id, ""))
+            if place is None or place.division is None:
+                self._own_place(self.routes[route_id], "", self._divisions[route_id])
+
+    def _plan_all(self) -> None:
+        tracked = tracked_of(self._divisions, self.max_tracked_routes)
+        self._track(tracked)
+        for slot in self._by_aggregate.values():
+            self.slots.leave(slot)
+        runs = runs_of(list(self.routes.values()), tracked, self.max_tracked_routes)
+        for run in runs:
+            folded = Place((self._aggregate_slot(run),))
+            for route in run:
+                for slot in self._of_route(route.route_id):
+                    self.slots.leave(slot)
+                self._place_of[route.route_id, ""] = folded
+        self._folds = bool(runs)
 
     def _aggregate_slot(self, run: list[Route]) -> int:
         row = aggregate_row(run)
         slot = self._by_aggregate.get(row.bucket_id)
         if slot is None:
-            slot = self.slots.new(Bucket(row, None, live=True), run[0].raft_group_id)
-            self._by_aggregate[row.bucket_id] = slot
+            slot = self._by_aggregate[row.bucket_id] = self.slots.new(Bucket(row, None), run[0].raft_group_id)
         else:
-            self.slots.describe(slot, row)
+            self.slots.describe(slot, Bucket(row, None))
+            self.slots.live[slot] = True
         return slot
 
     def regroup(self, slot: int) -> int:

@@ -48,8 +48,9 @@ class RouteTable:
     """Numbers by route id, for arrays of ids: dense where ids are small, which takes a tenth of the time."""
 
     def __init__(self, numbers: dict[int, int]) -> None:
-        ids = np.array(sorted(numbers), np.uint64)
-        values = np.array([numbers[route_id] for route_id in ids.tolist()], np.int64)
+        ids = np.fromiter(numbers, np.uint64, len(numbers))
+        order = ids.argsort()
+        ids, values = ids[order], np.fromiter(numbers.values(), np.int64, len(numbers))[order]
         self._dense: NDArray[np.int64] | None = None
         if len(ids) and int(ids[-1]) < DENSE_IDS:
             self._dense = np.full(int(ids[-1]) + 1, UNKNOWN, np.int64)

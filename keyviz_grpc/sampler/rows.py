@@ -34,6 +34,20 @@ def aggregate_row(run: list[Route]) -> Row:
     )
 
 
+def tracked_of(divisions: dict[int, Division], limit: int) -> set[int]:
+    """Routes counted by themselves: in order of registration those whose slices fit into what is left of the limit."""
+    found: set[int] = set()
+    left = limit
+    for route_id, division in divisions.items():
+        if left <= 0:
+            break
+        size = len(division)
+        if size <= left:
+            found.add(route_id)
+            left -= size
+    return found
+
+
 def runs_of(routes: list[Route], tracked: set[int], limit: int) -> list[list[Route]]:
     """Untracked routes in runs of neighbours of one group; at most `limit` runs, or one a group."""
     if len(routes) <= len(tracked):

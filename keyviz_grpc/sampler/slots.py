@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -19,8 +20,11 @@ A thread in the middle of an operation knows the number of its slot, and may cou
 
 FOREVER_MS: Final = (1 << 63) - 1
 
-NO_ROLES: Final[tuple[int, ...]] = ()
-WRITTEN: Final = (int(SampleRole.LEADER_WRITE),)
+READ: Final = 16
+"""More than any role."""
+
+SEARCHES: Final = 16
+"""Of so many slots one at most may have changed, or all are sorted anew rather than searched for its place."""
 
 ReadRole: TypeAlias = Callable[[int], SampleRole]
 """In which role this node serves the reads of a group now."""
@@ -31,32 +35,18 @@ Home = tuple[int, str, bytes, bytes]
 
 @dataclass(slots=True)
 class Bucket:
-    """What a slot counts: its row, where it is at home (None = an aggregate), and whether it is in use now.
+    """What a slot counts: its row, without roles, and where it is at home (None = an aggregate).
 
-    The row has no roles. left_at: when it last ceased to be, as `Slots` counts.
+    in_roles: the row as it was told with roles last; the same object, while it says the same.
     """
 
     row: Row
     home: Home | None
-    live: bool
-    left_at: int = 0
     key: tuple[bytes, bool, bytes, bytes] = field(init=False)
-    _in_roles: Row | None = field(default=None, init=False)
+    in_roles: Row = field(init=False)
 
     def __post_init__(self) -> None:
-        self.becomes(self.row)
-
-    def becomes(self, row: Row) -> None:
-        """It is shown like this from now on."""
-        self.row, self.key, self._in_roles = row, row.key_order, None
-
-    def shown(self, roles: tuple[int, ...]) -> Row:
-        """Its row with these roles; the same object as the last time, while it says the same."""
-        if not roles:
-            return self.row
-        if self._in_roles is None or self._in_roles.sample_roles != roles:
-            self._in_roles = replace(self.row, sample_roles=roles)
-        return self._in_roles
+        self.key, self.in_roles = self.row.key_order, self.row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,21 +67,30 @@ class Slots:
     """Buckets by slot. Not thread-safe.
 
     groups: uint64[capacity], the Raft group of each slot; last_active_unix_ms: int64[capacity], the newest column with
-    traffic; seen: bool[2, capacity], whether a slot ever had reads, writes. `version` grows whenever the rows that a
-    matrix shows may have changed for another reason than that a column gave way, `roles_version` when their roles may.
+    traffic; seen: bool[2, capacity], whether a slot ever had reads, writes; live: bool[capacity], whether its bucket is
+    in use now. `version` grows whenever the rows that a matrix shows may have changed for another reason than that a
+    column gave way, `roles_version` when their roles may.
     """
 
     def __init__(self) -> None:
         self.groups: NDArray[np.uint64] = np.zeros(64, np.uint64)
         self.last_active_unix_ms: NDArray[np.int64] = np.zeros(64, np.int64)
         self.seen: NDArray[np.bool_] = np.zeros((2, 64), np.bool_)
+        self.live: NDArray[np.bool_] = np.zeros(64, np.bool_)
         self.version = self.roles_version = 0
+        # When a bucket last ceased to be in use, as `_age` counts.
+        self._left_at: NDArray[np.int64] = np.zeros(64, np.int64)
         # Which were shown when somebody last looked; one that was not then may be shown as soon as it has traffic.
         self._shown: NDArray[np.bool_] = np.zeros(64, np.bool_)
+        # In which roles each row was told last, see `_roles`.
+        self._told: NDArray[np.uint8] = np.zeros(64, np.uint8)
         self._buckets: list[Bucket | None] = []
         self._free: list[int] = []
         self._fresh: list[int] = []
         self._age = RESTING
+        # Slots that have a bucket, in key order; but for those whose bucket became another one since.
+        self._ordered: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._changed: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -99,51 +98,48 @@ class Slots:
     def __getitem__(self, slot: int) -> Bucket | None:
         return self._buckets[slot]
 
-    def _used(self) -> Iterator[tuple[int, Bucket]]:
-        return ((slot, bucket) for slot, bucket in enumerate(self._buckets) if bucket is not None)
-
     def new(self, bucket: Bucket, group: int) -> int:
         """A slot for a bucket that has none."""
         if self._free:
             slot = self._free.pop()
-            self._buckets[slot] = bucket
         else:
             slot = len(self._buckets)
-            self._buckets.append(bucket)
+            self._buckets.append(None)
             if slot >= len(self.groups):
                 self._double()
         self._age += 1
-        self.groups[slot] = group
-        self._fresh.append(slot)
         self.last_active_unix_ms[slot] = 0
         self.seen[:, slot] = self._shown[slot] = False
+        self.renew(slot, bucket, group)
         return slot
 
     def _double(self) -> None:
-        self.groups = np.concatenate([self.groups, np.zeros_like(self.groups)])
-        self.seen = np.concatenate([self.seen, np.zeros_like(self.seen)], axis=1)
-        self.last_active_unix_ms = np.concatenate([self.last_active_unix_ms, np.zeros_like(self.last_active_unix_ms)])
-        self._shown = np.concatenate([self._shown, np.zeros_like(self._shown)])
+        for name in ("groups", "last_active_unix_ms", "seen", "live", "_left_at", "_shown", "_told"):
+            array = getattr(self, name)
+            setattr(self, name, np.concatenate([array, np.zeros_like(array)], axis=-1))
 
     def renew(self, slot: int, bucket: Bucket, group: int) -> None:
         """A bucket that comes back to its slot, of this group now; history stays."""
-        self._buckets[slot] = bucket
         self.groups[slot] = group
         self._fresh.append(slot)
+        self.describe(slot, bucket)
+        self.live[slot] = True
 
-    def leave(self, bucket: Bucket) -> None:
-        """A bucket is not in use any more, if it still was; late operations may still come to its slot."""
-        if bucket.live:
-            bucket.live = False
-            bucket.left_at = self._age
+    def describe(self, slot: int, bucket: Bucket) -> None:
+        """A slot is shown like this from now on, its group being what it was."""
+        self._buckets[slot] = bucket
+        self._told[slot] = 0
+        self._changed.add(slot)
+
+    def leave(self, slot: int) -> None:
+        """Its bucket is not in use any more, if it still was; late operations may still come."""
+        if self.live[slot]:
+            self.live[slot] = False
+            self._left_at[slot] = self._age
 
     def window_over(self) -> None:
         """A window closed: who looked up a slot before has counted there by now."""
         self._age += RESTING
-
-    def describe(self, slot: int, row: Row) -> None:
-        """A live bucket is shown like this from now on, its group being what it was."""
-        self._buckets[slot] = Bucket(row, None, live=True)
 
     def take_fresh(self) -> NDArray[np.int64]:
         """Slots that were given to a bucket since the last call."""
@@ -170,43 +166,68 @@ class Slots:
 
         oldest_unix_ms: the oldest of these columns, 0 = there is none.
         """
-        active = self.last_active_unix_ms.tolist()
-        shown, left = [], [FOREVER_MS]
-        for slot, bucket in self._used():
-            if not bucket.live:
-                stays = active[slot] >= oldest_unix_ms
-                if stays:
-                    left.append(active[slot])
-                if not (stays and oldest_unix_ms):
-                    continue
-            shown.append((bucket, slot))
-        shown.sort(key=lambda item: item[0].key)
-        slots = np.array([slot for _, slot in shown], np.int64)
+        ordered = self._in_key_order()
+        live, active = self.live[ordered], self.last_active_unix_ms[ordered]
+        stays = ~live & (active >= oldest_unix_ms)
+        slots = ordered[live | stays] if oldest_unix_ms else ordered[live]
         self._shown[:] = False
         self._shown[slots] = True
-        return Visible(slots, [bucket for bucket, _ in shown], oldest_unix_ms, min(left))
+        buckets = [bucket for slot in slots.tolist() if (bucket := self._buckets[slot]) is not None]
+        return Visible(slots, buckets, oldest_unix_ms, int(active[stays].min(initial=FOREVER_MS)))
+
+    def _in_key_order(self) -> NDArray[np.int64]:
+        """Those that have a bucket; of one key the lower number first."""
+        if self._changed:
+            there = np.ones(len(self._buckets), np.bool_)
+            there[list(self._changed)] = False
+            kept = self._ordered[there[self._ordered]]
+            come = [slot for slot in self._changed if self._buckets[slot] is not None]
+            self._changed = set()
+            if len(come) * SEARCHES > len(kept):
+                self._ordered = np.array(sorted([*kept.tolist(), *come], key=self._place), np.int64)
+            else:
+                come.sort(key=self._place)
+                self._ordered = np.insert(
+                    kept, [bisect_left(kept, self._place(n), key=self._place) for n in come], come
+                )
+        return self._ordered
+
+    def _place(self, slot: int) -> tuple[tuple[bytes, bool, bytes, bytes] | None, int]:
+        bucket = self._buckets[slot]
+        return (None if bucket is None else bucket.key), slot
 
     def in_roles(self, visible: Visible, read_role: ReadRole) -> list[Row]:
         """The rows of these slots, in the roles that they have now."""
-        groups, reads, writes = (array.take(visible.slots).tolist() for array in (self.groups, *self.seen))
-        rows = []
-        for bucket, group, is_read, is_written in zip(visible.buckets, groups, reads, writes, strict=True):
-            roles = WRITTEN if is_written else NO_ROLES
-            rows.append(bucket.shown((*roles, int(read_role(group))) if is_read else roles))
-        return rows
+        roles = self._roles(visible.slots, read_role)
+        for number in np.flatnonzero(roles != self._told[visible.slots]).tolist():
+            bucket, own = visible.buckets[number], divmod(int(roles[number]), READ)
+            told = tuple(role for role in (own[1], own[0]) if role)
+            bucket.in_roles = replace(bucket.row, sample_roles=told) if told else bucket.row
+        self._told[visible.slots] = roles
+        return [bucket.in_roles for bucket in visible.buckets]
+
+    def _roles(self, slots: NDArray[np.int64], read_role: ReadRole) -> NDArray[np.uint8]:
+        """Of each the role of its writes plus READ times that of its reads, 0 = it has none of them."""
+        reads, writes = self.seen[:, slots]
+        groups, numbers = np.unique(self.groups[slots][reads], return_inverse=True)
+        roles: NDArray[np.uint8] = np.where(writes, np.uint8(SampleRole.LEADER_WRITE), np.uint8(0))
+        roles[reads] += np.array([READ * int(read_role(group)) for group in groups.tolist()], np.uint8)[numbers]
+        return roles
 
     def gone(self, oldest_unix_ms: int, busy: NDArray[np.bool_]) -> set[int]:
-        """Slots that are neither live nor busy, rested, and of which no column from `oldest_unix_ms` on has traffic."""
-        rested = self._age - RESTING
-        return {
-            slot
-            for slot, bucket in self._used()
-            if not (bucket.live or busy[slot] or self.last_active_unix_ms[slot] >= oldest_unix_ms)
-            and bucket.left_at <= rested
-        }
+        """Slots that are neither live nor busy, rested, and of which no column from `oldest_unix_ms` on has traffic.
+
+        busy: bool[S] of all slots.
+        """
+        count = len(self)
+        idle = self.last_active_unix_ms[:count] < oldest_unix_ms
+        rested = self._left_at[:count] <= self._age - RESTING
+        found = np.flatnonzero(idle & rested & ~self.live[:count] & ~busy)
+        return {slot for slot in found.tolist() if self._buckets[slot] is not None}
 
     def free(self, slots: Iterable[int]) -> None:
         """Slots for other buckets."""
         for slot in slots:
             self._buckets[slot] = None
             self._free.append(slot)
+            self._changed.add(slot)

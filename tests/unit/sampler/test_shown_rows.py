@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from keyviz_grpc.model import EVERYTHING, Catalogue, SampleRole, Window
+from keyviz_grpc.model import EVERYTHING, Catalogue, Row, SampleRole, Window
 from keyviz_grpc.outcome import Answer
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.sampler import Op, Route, Sampler
-from keyviz_grpc.sampler.slots import Slots
+from keyviz_grpc.sampler.buckets import Buckets
+from keyviz_grpc.sampler.slots import SEARCHES, Bucket, Slots
 from tests.unit.sampler.clocks import Clock
 
 COLUMNS = 4
@@ -234,3 +236,52 @@ def test_callers_of_both_kinds_do_not_take_each_others_matrices_away(sampler: Sa
     first, second = [[sampler.matrix(query).matrix for query in asked] for _ in range(2)]
     assert len({id(matrix) for matrix in first}) == 4
     assert list(map(id, first)) == list(map(id, second))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_slots_are_shown_in_key_order_whatever_changes(seed: int) -> None:
+    """Few of many, or many at once; of slots with one key the lower number stands first."""
+    chance, slots = random.Random(seed), Slots()
+    kept: dict[int, Row] = {}
+    for turn in range(60):
+        for _ in range(chance.choice((1, 2, 3, 60)) if turn else 40 * SEARCHES):
+            row = Row(f"route:{chance.randrange(9)}", b"%d" % chance.randrange(999), b"")
+            if kept and chance.random() < 0.3:
+                gone = chance.choice(list(kept))
+                slots.free([gone])
+                del kept[gone]
+            elif kept and chance.random() < 0.3:
+                other = chance.choice(list(kept))
+                kept[other] = row
+                slots.describe(other, Bucket(row, None))
+            else:
+                kept[slots.new(Bucket(row, None), 1)] = row
+        visible = slots.visible(0)
+        assert visible.slots.tolist() == sorted(kept, key=lambda slot: (kept[slot].key_order, slot))
+        assert [bucket.row for bucket in visible.buckets] == [kept[slot] for slot in visible.slots.tolist()]
+
+
+def test_while_all_routes_have_rows_of_their_own_only_those_that_come_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All are once more routes than the limit are there, and once there are fewer again."""
+    looks: list[int] = []
+    whole = Buckets._plan_all
+
+    def looking(buckets: Buckets) -> None:
+        looks.append(len(buckets.routes))
+        whole(buckets)
+
+    monkeypatch.setattr(Buckets, "_plan_all", looking)
+    buckets = Buckets(4)
+
+    def count(remove: tuple[int, ...], *add: int) -> int:
+        """How many rows of their own routes have now."""
+        buckets.change(remove, [Route(number, b"%d" % number, b"%d" % (number + 1), 1) for number in add])
+        return sum(not bucket.row.aggregate for bucket in buckets.visible(0).buckets)
+
+    assert (count((), 1, 2, 3), looks) == (3, [])
+    assert (count((1,), 1, 4), looks) == (4, [])
+    assert (count((), 5, 6), looks) == (4, [6])
+    assert (count((1, 2)), looks) == (4, [6, 4])
+    assert (count((3,), 7), looks) == (4, [6, 4])
