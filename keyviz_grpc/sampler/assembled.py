@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.identities import unite
-from keyviz_grpc.model import Catalogue, Matrix, Series, Shares
+from keyviz_grpc.model import Catalogue, Matrix, Series
+from keyviz_grpc.sampler.carried import carried_on, places_of
 from keyviz_grpc.sampler.column import Column
 from keyviz_grpc.sampler.history import Columns, Layout, ShownRows
 from keyviz_grpc.sampler.picture import matrix_of
+from keyviz_grpc.sampler.ring import Held
 
 KEPT_MATRICES: Final = 8
 KEPT_BYTES: Final = 32 << 20
@@ -25,8 +27,6 @@ What is the same cells in rows with roles and without counts once.
 
 COUNT_BYTES: Final = 8
 SHARE_BYTES: Final = 28
-
-_Cell = TypeVar("_Cell", np.uint32, np.bool_)
 
 MADE_AT_ONCE_CELLS: Final = 1 << 16
 MADE_AT_ONCE_COLUMNS: Final = 4
@@ -49,15 +49,25 @@ class State:
 
     def same_as(self, other: State) -> bool:
         """Whether one column gives the same under both."""
-        return self.identities is other.identities and self._reads_as(other)
+        is_same = self.identities is other.identities and self.layout is other.layout
+        return is_same and self.rewrites == other.rewrites
 
-    def goes_on_in(self, later: State) -> bool:
-        """The same by identities and not by their codes: a later table may have more of them behind."""
+    def goes_on_in(self, later: State, *, exact: bool) -> bool:
+        """The same by identities and not by their codes: a later table may have more of them behind.
+
+        And in other rows, if each is one slot: where all is exact, one that was not shown had no traffic.
+        """
         known, told = self.identities, later.identities
-        return self._reads_as(later) and (known is told or np.array_equal(known, told[: len(known)]))
+        rows_stay = self.layout is later.layout or (exact and self.layout.single and later.layout.single)
+        goes_on = rows_stay and self.rewrites == later.rewrites
+        return goes_on and (known is told or np.array_equal(known, told[: len(known)]))
 
-    def _reads_as(self, other: State) -> bool:
-        return self.rewrites == other.rewrites and self.layout is other.layout
+
+class Earlier(NamedTuple):
+    """A matrix, and the state that it was made in."""
+
+    state: State
+    matrix: Matrix
 
 
 class Assembled:
@@ -68,7 +78,7 @@ class Assembled:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: list[tuple[State, Matrix]] = []
+        self._kept: list[Earlier] = []
         # Of no columns: the same object each time, for what is made of one is found by that.
         self._empty: list[Matrix] = []
 
@@ -79,7 +89,7 @@ class Assembled:
         there = _of_columns(before, stamps, state)
         if there:
             return self._in_rows(there, state, rows)
-        return self._made(series, stamps, held, state, rows=rows, old=_earlier(before, stamps, state))
+        return self._made(series, stamps, held, state, rows=rows, old=_earlier(before, stamps, held, state))
 
     def at_once(self, series: Series, held: Columns, state: State, rows: Catalogue) -> Matrix | None:
         """What `matrix` gives, where it is there or little has to be done for it: a few columns are read, if any."""
@@ -92,8 +102,8 @@ class Assembled:
             return self._in_rows(there, state, rows)
         if not _is_small(held, state):
             return None
-        old = _earlier(before, stamps, state)
-        new = held if old is None else held[_common(old.columns, stamps) :]
+        old = _earlier(before, stamps, held, state)
+        new = held if old is None else held[_common(old.matrix.columns, stamps) :]
         return self._made(series, stamps, held, state, rows=rows, old=old) if _is_little(new, old) else None
 
     def _of_no_columns(self, series: Series, rows: Catalogue) -> Matrix:
@@ -121,15 +131,15 @@ class Assembled:
         state: State,
         *,
         rows: Catalogue,
-        old: Matrix | None,
+        old: Earlier | None,
     ) -> Matrix:
         made = _read(series, held, state, rows) if old is None else _carried_on(old, stamps, held, state, rows)
         self._keep(state, made)
         return made
 
-    def _before(self, series: Series) -> list[tuple[State, Matrix]]:
+    def _before(self, series: Series) -> list[Earlier]:
         with self._lock:
-            return [(was, matrix) for was, matrix in self._kept if matrix.series is series]
+            return [each for each in self._kept if each.matrix.series is series]
 
     def clear(self) -> None:
         """Forgets them all."""
@@ -139,8 +149,8 @@ class Assembled:
 
     def _keep(self, state: State, matrix: Matrix) -> None:
         with self._lock:
-            kept = [*self._kept[1 - KEPT_MATRICES :], (state, matrix)]
-            while kept and _size_bytes([each for _, each in kept]) > KEPT_BYTES:
+            kept = [*self._kept[1 - KEPT_MATRICES :], Earlier(state, matrix)]
+            while kept and _size_bytes([each.matrix for each in kept]) > KEPT_BYTES:
                 del kept[0]
             self._kept = kept
 
@@ -159,9 +169,9 @@ def _stamps(held: Columns) -> NDArray[np.int64]:
     return np.array([stamp for stamp, _ in held], np.int64)
 
 
-def _of_columns(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], state: State) -> list[Matrix]:
+def _of_columns(before: list[Earlier], stamps: NDArray[np.int64], state: State) -> list[Matrix]:
     """Those of these very columns; all have the same cells."""
-    return [matrix for was, matrix in before if was.same_as(state) and _are_equal(matrix.columns, stamps)]
+    return [each.matrix for each in before if each.state.same_as(state) and _are_equal(each.matrix.columns, stamps)]
 
 
 def _are_equal(left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
@@ -169,10 +179,19 @@ def _are_equal(left: NDArray[np.int64], right: NDArray[np.int64]) -> bool:
     return left.tobytes() == right.tobytes()
 
 
-def _earlier(before: list[tuple[State, Matrix]], stamps: NDArray[np.int64], state: State) -> Matrix | None:
-    """The newest one that goes on in these columns."""
-    earlier = (matrix for was, matrix in reversed(before) if was.goes_on_in(state))
-    return next((matrix for matrix in earlier if _common(matrix.columns, stamps)), None)
+def _earlier(before: list[Earlier], stamps: NDArray[np.int64], held: Columns, state: State) -> Earlier | None:
+    """The newest one that goes on in these columns, of the same rows if there is one."""
+    exact = all(_is_exact(column) for _, column in held[:1])  # as all columns of a sampler
+    for rows_stay in (True, False):
+        for each in reversed(before):
+            is_asked = (each.state.layout is state.layout) is rows_stay
+            if is_asked and each.state.goes_on_in(state, exact=exact) and _common(each.matrix.columns, stamps):
+                return each
+    return None
+
+
+def _is_exact(held: Held) -> bool:
+    return (held.soft if isinstance(held, Column) else held.block.soft) is None
 
 
 def _is_small(held: Columns, state: State) -> bool:
@@ -182,12 +201,12 @@ def _is_small(held: Columns, state: State) -> bool:
     return is_small and state.layout.single
 
 
-def _is_little(new: Columns, old: Matrix | None) -> bool:
+def _is_little(new: Columns, old: Earlier | None) -> bool:
     """Whether reading these columns, and carrying shares on, takes a fraction of a millisecond."""
     loose = [held for _, held in new if isinstance(held, Column)]
     if not len(loose) == len(new) <= MADE_AT_ONCE_COLUMNS:
         return False
-    shares = sum(len(column.frozen.codes) for column in loose) + (0 if old is None else len(old.shares))
+    shares = sum(len(column.frozen.codes) for column in loose) + (0 if old is None else len(old.matrix.shares))
     return shares <= MADE_AT_ONCE_SHARES
 
 
@@ -224,61 +243,10 @@ def _common(old: NDArray[np.int64], stamps: NDArray[np.int64]) -> int:
     return length
 
 
-def _carried_on(old: Matrix, stamps: NDArray[np.int64], held: Columns, state: State, rows: Catalogue) -> Matrix:
+def _carried_on(before: Earlier, stamps: NDArray[np.int64], held: Columns, state: State, rows: Catalogue) -> Matrix:
+    old, was, now = before.matrix, before.state.layout, state.layout
     length = _common(old.columns, stamps)
     first = int(old.columns.searchsorted(stamps[0]))
-    kept = slice(first, first + length)
     new = _read(old.series, held[length:], state, rows)
-    # Of the two tables the new one has all that the old one has.
-    identities, (recode, _) = unite([old.identities, new.identities])
-    codes = None if old.codes is None else old.codes[:, kept]
-    if codes is not None and recode is not None:
-        codes = recode[codes]
-    shares = _recoded(_moved(old.shares, first, first + length, 0), recode)
-    soft = None if old.soft is None else old.soft[:, kept]
-    return Matrix.of_counts(
-        old.series,
-        stamps,
-        rows,
-        np.concatenate([old.narrowest[:, kept], new.narrowest], axis=1),
-        _beside(codes, new.codes, length, len(stamps)),
-        identities=identities,
-        shares=_joined(shares, _moved(new.shares, 0, len(stamps), length)),
-        soft=_beside(soft, new.soft, length, len(stamps)),
-    )
-
-
-def _beside(left: NDArray[_Cell] | None, right: NDArray[_Cell] | None, at: int, width: int) -> NDArray[_Cell] | None:
-    """Cells [R, width], of codes or marks: on the left up to column `at`, on the right from there on; None = none."""
-    there = left if right is None else right
-    if there is None:
-        return None
-    both = np.zeros((len(there), width), there.dtype)
-    if left is not None:
-        both[:, :at] = left
-    if right is not None:
-        both[:, at:] = right
-    return both if both.any() else None
-
-
-def _moved(shares: Shares, first: int, last: int, to: int) -> Shares:
-    """Those of columns first to last (exclusive), which become columns from `to` on."""
-    if not len(shares):
-        return shares
-    own = (shares.columns >= first) & (shares.columns < last)
-    return Shares(shares.rows[own], shares.columns[own] - first + to, shares.codes[own], shares.values[own])
-
-
-def _recoded(shares: Shares, recode: NDArray[np.uint32] | None) -> Shares:
-    if recode is None or not len(shares):
-        return shares
-    return Shares(shares.rows, shares.columns, recode[shares.codes], shares.values)
-
-
-def _joined(left: Shares, right: Shares) -> Shares:
-    if not len(right) or not len(left):
-        return left if len(left) else right
-    rows, columns = np.concatenate([left.rows, right.rows]), np.concatenate([left.columns, right.columns])
-    codes, values = np.concatenate([left.codes, right.codes]), np.concatenate([left.values, right.values])
-    order = np.lexsort((codes, columns, rows))
-    return Shares(rows[order], columns[order], codes[order], values[order])
+    places = None if was is now else places_of(was, now)
+    return carried_on(old, slice(first, first + length), new, stamps, places)

@@ -42,7 +42,7 @@ def test_polls_tell_what_a_fresh_node_would_tell(seed: int, one_in: int, monkeyp
     whole = assembled._carried_on
 
     def counting(
-        old: Matrix, stamps: NDArray[np.int64], held: Columns, state: assembled.State, rows: Catalogue
+        old: assembled.Earlier, stamps: NDArray[np.int64], held: Columns, state: assembled.State, rows: Catalogue
     ) -> Matrix:
         carried_on.append(len(stamps))
         return whole(old, stamps, held, state, rows)
@@ -173,7 +173,7 @@ def test_callers_with_roles_and_without_share_their_cells(monkeypatch: pytest.Mo
         return read(series, held, state, rows)
 
     def carrying_on(
-        old: Matrix, stamps: NDArray[np.int64], held: Columns, state: assembled.State, rows: Catalogue
+        old: assembled.Earlier, stamps: NDArray[np.int64], held: Columns, state: assembled.State, rows: Catalogue
     ) -> Matrix:
         made.append(("carried on", len(stamps)))
         return carried_on(old, stamps, held, state, rows)
@@ -198,3 +198,63 @@ def test_callers_with_roles_and_without_share_their_cells(monkeypatch: pytest.Mo
             roles = [[row.sample_roles for row in matrix.catalogue.rows] for matrix in (first, other)]
             assert roles[column % 2] == [(), ()]
             assert roles[1 - column % 2] == [(1,), () if column < 10 else (3,)]
+
+
+def test_a_split_leaves_all_cells_before_it_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the column that closed is read, in the rows of both halves; shares stay with their rows, in their order."""
+    reads: list[int] = []
+    whole = assembled._read
+
+    def reading(series: Series, held: Columns, state: assembled.State, rows: Catalogue) -> Matrix:
+        reads.append(len(held))
+        return whole(series, held, state, rows)
+
+    monkeypatch.setattr(assembled, "_read", reading)
+    now_s = 10_000.0
+    with Sampler(
+        node_id="n", step_ms=1000, columns=5, stall_s=1e9, clock=lambda: now_s, drain_interval_s=60
+    ) as sampler:
+        sampler.register_routes([Route(1, b"d", b"k", 1), Route(2, b"k", b"p", 1), Route(3, b"p", b"", 2)])
+        for column in range(9):
+            if column == 2:
+                sampler.remove_routes([3])
+            if column == 3:
+                sampler.register_routes([Route(1, b"d", b"f", 1), Route(4, b"f", b"k", 1), Route(5, b"a", b"b", 2)])
+            routes = (1, 2, 3) if column < 2 else (1, 2) if column < 3 else (1, 2, 4, 5)
+            for term in (2 * column + 1, 2 * column + 2):
+                sampler.set_leader(1, term)
+                sampler.set_leader(2, term)
+                for route in routes:
+                    sampler.observe(route, b"x", Op.WRITE, 1)
+            now_s += 1
+            reads.clear()
+            carried = sampler.matrix(MatrixQuery()).matrix
+            assert reads == [1]
+            assert told(carried) == told(fresh(sampler))
+        assert [row.bucket_id for row in carried.catalogue.rows] == ["route:5", "route:1", "route:4", "route:2"]
+
+
+def fresh(sampler: Sampler) -> Matrix:
+    """The matrix made from nothing; what was there before goes on to be there."""
+    kept, sampler._assembled._kept = sampler._assembled._kept, []
+    try:
+        return sampler.matrix(MatrixQuery()).matrix
+    finally:
+        sampler._assembled._kept = kept
+
+
+def test_rows_whose_cells_may_be_soft_are_read_anew() -> None:
+    """Where a part is counted, that nothing was kept proves nothing, nor of a row that was not shown for a while."""
+    now_s = 10_000.0
+    both = [Route(1, b"", b"m", 1), Route(2, b"m", b"", 1)]
+    with Sampler(node_id="n", step_ms=1000, stall_s=1e9, clock=lambda: now_s, sample_one_in=100) as sampler:
+        sampler.register_routes(both)
+        sampler.matrix(MatrixQuery())
+        now_s += 3
+        sampler.remove_routes([2])
+        assert len(sampler.matrix(MatrixQuery()).matrix.catalogue) == 1
+        now_s += 1
+        sampler.register_routes(both)
+        carried = sampler.matrix(MatrixQuery()).matrix
+        assert carried.soft is not None
+        assert told(carried) == told(fresh(sampler))
