@@ -28,14 +28,16 @@ class Building:
 
     def at_once(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer | None:
         """The answer where little or nothing is new in it: quick enough for an event loop. Else None."""
-        look = None if self._merged is None else self._merged.look(told, query)
-        if self._merged is None or look is None:
+        if self._merged is None:
             return None
+        now = self._told(query)
+        answer = self._merged.again(told, query, now_unix_ms=now["now_unix_ms"])
+        if answer is None and (look := self._merged.look(told, query)) is not None:
 
-        def is_quick(newest: Sequence[Answer], query: MatrixQuery) -> bool:
-            return is_little(newest, query) and holdings.has_room(look.cells)
+            def is_quick(newest: Sequence[Answer], query: MatrixQuery) -> bool:
+                return is_little(newest, query) and holdings.has_room(look.cells)
 
-        answer = self._merged.at_once(look, is_quick, **self._told(query))
+            answer = self._merged.at_once(look, is_quick, **now)
         return answer if answer is not None and holdings.has_room(answer.matrix.cells) else None
 
     def built(self, told: Sequence[Answer | Outcome], query: MatrixQuery, holdings: Holdings) -> Answer:

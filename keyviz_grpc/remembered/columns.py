@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.errors import MalformedAnswer
+from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.outcome import Answer, History
 from keyviz_grpc.query import Known, MatrixQuery
 from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between
 from keyviz_grpc.remembered.joining import joined
-from keyviz_grpc.remembered.recollected import Recollected
+from keyviz_grpc.remembered.recollected import Recollected, Stamps
 from keyviz_grpc.remembered.shelf import Shelf
 from keyviz_grpc.remembered.stacked import stacked
 from keyviz_grpc.unchanging import unchanging
@@ -36,6 +37,10 @@ FEW_CELLS: Final = 1 << 17
 """So many cells of pieces are joined in less time than a way to a thread and back is worth."""
 
 
+Stretch: TypeAlias = tuple[Sequence[tuple[Block, slice]], Stamps]
+"""Of each piece which columns, and the stamps of all."""
+
+
 @unchanging(frozen=True, slots=True, eq=False)
 class Remembered:
     """Every column with from <= stamp < below that one life of a node held, while its history had this number.
@@ -54,10 +59,12 @@ class Remembered:
     columns: NDArray[np.int64]
     known: Known = field(init=False)
     """What an answer may leave out: the same object for the same columns."""
+    _last: Kept[tuple[int, int], Stretch] = field(init=False)
 
     def __post_init__(self) -> None:
         known = Known(self.node_id, self.incarnation, self.number, self.below_unix_ms)
         object.__setattr__(self, "known", known)
+        object.__setattr__(self, "_last", Kept(1))
 
     @property
     def life(self) -> tuple[str, int, int]:
@@ -100,14 +107,18 @@ class Remembered:
             return Piece.narrow(piece.block.since(oldest))
         return Piece.of(joined(series, self.catalogue, [piece.part(oldest, FAR)]))
 
-    def between(self, first: int, end: int) -> tuple[list[tuple[Block, slice]], NDArray[np.int64]]:
-        """The columns with first <= stamp < end: (of each piece which ones, the stamps of all)."""
-        parts = [
-            # Asked here: to call a method for each of many pieces takes several times as long.
-            piece.whole if first <= piece.first_unix_ms and piece.last_unix_ms < end else piece.part(first, end)
-            for piece in self.pieces
-        ]
-        return parts, self.columns[self.columns.searchsorted(first) : self.columns.searchsorted(end)]
+    def between(self, first: int, end: int) -> Stretch:
+        """The columns with first <= stamp < end: the very objects of the last time where the same ones are wanted."""
+        stretch = self._last.get((first, end))
+        if stretch is None:
+            parts = [
+                # Asked here: to call a method for each of many pieces takes several times as long.
+                piece.whole if first <= piece.first_unix_ms and piece.last_unix_ms < end else piece.part(first, end)
+                for piece in self.pieces
+            ]
+            columns = self.columns[self.columns.searchsorted(first) : self.columns.searchsorted(end)]
+            self._last.put((first, end), stretch := (parts, columns))
+        return stretch
 
     def _from(self, oldest: int) -> tuple[Piece, ...]:
         """The pieces that have any column from there on."""
@@ -237,7 +248,7 @@ class Recalled:
         if len(tail.columns):
             if int(tail.columns[0]) < held.below_unix_ms:
                 raise MalformedAnswer(f"history: column {int(tail.columns[0])} is told although it is known")
-            known.append((tail, slice(0, len(tail.columns))))
+            known = (*known, (tail, slice(0, len(tail.columns))))
             columns = np.concatenate([columns, tail.columns])
         self._extend(held, answer, self._below(history), wire_bytes)
         return answer.of(Recollected(tail.series, held.catalogue, known, columns))

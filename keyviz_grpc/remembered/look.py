@@ -14,10 +14,9 @@ from keyviz_grpc.model import ALL_KEYS, Catalogue, KeyRange, Matrix
 from keyviz_grpc.outcome import Answer, Outcome
 from keyviz_grpc.query import MatrixQuery
 from keyviz_grpc.remembered.blocks import FAR, between
-from keyviz_grpc.remembered.recollected import Recollected
+from keyviz_grpc.remembered.recollected import Recollected, Stamps
+from keyviz_grpc.remembered.still import Still
 from keyviz_grpc.unchanging import unchanging
-
-Stamps: TypeAlias = NDArray[np.int64]
 
 Life: TypeAlias = tuple[str, int, int]
 """A node, its incarnation, and the number of its history: they fix its rows, and its cells in every column."""
@@ -77,7 +76,8 @@ class Parts:
 class Merged:
     """A merged answer to which every node contributed, and of which columns of which lives it was made.
 
-    shown: what the last question for a range of keys and a budget of rows made of it.
+    shown: what the last question for a range of keys and a budget of rows made of it. still: what was answered last
+    while nothing was new, None where anything was.
     """
 
     lives: tuple[Life, ...]
@@ -86,6 +86,7 @@ class Merged:
     matrix: Matrix
     column_nodes: NDArray[np.int64]
     shown: tuple[KeyRange, int, Matrix] | None
+    still: Still | None = None
 
     def fresh_from(self, parts: Parts) -> int:
         """From which stamp on parts of these lives hold what this was not made of; 0: from the first on.

@@ -16,6 +16,7 @@ from keyviz_grpc.remembered.blocks import FAR, between
 from keyviz_grpc.remembered.going_on import extended, goes_on, has_room
 from keyviz_grpc.remembered.look import Look, Merged, Parts
 from keyviz_grpc.remembered.shelf import Shelf
+from keyviz_grpc.remembered.still import Still
 
 _GoingOn = Callable[[Matrix, slice, Matrix, slice], Matrix | None]
 """As `goes_on`, or as `extended`."""
@@ -48,6 +49,11 @@ class MergedColumns:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+
+    def again(self, results: Sequence[Answer | Outcome], query: MatrixQuery, *, now_unix_ms: int) -> Answer | None:
+        """The last answer at this moment, where nodes told what they told then; None where anything may be another."""
+        known = self._known(query)
+        return None if known is None or known.still is None else known.still.at(results, query, now_unix_ms=now_unix_ms)
 
     def look(self, results: Sequence[Answer | Outcome], query: MatrixQuery) -> Look | None:
         """How the answers stand to what is remembered; None where memory must not be used."""
@@ -89,7 +95,10 @@ class MergedColumns:
         if not known.shows_all(look.query) and known.shown_to(look.query) is None:
             return None
         newest = look.parts.since(FAR)
-        return self._shown(merge(newest, known=MergedCells(known.matrix, known.column_nodes), **told), look)
+        answer = self._shown(merge(newest, known=MergedCells(known.matrix, known.column_nodes), **told), look)
+        if answer is not None and (still := Still.of(answer, look.parts.answers, look.query)) is not None:
+            self._put(replace(known, still=still), look.query)
+        return answer
 
     def _known(self, query: MatrixQuery) -> Merged | None:
         there = self._shelf.get(self, _kind_of(query))
@@ -117,10 +126,12 @@ class MergedColumns:
         if nodes is None:
             return
         made = None if shown is None else (query.keys, query.rows, shown)
-        catalogues = parts.catalogues
-        merged = Merged(parts.lives, catalogues, parts.columns, whole.matrix, nodes, made)
-        size = sum([columns.nbytes for columns in parts.columns], nodes.nbytes)
-        shared = (whole.matrix.catalogue, *catalogues, whole.matrix, *(() if shown is None else (shown,)))
+        self._put(Merged(parts.lives, parts.catalogues, parts.columns, whole.matrix, nodes, made), query)
+
+    def _put(self, merged: Merged, query: MatrixQuery) -> None:
+        matrix, shown = merged.matrix, () if merged.shown is None else merged.shown[2:]
+        size = sum([columns.nbytes for columns in merged.columns], merged.column_nodes.nbytes)
+        shared = (matrix.catalogue, *merged.catalogues, matrix, *shown)
         self._shelf.put(self, _kind_of(query), merged, size_bytes=size, shared=shared)
 
     def forget(self) -> None:

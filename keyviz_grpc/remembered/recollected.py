@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series
 from keyviz_grpc.remembered.blocks import FAR, Block, between
 from keyviz_grpc.remembered.joining import joined
+
+Stamps: TypeAlias = "NDArray[np.int64]"
 
 _LATER: Final = ("values", "codes", "shares", "soft", "conflicts", "busy", "leaders", "counts", "identities")
 """The last one is always filled, and says to other threads that the others are, as far as they are going to be."""
@@ -34,7 +36,7 @@ class Recollected(Matrix):
         series: Series,
         catalogue: Catalogue,
         blocks: Sequence[tuple[Block, slice]],
-        columns: NDArray[np.int64] | None = None,
+        columns: Stamps | None = None,
     ) -> None:
         if columns is None:
             columns = np.concatenate([np.empty(0, np.int64), *(block.columns[part] for block, part in blocks)])
