@@ -96,8 +96,8 @@ class RowForm:
         rows = cast(Sequence[bytes], response.rows)[:]
         found = _find(rows, sender)
         if found is None:
-            rows = _as_usual(rows)
-            found = _find(rows, sender)
+            rows = _as_usual(rows, len(response.column_unix_ms))
+            found = _find(rows, sender) if rows else None
         if found is None:
             return None
         met, described, lists = found
@@ -128,10 +128,11 @@ def _find(rows: Sequence[bytes], sender: str) -> tuple[Heads | None, NDArray[np.
     return None if described is None or lists is None else (met, described, lists)
 
 
-def _as_usual(rows: Sequence[bytes]) -> Sequence[bytes]:
+def _as_usual(rows: Sequence[bytes], columns: int) -> Sequence[bytes]:
     """The same rows as everybody writes them: fields in order, each once, and only those that are known here.
 
-    As they came where one is no row. To read the numbers of others one by one takes twice as long as this.
+    None of them where one is no row, or has not so many values: what is wrong is found when they are read one by one,
+    which for others takes twice as long as this.
     """
     written = []
     for raw in rows:
@@ -139,7 +140,9 @@ def _as_usual(rows: Sequence[bytes]) -> Sequence[bytes]:
         try:
             row.ParseFromString(raw)
         except DecodeError:
-            return rows
+            return ()
+        if len(row.values) != columns:
+            return ()
         row.DiscardUnknownFields()
         written.append(row.SerializeToString())
     return written

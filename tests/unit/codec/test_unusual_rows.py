@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from keyviz_grpc.codec import decode_answer, encode_answer, parse_response
+from keyviz_grpc.codec import decode_answer, encode_answer, parse_response, rows_as_bytes
 from keyviz_grpc.codec.fields import as_field, varint
 from keyviz_grpc.codec.rows_as_bytes import RowForm, Traffic
 from keyviz_grpc.errors import MalformedAnswer
@@ -77,5 +79,26 @@ def test_what_is_wrong_is_named_whatever_the_form(row: bytes, words: str) -> Non
 
 def test_usual_rows_are_not_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """That takes longer than all the rest."""
-    monkeypatch.setattr("keyviz_grpc.codec.rows_as_bytes._as_usual", lambda _: pytest.fail("written anew"))
+    monkeypatch.setattr("keyviz_grpc.codec.rows_as_bytes._as_usual", lambda *_: pytest.fail("written anew"))
     assert RowForm.of(response(USUAL), "h:1") is not None
+
+
+@pytest.mark.parametrize("wrong", [NAME, NAME + b"\xff", field("values", b"\5\0") + NAME])
+def test_rows_of_which_one_cannot_be_read_are_looked_for_once(wrong: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is written anew behind it: whatever the form, reading them one by one says what is wrong."""
+    looks, read = [], []
+    find, row_class = rows_as_bytes._find, pb.KeyVizRow
+
+    def finding(rows: Sequence[bytes], sender: str) -> object:
+        looks.append(len(rows))
+        return find(rows, sender)
+
+    def reading() -> pb.KeyVizRow:
+        read.append(1)
+        return row_class()
+
+    monkeypatch.setattr(rows_as_bytes, "_find", finding)
+    monkeypatch.setattr(pb, "KeyVizRow", reading)
+    assert RowForm.of(response(USUAL, wrong, *[USUAL] * 9), "h:1") is None
+    assert looks == [11]
+    assert len(read) == 2
