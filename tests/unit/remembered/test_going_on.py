@@ -13,7 +13,7 @@ from keyviz_grpc.remembered.blocks import size_bytes_of
 from keyviz_grpc.remembered.continued import Continued
 from keyviz_grpc.remembered.going_on import extended, goes_on
 from keyviz_grpc.remembered.joining import joined, united
-from keyviz_grpc.remembered.room import Room
+from keyviz_grpc.remembered.room import Place, Room
 from keyviz_grpc.traffic import Leaders
 
 ROWS = 6
@@ -137,6 +137,15 @@ def test_new_columns_alone_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({id(each) for each in rooms}) == 1
     assert matrix.place is not None
     assert matrix.place.room is not rooms[0]
+
+
+@pytest.mark.parametrize(("columns", "spare"), [(1, 64), (60, 64), (512, 64), (520, 65), (1440, 180)])
+def test_there_is_room_for_an_eighth_more(columns: int, spare: int) -> None:
+    """And where that is few, for so many that an hour of columns a minute is copied once: it is weighed as well."""
+    place = Place.around(drawn(np.random.default_rng(1), 1, columns))
+    assert place.has_room(spare)
+    assert not place.has_room(spare + 1)
+    assert place.room.values.shape[1] == columns + spare
 
 
 def test_shares_are_not_lost() -> None:
