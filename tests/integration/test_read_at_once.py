@@ -17,7 +17,7 @@ from keyviz_grpc.outcome import Answer
 from keyviz_grpc.proto import keyviz_pb2 as pb
 from keyviz_grpc.proto import keyviz_pb2_grpc as rpc
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import Shelf, columns
+from keyviz_grpc.remembered import Shelf, columns, pieces
 from tests.integration.faults import Scripted
 
 MANY = 5000
@@ -154,7 +154,7 @@ async def test_a_large_table_of_identities_is_read_in_a_thread() -> None:
 
 async def test_pieces_are_joined_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of a node may be its whole history, however little its answer is."""
-    monkeypatch.setattr(columns, "MANY_CELLS", 0)  # few pieces are joined, as those of many rows are
+    monkeypatch.setattr(pieces, "MANY_CELLS", 0)  # few pieces are joined, as those of many rows are
     monkeypatch.setattr(columns, "FEW_CELLS", 7)  # four columns are more, three are less
 
     def told(number: int) -> pb.GetKeyVizMatrixResponse:

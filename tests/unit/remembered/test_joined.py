@@ -11,10 +11,11 @@ from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
 from keyviz_grpc.outcome import Answer, History, Outcome
 from keyviz_grpc.query import MatrixQuery
-from keyviz_grpc.remembered import Shelf, columns
+from keyviz_grpc.remembered import Shelf, pieces
 from keyviz_grpc.remembered.blocks import FAR, Block, Narrow, Piece, between, size_bytes_of
-from keyviz_grpc.remembered.columns import FEW_JOINED, JOINED, NodeColumns, Remembered
+from keyviz_grpc.remembered.columns import NodeColumns
 from keyviz_grpc.remembered.joining import joined
+from keyviz_grpc.remembered.pieces import FEW_JOINED, JOINED, Remembered
 from keyviz_grpc.remembered.recollected import _LATER, Recollected
 from keyviz_grpc.traffic import Leaders
 
@@ -103,7 +104,7 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(
     width: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that the node no longer holds are let go, and every answer is whole cell by cell."""
-    monkeypatch.setattr(columns, "MANY_CELLS", few)
+    monkeypatch.setattr(pieces, "MANY_CELLS", few)
     chance, catalogue, shelf = np.random.default_rng(width), rows(3), Shelf(1 << 24)
     memory = NodeColumns(shelf)
     every: list[np.ndarray] = []
@@ -124,7 +125,7 @@ def test_columns_that_come_one_by_one_are_kept_in_few_pieces(
 @pytest.mark.parametrize(("few", "widths"), [(0, [4, 4, 4, 1, 1, 1]), (3, [1] * 15)])
 def test_small_pieces_wait_for_more(few: int, widths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """They are not copied before there are many of them. widths: of what came after the first answer."""
-    monkeypatch.setattr(columns, "MANY_CELLS", few)
+    monkeypatch.setattr(pieces, "MANY_CELLS", few)
     chance, catalogue, shelf = np.random.default_rng(1), rows(3), Shelf(1 << 24)
     memory = NodeColumns(shelf)
     for number in range(200, 216):
