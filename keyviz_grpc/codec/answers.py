@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,34 +45,27 @@ def decode_answer(
     if traffic is None and response.rows:
         response = plain(response)
     columns = _columns_of(response, large)
-    step = step_ms("step_ms", response.step_ms)
-    generated = moment_ms("generated_at_unix_ms", response.generated_at_unix_ms)
-    oldest = moment_ms("oldest_unix_ms", response.oldest_unix_ms)
+    stated = _stated(outcome, response)
     history = _decode_history(response)
-    if history is None or not history.left_out_below_unix_ms:
-        rows = None
-    elif rows is None:
-        raise MalformedAnswer("history: columns are left out, of which nobody said that they are known")
+    rows = _left_out(history, rows)
     matrix = _decode_matrix(response, series, columns, max_cells=max_cells, rows=rows, large=large, traffic=traffic)
     _check_aggregates(matrix.catalogue, response.node_id)
     merged = bool(response.outcomes)  # only an answer of many leaves has books of them
-    outcomes = decode_outcomes(response.outcomes) if merged else (_stated(outcome, response, step, generated, oldest),)
-    column_nodes, leaf_sets, row_leaf_set, ranges = (
-        _decode_books(response, matrix.shape, len(outcomes)) if merged else (None, (), None, ())
-    )
+    outcomes = decode_outcomes(response.outcomes) if merged else (stated,)
+    books = _decode_books(response, matrix.shape, len(outcomes)) if merged else NO_BOOKS
     return Answer(
         matrix,
         outcomes,
         node_id=response.node_id,  # not what the outcome knows from elsewhere: older nodes follow rules of their own
         incarnation=response.incarnation,
-        step_ms=step,
-        generated_at_unix_ms=generated,
-        oldest_unix_ms=oldest,
+        step_ms=stated.step_ms,
+        generated_at_unix_ms=stated.generated_at_unix_ms,
+        oldest_unix_ms=stated.oldest_unix_ms,
         merged=merged,
-        column_nodes=column_nodes,
-        leaf_sets=leaf_sets,
-        row_leaf_set=row_leaf_set,
-        leaf_ranges=ranges,
+        column_nodes=books.column_nodes,
+        leaf_sets=books.leaf_sets,
+        row_leaf_set=books.row_leaf_set,
+        leaf_ranges=books.leaf_ranges,
         leaf_answers=_decode_leaf_answers(response, series, outcomes, max_cells) if response.leaf_answers else (),
         revision=response.revision,
         history=None if merged else history,
@@ -94,7 +87,7 @@ def _check_columns(columns: NDArray[np.int64]) -> None:
     check_columns(columns)
 
 
-def _stated(outcome: Outcome, response: pb.GetKeyVizMatrixResponse, step: int, generated: int, oldest: int) -> Outcome:
+def _stated(outcome: Outcome, response: pb.GetKeyVizMatrixResponse) -> Outcome:
     """By hand, for many are: `replace` takes twice as long."""
     return Outcome(
         outcome.address,
@@ -102,11 +95,11 @@ def _stated(outcome: Outcome, response: pb.GetKeyVizMatrixResponse, step: int, g
         outcome.kind,
         outcome.detail,
         outcome.warnings,
-        generated,
+        moment_ms("generated_at_unix_ms", response.generated_at_unix_ms),
         outcome.latency_ms,
         response.incarnation or outcome.incarnation,
-        step,
-        oldest,
+        step_ms("step_ms", response.step_ms),
+        moment_ms("oldest_unix_ms", response.oldest_unix_ms),
         outcome.newest_unix_ms,
     )
 
@@ -120,6 +113,15 @@ def _decode_history(response: pb.GetKeyVizMatrixResponse) -> History | None:
     newest = moment_ms("history: newest_unix_ms", told.newest_unix_ms)
     below = moment_ms("history: left_out_below_unix_ms", told.left_out_below_unix_ms)
     return History(told.number, newest, below, told.left_out_columns)
+
+
+def _left_out(history: History | None, rows: Catalogue | None) -> Catalogue | None:
+    """The rows of an answer that leaves out columns and rows, of those that are known; None of one that does not."""
+    if history is None or not history.left_out_below_unix_ms:
+        return None
+    if rows is None:
+        raise MalformedAnswer("history: columns are left out, of which nobody said that they are known")
+    return rows
 
 
 def _decode_matrix(
@@ -158,9 +160,19 @@ def _check_aggregates(catalogue: Catalogue, node_id: str) -> None:
         raise MalformedAnswer(f"two aggregates have the range start={start!r}, end={end!r}")
 
 
-def _decode_books(
-    response: pb.GetKeyVizMatrixResponse, shape: tuple[int, int], leaves: int
-) -> tuple[NDArray[np.int64] | None, tuple[tuple[int, ...], ...], NDArray[np.int64] | None, tuple[LeafRange, ...]]:
+class Books(NamedTuple):
+    """Which leaves hold what, see `Answer`."""
+
+    column_nodes: NDArray[np.int64] | None
+    leaf_sets: tuple[tuple[int, ...], ...]
+    row_leaf_set: NDArray[np.int64] | None
+    leaf_ranges: tuple[LeafRange, ...]
+
+
+NO_BOOKS: Final = Books(None, (), None, ())
+
+
+def _decode_books(response: pb.GetKeyVizMatrixResponse, shape: tuple[int, int], leaves: int) -> Books:
     nodes = np.array(response.column_nodes, np.int64) if response.column_nodes else np.zeros(shape[1], np.int64)
     if len(nodes) != shape[1]:
         raise MalformedAnswer(f"column_nodes has {len(nodes)} entries for {shape[1]} columns")
@@ -170,7 +182,7 @@ def _decode_books(
     numbers = np.array(response.row_leaf_set, np.int64) if response.row_leaf_set else None
     if numbers is not None and (len(numbers) != shape[0] or int(numbers.max()) >= len(sets)):
         raise MalformedAnswer(f"row_leaf_set: {len(numbers)} entries for {shape[0]} rows, {len(sets)} sets")
-    return nodes, sets, numbers, decode_leaf_ranges(response.leaf_ranges, rows=shape[0], leaves=leaves)
+    return Books(nodes, sets, numbers, decode_leaf_ranges(response.leaf_ranges, rows=shape[0], leaves=leaves))
 
 
 def _decode_leaf_answers(
