@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.codec import known
 from keyviz_grpc.codec.apart import Large
-from keyviz_grpc.codec.columnar import decode_columnar
 from keyviz_grpc.codec.outcomes import decode_leaf_ranges, decode_leaf_sets, decode_outcomes
 from keyviz_grpc.codec.row_form import decode_rows
 from keyviz_grpc.codec.rows_as_bytes import Traffic, plain
 from keyviz_grpc.codec.times import moment_ms, step_ms
+from keyviz_grpc.codec.unpacking import decode_columnar
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.model import Catalogue, Matrix, Series, check_columns
 from keyviz_grpc.outcome import Answer, History, LeafRange, Outcome

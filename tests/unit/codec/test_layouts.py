@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from keyviz_grpc.codec import columnar, decode_answer, encode_answer, known
+from keyviz_grpc.codec import decode_answer, encode_answer, known, unpacking
 from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.kept import Kept
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
@@ -124,7 +124,7 @@ def test_wrong_identities_are_refused_every_time(identities: Sequence[tuple[int,
     def table(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
         groups, terms = (np.array(numbers, np.uint64) for numbers in zip(*pairs, strict=True))
         message = pb.KeyVizColumnar(identity_groups=groups.tolist(), identity_terms=terms.tolist())
-        return columnar._decode_table(message)
+        return unpacking._decode_table(message)
 
     for _ in range(2):
         with pytest.raises(MalformedAnswer, match="identities must be known, and ascend"):
