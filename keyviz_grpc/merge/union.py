@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.mixed import Mixed
-from keyviz_grpc.traffic import Counts, Leaders, RowCodes, rows_and_columns
+from keyviz_grpc.traffic import Counts, Leaders, RowCodes, is_any, rows_and_columns
 
 Numbers: TypeAlias = NDArray[np.int64]
 
@@ -66,4 +66,4 @@ class Union:
         for region, marks in more:
             united = np.zeros(self.values.shape, np.bool_) if united is None else united
             united[region] |= marks
-        return None if united is None or not np.count_nonzero(united) else united
+        return united if united is not None and is_any(united) else None

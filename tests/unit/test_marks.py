@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keyviz_grpc.traffic import LONG, rows_and_columns, true_cells, where
+from keyviz_grpc.traffic import LONG, is_any, rows_and_columns, true_cells, where
 
 
 @pytest.mark.parametrize("part", [0.0, 0.03, 0.5, 1.0])
@@ -28,6 +28,17 @@ def test_marks_are_found(length: int, part: float) -> None:
     if length and part:
         marks[-1] = True
     assert where(marks).tolist() == [number for number, marked in enumerate(marks.tolist()) if marked]
+
+
+@pytest.mark.parametrize(
+    ("shape", "at"), [((0, 4), ()), ((3, 0), ()), ((3, 4), ()), ((3, 4), (0, 0)), ((3, 4), (2, 3))]
+)
+def test_one_mark_is_enough(shape: tuple[int, int], at: tuple[int, ...]) -> None:
+    """Wherever it is; there may be no cells at all."""
+    marks = np.zeros(shape, np.bool_)
+    if at:
+        marks[at] = True
+    assert is_any(marks) is bool(at)
 
 
 @pytest.mark.parametrize("width", [1, 7, 60])
