@@ -11,11 +11,38 @@ from numpy.typing import NDArray
 from keyviz_grpc.kept import KeptByIdentity
 from keyviz_grpc.model import NO_IDENTITIES
 from keyviz_grpc.traffic import begins
+from keyviz_grpc.unchanging import unchanging
 
 United: TypeAlias = "tuple[NDArray[np.uint64], list[NDArray[np.uint32] | None]]"
 
 # Leaders change rarely, and what decodes answers hands out the same table for the same bytes.
 _united: KeptByIdentity[United] = KeptByIdentity(8)
+
+
+@unchanging(frozen=True, slots=True, eq=False)
+class Standing:
+    """Which of two identities leads where both counted as much: that of the higher term, then of the higher group.
+
+    ranks: uint64[I], of every code; codes: uint32[I], of every rank. Unknown is the lowest, code 0 with rank 0.
+    """
+
+    ranks: NDArray[np.uint64]
+    codes: NDArray[np.uint32]
+
+
+_standing: KeptByIdentity[Standing] = KeptByIdentity(4)
+
+
+def standing(united: NDArray[np.uint64]) -> Standing:
+    """Of a table as `unite` returns it."""
+    return _standing.get((united,), lambda: _ranked(united))
+
+
+def _ranked(united: NDArray[np.uint64]) -> Standing:
+    codes = np.lexsort((united[:, 0], united[:, 1])).astype(np.uint32)
+    ranks = np.empty(len(codes), np.uint64)
+    ranks[codes] = np.arange(len(codes))
+    return Standing(ranks, codes)
 
 
 def unite(tables: Sequence[NDArray[np.uint64]]) -> United:

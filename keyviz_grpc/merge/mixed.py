@@ -48,6 +48,8 @@ class Said:
         """Whether all counts of a cell stand under identities of their own, and are narrow enough to be added."""
         if not self.all_known or self.values.itemsize == WIDEST:
             return False
+        if np.count_nonzero(self.codes) == 2 * len(self.cells):
+            return True  # two parts tell of each cell, as a rule, and not the same
         codes = self.codes.copy()
         codes.sort(axis=0)
         return not np.count_nonzero((codes[1:] == codes[:-1]) & (codes[1:] != 0))
@@ -88,7 +90,7 @@ def look_at(rows: NDArray[np.int64], tables: Sequence[NDArray[np.int64]], entrie
     own = np.concatenate([table.take(rows) for table in tables])
     values = entries.counts_in(own)
     busy = values != 0
-    codes = entries.spoken.over(own, busy)
+    codes = entries.spoken.over(entries.of.take(own), busy)
     parts = len(tables), -1
     values, busy, codes = values.reshape(parts), busy.reshape(parts), codes.reshape(parts)
     largest = np.maximum.reduce(codes)

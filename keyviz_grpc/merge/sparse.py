@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
+from keyviz_grpc.merge.identities import standing
 from keyviz_grpc.merge.mixed import Said, Told
 from keyviz_grpc.merge.saturating import sum_runs
 from keyviz_grpc.merge.shares import dominant, listed
@@ -21,6 +22,9 @@ _All: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint6
 
 MOST_PAIRS: Final = 1 << 18
 """Of a tangled cell and an entry of its row, looked at together: what is made of them takes a hundred bytes each."""
+
+HALF_A_WORD: Final = 32
+"""Bits of the widest count of which sums fit a word without a look; as many as ranks of identities need at most."""
 
 
 def sparse_pass(
@@ -73,13 +77,10 @@ def _some_at_a_time(
 
 def _add_up(union: Union, said: Said, identities: NDArray[np.uint64]) -> None:
     """Decides cells of which each part tells other writes than the others: as when a leader gives way to another."""
-    values = said.values.astype(np.uint64)
-    is_best = values == np.maximum.reduce(values)
-    if np.count_nonzero(is_best) > len(said.cells):
-        # Of equal counts the higher term leads; then the higher group, which has the higher code.
-        terms = identities[:, 1].take(said.codes) * is_best
-        is_best &= terms == np.maximum.reduce(terms)
-    winners = np.maximum.reduce(said.codes * is_best).astype(np.uint32)
+    values, stand = said.values.astype(np.uint64), standing(identities)
+    # The count, and behind it who leads of equal ones.
+    best = np.maximum.reduce(values << HALF_A_WORD | stand.ranks.take(said.codes))
+    winners = stand.codes.take(best & ((1 << HALF_A_WORD) - 1))
     union.decide(said.cells, np.add.reduce(values), winners, np.zeros(len(said.cells), np.bool_))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keyviz_grpc.merge.identities import unite
+from keyviz_grpc.merge.identities import standing, unite
 from keyviz_grpc.model import NO_IDENTITIES
 
 
@@ -50,3 +50,11 @@ def test_tables_that_are_the_same_and_in_order_keep_their_codes() -> None:
     assert united is own
     assert remaps == [None, None]
     assert unite([])[0].tolist() == NO_IDENTITIES.tolist()
+
+
+def test_of_equal_counts_the_higher_term_leads_and_then_the_higher_group() -> None:
+    """Whoever is unknown stands below all others; terms and groups may be as large as can be."""
+    told = [(0, 0), (1, 2**64 - 1), (2, 7), (2, 8), (3, 7), (2**64 - 1, 1)]
+    stand = standing(table(*told))
+    assert [told[code] for code in stand.codes.tolist()] == sorted(told, key=lambda one: (one[1], one[0]))
+    assert stand.ranks.take(stand.codes).tolist() == list(range(len(told)))
