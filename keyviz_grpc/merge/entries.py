@@ -14,7 +14,7 @@ from keyviz_grpc.merge.layout import Layout
 from keyviz_grpc.merge.rows import Places
 from keyviz_grpc.merge.spoken import NOBODY, Spoken
 from keyviz_grpc.model import Matrix
-from keyviz_grpc.traffic import Busy, Counts, RowCodes, Strip, mixed_codes, rows_and_columns, true_cells, where
+from keyviz_grpc.traffic import Busy, Counts, RowCodes, Strip, rows_and_columns, true_cells, where
 from keyviz_grpc.unchanging import unchanging
 
 FEW_BYTES: Final = 1 << 21
@@ -53,13 +53,15 @@ class Entries:
     """Rows of parts that have traffic, E of them, as `layout` has them.
 
     busy: bool[E, C], where each has traffic; counts: int64[E], in how many columns. spoken: under which codes of the
-    union, of the entries in `layout.places`. blocks: one, or narrow ones first; ends: where each ends.
+    union, of the entries in `layout.places`; of: int64[E + 1], of the entries and the blank what its `of` says. blocks:
+    one, or narrow ones first; ends: where each ends.
     """
 
     layout: Layout
     busy: NDArray[np.bool_]
     counts: NDArray[np.int64]
     spoken: Spoken
+    of: NDArray[np.int64]
     blocks: Sequence[Block]
     ends: Sequence[int]
 
@@ -81,11 +83,8 @@ class Entries:
     def codes(self) -> RowCodes:
         """Of their cells, and of the blank's."""
         mixed = self.layout.places.take(self.spoken.several)
-        of = np.empty(len(self) + 1, np.int64)
-        of[self.layout.places] = self.spoken.of
-        of[mixed] = mixed_codes(len(mixed))
         codes = self.spoken.of_several(self.spoken.several, self.busy.take(mixed, axis=0))
-        return RowCodes(of, codes.astype(np.uint32))
+        return RowCodes(self.of, codes.astype(np.uint32))
 
     def occurrences(self) -> NDArray[np.int64]:
         """int64[R], how many entries each row of the union has; counted now."""
@@ -100,9 +99,9 @@ class Entries:
         whole[self.rows.take(where(self.counts == self.busy.shape[1]))] = True
         return whole
 
-    def counts_in(self, places: NDArray[np.int64]) -> Counts:
-        """Counts[K, C], of entries by where they stand in `layout.places`, the blank too; for those that have one."""
-        return self.blocks[0].values.take(self.layout.places.take(places), axis=0)
+    def counts_in(self, table: NDArray[np.int64]) -> Counts:
+        """Counts[K, C], of entries in any order and of the blank, where there is one."""
+        return self.blocks[0].values.take(table, axis=0)
 
     @property
     def has_blank(self) -> bool:
@@ -169,27 +168,49 @@ def entries_of(
     """
     own = [part.matrix.busy or Busy.found(part.matrix.narrowest, part.matrix.codes) for part in parts]
     strips = [(number, strip) for number, each in enumerate(own) for strip in each.strips if len(strip.rows)]
-    columns = shape[1]
     if places is None:
         places = Places.of([part.rows for part in parts], shape[0])
-    widest = max((strip.values.itemsize for _, strip in strips), default=1)
-    is_few = sum(len(strip.rows) for _, strip in strips) * columns * widest < FEW_BYTES
+    is_few = _is_few(strips, shape[1])
     if not is_few:
         strips.sort(key=_width)
-    lots = [strips] if is_few else [list(same) for _, same in groupby(strips, key=_width)]
     layout = Layout.of(strips, places, shape[0])
-    busy = np.empty((len(layout.rows), columns), np.bool_)
-    blocks: list[Block] = []
-    ends = [0]
-    for same in lots:
-        values = _beside([(strip.values, parts[number].columns) for number, strip in same], columns, blanks=int(is_few))
-        blocks.append(Block(ends[-1], values))
-        ends.append(ends[-1] + len(values) - is_few)
-        np.not_equal(values[: len(values) - is_few], 0, out=busy[ends[-2] : ends[-1]])
+    lots = [strips] if is_few else [list(same) for _, same in groupby(strips, key=_width)]
+    blocks, ends = _blocks(lots, [part.columns for part in parts], shape[1], blanks=int(is_few))
+    busy = np.empty((len(layout.rows), shape[1]), np.bool_)
+    for block, end in zip(blocks, ends, strict=True):
+        np.not_equal(block.values[: end - block.first], 0, out=busy[block.first : end])
     counts = true_cells(busy)
     # Runs are told in the order of the cells of each part.
     spoken = Spoken.found(*_runs_of(own, remaps, identities), counts.take(layout.places[:-1]))
-    return Entries(layout, busy, counts, spoken, blocks, ends[1:])
+    of = np.empty(len(layout.places), np.int64)
+    of[layout.places] = spoken.of
+    return Entries(layout, busy, counts, spoken, of, blocks, ends)
+
+
+def _is_few(strips: Sequence[tuple[int, Strip]], columns: int) -> bool:
+    """Whether their cells fit one block, made as wide as the widest."""
+    widest = max([strip.values.itemsize for _, strip in strips], default=1)
+    return sum([len(strip.rows) for _, strip in strips]) * columns * widest < FEW_BYTES
+
+
+def _blocks(
+    lots: Sequence[Sequence[tuple[int, Strip]]],
+    own_columns: Sequence[NDArray[np.int64] | None],
+    columns: int,
+    *,
+    blanks: int,
+) -> tuple[list[Block], list[int]]:
+    """(a block for each lot of strips, one after the other, and where each ends, before its blanks).
+
+    own_columns: where the columns of each part go, of which strips have the number.
+    """
+    blocks: list[Block] = []
+    first = 0
+    for lot in lots:
+        values = _beside([(strip.values, own_columns[number]) for number, strip in lot], columns, blanks=blanks)
+        blocks.append(Block(first, values))
+        first += len(values) - blanks
+    return blocks, [*[block.first for block in blocks[1:]], first] if blocks else []
 
 
 def _runs_of(

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from keyviz_grpc.merge.entries import Entries
 from keyviz_grpc.merge.mixed import fits, look_at
-from keyviz_grpc.merge.spoken import Spoken
 from keyviz_grpc.merge.union import Numbers, Union
 from keyviz_grpc.traffic import Counts, RowCodes, mixed_codes, where
 
@@ -18,13 +17,12 @@ def taken_together(entries: Entries, shape: tuple[int, int]) -> Union | None:
     """The union of all entries, none of which lists shares; None where that would take too much."""
     if not entries.has_blank:
         return None
-    in_turn = entries.layout.places[:-1]
-    rows, chosen = entries.layout.rows.take(in_turn), np.arange(len(entries))
+    rows, told, chosen = entries.rows, entries.of[:-1], np.arange(len(entries))
     if np.count_nonzero(entries.counts) < len(entries):
-        chosen = where(entries.counts.take(in_turn) > 0)
-        rows = rows.take(chosen)
+        chosen = where(entries.counts > 0)
+        rows, told = rows.take(chosen), told.take(chosen)
     tables = entries.layout.tables(rows, chosen)
-    leading, mixed = _leading(entries.spoken, tables[0], rows, chosen)
+    leading, mixed = _leading(entries, tables, rows, told)
     if not fits(len(mixed), len(tables), shape[1]):
         return None
     found = look_at(mixed, tables, entries) if len(mixed) else None
@@ -36,20 +34,19 @@ def taken_together(entries: Entries, shape: tuple[int, int]) -> Union | None:
     return Union(values, RowCodes(leading, codes), entries.whole_rows(), differing, tangled, found)
 
 
-def _leading(spoken: Spoken, table: Numbers, rows: Numbers, chosen: Numbers) -> tuple[Numbers, Numbers]:
+def _leading(entries: Entries, tables: Sequence[Numbers], rows: Numbers, told: Numbers) -> tuple[Numbers, Numbers]:
     """(who leads every row, as `RowCodes` has it; the mixed ones, ascending).
 
-    table: the first one. rows, chosen: of all entries. A row of which several parts have traffic without a leader is
-    mixed too, for what they say of one cell may be the same writes.
+    rows, told: of all entries that have traffic their rows, and what they tell. A row of which several parts have
+    traffic without a leader is mixed too, for what they say of one cell may be the same writes.
     """
-    leading, told = spoken.of.take(table), spoken.of.take(chosen)
-    unlike = told != leading.take(rows)
-    if not spoken.all_known:
-        unlike |= (told == 0) & (table.take(rows) != chosen)
-    leading[rows.take(where(unlike))] = -1
-    own = where(leading < 0)
-    leading[own] = mixed_codes(len(own))
-    return leading, own
+    leading = entries.of.take(tables[0])
+    leading[rows.take(where(told != leading.take(rows)))] = -1
+    if not entries.spoken.all_known and len(tables) > 1:
+        leading[where((leading == 0) & (tables[1] < len(entries)))] = -1
+    mixed = where(leading < 0)
+    leading[mixed] = mixed_codes(len(mixed))
+    return leading, mixed
 
 
 def _compared(entries: Entries, tables: Sequence[Numbers]) -> tuple[Counts, NDArray[np.bool_] | None]:

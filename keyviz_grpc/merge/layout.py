@@ -58,10 +58,10 @@ class Layout:
         return cls(rows, in_order, sources, union_rows)
 
     def tables(self, rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """int64[R] each: where in `places` every row's entry stands, or the blank.
+        """int64[R] each: every row's entry, or the blank.
 
-        chosen: where those stand that are to occur, each in one table, and their rows. A row is in the first table as
-        soon as it is in any.
+        chosen: the entries that are to occur, each in one table, and their rows. A row is in the first table as soon as
+        it is in any.
         """
         tables: list[NDArray[np.int64]] = []
         while len(chosen) or not tables:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keyviz_grpc.traffic import Counts, freeze, where
+from keyviz_grpc.traffic import Counts, freeze, mixed_codes, where
 from keyviz_grpc.unchanging import unchanging
 
 NOBODY: Final = np.zeros(1, np.uint8), np.ones(1, np.uint8)
@@ -21,8 +21,8 @@ class Spoken:
 
     codes: of runs, the last one `NOBODY`, as narrow as they may be; ends: where the runs end, counted in cells.
     bounds: int64[E + 1], where the cells of each row begin, and those of the blank; first: int64[E + 1], in which runs.
-    of: int64[E + 1], the code of a row's cells, -1 where they have several; several: the numbers of those
-    rows, ascending.
+    of: int64[E + 1], the code of a row's cells, or -1 - i for row several[i], which has several; several: ascending.
+    all_known: whether no run is without a leader.
     """
 
     codes: Counts
@@ -31,42 +31,38 @@ class Spoken:
     first: NDArray[np.int64]
     of: NDArray[np.int64]
     several: NDArray[np.int64]
+    all_known: bool
 
     @classmethod
     def found(cls, codes: Counts, lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> Spoken:
         """Of runs of all cells of rows, which have traffic in so many columns."""
+        all_known = bool(np.count_nonzero(codes) == len(codes) - len(NOBODY[0]))
         ends = lengths.cumsum()
         bounds = np.zeros(len(counts) + 1, np.int64)
         row_ends = counts.cumsum(out=bounds[1:])
         if len(ends) == len(bounds) and np.count_nonzero(ends[:-1] == row_ends) == len(row_ends):
             # Neighbours under different leaders: a run a row.
-            return cls(codes, ends, bounds, np.arange(len(ends)), codes.astype(np.int64), _NONE)
+            return cls(codes, ends, bounds, np.arange(len(ends)), codes.astype(np.int64), _NONE, all_known)
         # Runs of no cell and rows without traffic are passed over: a run counts where its end lies beyond a cell.
         first = _up_to(ends, bounds)
         of = codes.take(first).astype(np.int64)
         # One leader throughout is the rule.
         several = where(ends.take(first[:-1]) < row_ends)
-        of[several] = -1
-        return cls(codes, ends, bounds, first, of, several)
+        of[several] = mixed_codes(len(several))
+        return cls(codes, ends, bounds, first, of, several, all_known)
 
-    @property
-    def all_known(self) -> bool:
-        """Whether no run is without a leader."""
-        return bool(np.count_nonzero(self.codes) == len(self.codes) - len(NOBODY[0]))
-
-    def over(self, rows: NDArray[np.int64], busy: NDArray[np.bool_]) -> Counts:
-        """[K, C], the codes of the cells of some rows, the blank one too, which have traffic there."""
-        of = self.of.take(rows)
-        # Truth values that are made numbers in the product take longer. What a row of several has, it loses at once.
-        spread: Counts = busy.astype(self.codes.dtype)
-        spread *= of.astype(self.codes.dtype)[:, np.newaxis]
+    def over(self, of: NDArray[np.int64], busy: NDArray[np.bool_]) -> Counts:
+        """[K, C], the codes of the cells of some rows, the blank one too, which have traffic there; `of` of each."""
+        # What a row of several has for a moment, it loses at once.
+        spread: Counts = busy * of.astype(self.codes.dtype)[:, np.newaxis]
         several = where(of < 0)
         if len(several):
-            spread[several] = self.of_several(rows.take(several), busy.take(several, axis=0))
+            rows = self.several.take(-1 - of.take(several))
+            spread[several] = self.of_several(rows, busy.take(several, axis=0))
         return spread
 
     def of_several(self, rows: NDArray[np.int64], busy: NDArray[np.bool_]) -> Counts:
-        """As `over`, of rows that have several codes."""
+        """As `over`, of rows that have several codes, by their numbers."""
         codes: Counts = np.zeros(busy.shape, self.codes.dtype)
         if len(rows):
             codes.ravel()[where(busy.ravel())] = self._told(rows)
@@ -74,17 +70,19 @@ class Spoken:
 
     def _told(self, rows: NDArray[np.int64]) -> Counts:
         """Of their cells with traffic, row by row; none is the blank one."""
-        starts, ends = self.bounds.take(rows), self.bounds.take(rows + 1)
-        first, last = self.first.take(rows), self.first.take(rows + 1)
-        # The last one may begin where the row ends, and then has no cell of it.
-        spans = last - first + 1
+        after = rows + 1
+        first = self.first.take(rows)
+        # The last run of a row may begin where the row ends, and then has no cell of it.
+        spans = self.first.take(after) - first + 1
         until = spans.cumsum()
-        which = np.arange(until[-1]) + (first - (until - spans)).repeat(spans)
-        after = np.minimum(self.ends.take(which), ends.repeat(spans))
-        before = np.empty_like(after)
-        before[1:] = after[:-1]
-        before[until - spans] = starts
-        codes: Counts = self.codes.take(which).repeat(after - before)
+        begin = until - spans
+        which = np.arange(until[-1]) + (first - begin).repeat(spans)
+        ends = self.ends.take(which)
+        ends[until - 1] = self.bounds.take(after)
+        starts = np.empty_like(ends)
+        starts[1:] = ends[:-1]
+        starts[begin] = self.bounds.take(rows)
+        codes: Counts = self.codes.take(which).repeat(ends - starts)
         return codes
 
 
