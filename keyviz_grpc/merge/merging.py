@@ -202,15 +202,14 @@ def _column_nodes(
     counts, everywhere = np.zeros(width, np.int64), 0
     unknown: list[NDArray[np.int64]] = []
     for answer, (_, *own_leaves), part in zip(answers, leaves, placed, strict=True):
-        where = slice(None) if part.columns is None else part.columns
-        if answer.column_nodes is not None:
-            counts[where] += answer.column_nodes
-            own = np.flatnonzero(answer.column_nodes == 0)
-            unknown.append(own if part.columns is None else part.columns.take(own))
-        elif part.columns is None:
+        nodes = answer.column_nodes
+        if nodes is None and part.columns is None:
             everywhere += len(own_leaves)
-        else:
-            counts[where] += len(own_leaves)
+            continue
+        where = np.arange(width) if part.columns is None else part.columns
+        counts[where] += len(own_leaves) if nodes is None else nodes
+        if nodes is not None:
+            unknown.append(where[nodes == 0])
     counts += everywhere
     for columns in unknown:
         counts[columns] = 0

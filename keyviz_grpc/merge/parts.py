@@ -81,6 +81,9 @@ def _key(outcome: Outcome) -> LeafKey:
 
 def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
     """Leaves out repeated nodes in place, with the warning; marks two lives of one id at two addresses."""
+    names = [each.node_id for part in parts if part.answer is not None for each in part.outcomes if each.node_id]
+    if not exclude and len(set(names)) == len(names):
+        return  # as a rule
     seen: dict[LeafKey, str] = dict.fromkeys(exclude, "another aggregator")
     lives: dict[str, LeafKey] = {}
     for part in parts:
@@ -89,25 +92,28 @@ def each_node_once(parts: list[Part], exclude: Sequence[LeafKey]) -> None:
         if part.answer.merged and any(o.contributes and o.node_id and _key(o) in seen for o in part.outcomes):
             part.outcomes = inseparable(part.outcomes)
             part.answer = None
+        else:
+            _tell_repeated(part, seen, lives)
+
+
+def _tell_repeated(part: Part, seen: dict[LeafKey, str], lives: dict[str, LeafKey]) -> None:
+    """seen: by which address each node counts already; lives: the first one of every id. The part's are added."""
+    marked: dict[int, Outcome] = {}
+    for number, outcome in enumerate(part.outcomes):
+        if not outcome.node_id or not outcome.contributes:
             continue
-        marked: dict[int, Outcome] = {}
-        for number, outcome in enumerate(part.outcomes):
-            if not outcome.node_id or not outcome.contributes:
+        key = _key(outcome)
+        if key in seen:
+            found = _duplicate(outcome, seen[key])
+            part.answer = None
+        else:
+            seen[key] = outcome.address or "self"
+            if lives.setdefault(outcome.node_id, key) == key:
                 continue
-            key = _key(outcome)
-            if key in seen:
-                found = _duplicate(outcome, seen[key])
-                part.answer = None
-            else:
-                seen[key] = outcome.address or "self"
-                if lives.setdefault(outcome.node_id, key) == key:
-                    continue
-                found = PeerWarning(
-                    WarningCode.DUPLICATE_NODE_ID, "", f"another node calls itself {outcome.node_id!r} too"
-                )
-            marked[number] = with_warnings(outcome, (found,))
-        if marked:
-            part.outcomes = tuple(marked.get(number, outcome) for number, outcome in enumerate(part.outcomes))
+            found = PeerWarning(WarningCode.DUPLICATE_NODE_ID, "", f"another node calls itself {outcome.node_id!r} too")
+        marked[number] = with_warnings(outcome, (found,))
+    if marked:
+        part.outcomes = tuple(marked.get(number, outcome) for number, outcome in enumerate(part.outcomes))
 
 
 def _duplicate(outcome: Outcome, counted_as: str) -> PeerWarning:

@@ -72,6 +72,8 @@ def test_a_leaf_that_the_caller_has_from_elsewhere_is_left_out_and_told() -> Non
         [],
         [(WarningCode.DUPLICATE_NODE, "node 'b' is listed twice and counted once, as b")],
     ]
+    each_once = merged(node("a"), node("b", 2), query=query)
+    assert (each_once.matrix.values.tolist(), each_once.outcomes) == ([[2] * 3] * 3, answer.outcomes[:2])
 
 
 def test_the_local_node_is_called_self_where_a_peer_is_the_same_node() -> None:
@@ -134,6 +136,8 @@ def test_the_aggregator_says_who_it_is_and_what_its_leaves_hold() -> None:
     assert (answer.generated_at_unix_ms, answer.oldest_unix_ms, answer.revision) == (12_000, 8_000, 7)
     assert merged(node("c")).oldest_unix_ms == 0
     assert merged(Outcome("x", kind=FailureKind.DEADLINE_EXCEEDED)).oldest_unix_ms == 0
+    again = replace(first, outcomes=(replace(first.outcomes[0], address="again:1", oldest_unix_ms=7_000),))
+    assert merged(first, again).oldest_unix_ms == 9_000  # of what is left out nothing is held
 
 
 def test_leaves_that_failed_keep_their_reason_where_the_step_does_not_fit() -> None:
