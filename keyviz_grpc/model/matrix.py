@@ -69,11 +69,7 @@ class Matrix:
         columns: NDArray[np.int64],
         catalogue: Catalogue,
         busy: Busy,
-        *,
-        identities: NDArray[np.uint64] = NO_IDENTITIES,
-        shares: Shares = NO_SHARES,
-        soft: NDArray[np.bool_] | None = None,
-        conflicts: NDArray[np.bool_] | None = None,
+        **more: Unpack[Details],
     ) -> Matrix:
         """A matrix whose `values` and `codes` are spread over all rows when somebody first reads them.
 
@@ -86,22 +82,8 @@ class Matrix:
                 raise MalformedAnswer(
                     f"busy rows have shape {strip.values.shape}, expected ({len(strip.rows)}, {width})"
                 )
-        # One by one, for many are made: a loop over names takes thrice as long.
-        matrix, put = object.__new__(cls), object.__setattr__
-        put(matrix, "series", series)
-        put(matrix, "columns", columns)
-        put(matrix, "catalogue", catalogue)
-        put(matrix, "identities", identities)
-        put(matrix, "shares", shares)
-        put(matrix, "soft", soft)
-        put(matrix, "conflicts", conflicts)
-        put(matrix, "busy", busy)
-        put(matrix, "leaders", None)
-        put(matrix, "counts", None)
-        if soft is not None or conflicts is not None:
-            matrix._check_arrays(soft=soft, conflicts=conflicts)
-        columns.setflags(write=False)
-        identities.setflags(write=False)
+        matrix = cls._bare(series, columns, catalogue, busy=busy, **more)
+        object.__setattr__(matrix, "counts", None)
         return matrix
 
     @classmethod
@@ -154,12 +136,36 @@ class Matrix:
         *,
         leaders: Leaders | None = None,
         codes: NDArray[np.uint32] | None = None,
+        **more: Unpack[Details],
+    ) -> Matrix:
+        """With all fields but those that are filled when they are read."""
+        matrix, put = cls._bare(series, columns, catalogue, leaders=leaders, **more), object.__setattr__
+        is_wide = counts.dtype == np.uint64
+        put(matrix, "counts", None if is_wide else counts)
+        if is_wide:
+            put(matrix, "values", counts)
+        _freeze("counts", counts, matrix.shape)
+        if codes is not None:
+            put(matrix, "codes", codes)
+            _freeze("codes", codes, matrix.shape)
+        return matrix
+
+    @classmethod
+    def _bare(
+        cls,
+        series: Series,
+        columns: NDArray[np.int64],
+        catalogue: Catalogue,
+        *,
+        busy: Busy | None = None,
+        leaders: Leaders | None = None,
         identities: NDArray[np.uint64] = NO_IDENTITIES,
         shares: Shares = NO_SHARES,
         soft: NDArray[np.bool_] | None = None,
         conflicts: NDArray[np.bool_] | None = None,
     ) -> Matrix:
-        """With all fields but those that are filled when they are read."""
+        """With all fields but counts, values and codes."""
+        # One by one, for many are made: a loop over names takes thrice as long.
         matrix, put = object.__new__(cls), object.__setattr__
         put(matrix, "series", series)
         put(matrix, "columns", columns)
@@ -168,17 +174,10 @@ class Matrix:
         put(matrix, "shares", shares)
         put(matrix, "soft", soft)
         put(matrix, "conflicts", conflicts)
-        put(matrix, "busy", None)
+        put(matrix, "busy", busy)
         put(matrix, "leaders", leaders)
-        is_wide = counts.dtype == np.uint64
-        put(matrix, "counts", None if is_wide else counts)
-        if is_wide:
-            put(matrix, "values", counts)
-        if codes is not None:
-            put(matrix, "codes", codes)
-        matrix._check_array("counts", counts)
-        if codes is not None or soft is not None or conflicts is not None:
-            matrix._check_arrays(codes=codes, soft=soft, conflicts=conflicts)
+        if soft is not None or conflicts is not None:
+            matrix._check_arrays(soft=soft, conflicts=conflicts)
         columns.setflags(write=False)
         identities.setflags(write=False)
         return matrix
@@ -210,13 +209,7 @@ class Matrix:
     def _check_arrays(self, **arrays: NDArray[Any] | None) -> None:
         for name, array in arrays.items():
             if array is not None:
-                self._check_array(name, array)
-
-    def _check_array(self, name: str, array: NDArray[Any]) -> None:
-        shape = (len(self.catalogue.rows), len(self.columns))
-        if array.shape != shape:
-            raise MalformedAnswer(f"{name} has shape {array.shape}, expected {shape} (rows, columns)")
-        array.setflags(write=False)
+                _freeze(name, array, self.shape)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -297,6 +290,13 @@ class Matrix:
     def empty(cls, series: Series) -> Matrix:
         """No rows and no columns: the identity element of merging."""
         return cls(series, np.empty(0, np.int64), Catalogue(()), np.empty((0, 0), np.uint64))
+
+
+def _freeze(name: str, array: NDArray[Any], shape: tuple[int, int]) -> None:
+    """Makes an array of a matrix read-only; raises MalformedAnswer for one of another shape."""
+    if array.shape != shape:
+        raise MalformedAnswer(f"{name} has shape {array.shape}, expected {shape} (rows, columns)")
+    array.setflags(write=False)
 
 
 _NAMES: Final = tuple(each.name for each in fields(Matrix))

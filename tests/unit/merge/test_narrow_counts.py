@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from gateway.matrix_body import MatrixRenderer
+from keyviz_grpc.errors import MalformedAnswer
 from keyviz_grpc.merge import fold, merge
 from keyviz_grpc.merge.saturating import row_totals
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series
@@ -129,3 +131,31 @@ def test_totals_of_rows_may_need_more_bytes_than_their_counts(wire_bytes: int) -
     assert totals is not None
     assert totals.dtype == np.uint64
     assert totals.tolist() == [2 * half, 1]
+
+
+@pytest.mark.parametrize("name", ["counts", "codes", "soft", "conflicts"])
+def test_what_does_not_fit_rows_and_columns_is_refused_by_name(name: str) -> None:
+    """Of a matrix of narrow counts; what fits is read-only from then on."""
+    told: dict[str, Any] = {
+        "counts": np.ones((3, 2), np.uint8),
+        "codes": np.ones((3, 2), np.uint32),
+        "soft": np.ones((3, 2), np.bool_),
+        "conflicts": np.ones((3, 2), np.bool_),
+    }
+
+    def made() -> Matrix:
+        return Matrix.of_counts(
+            Series.WRITES,
+            np.array([1000, 2000]),
+            rows_of(3),
+            told["counts"],
+            told["codes"],
+            soft=told["soft"],
+            conflicts=told["conflicts"],
+        )
+
+    made()
+    assert not told[name].flags.writeable
+    told[name] = told[name][:, :1]
+    with pytest.raises(MalformedAnswer, match=rf"^{name} has shape \(3, 1\), expected \(3, 2\) \(rows, columns\)$"):
+        made()
