@@ -319,4 +319,6 @@ def test_cells_decided_some_at_a_time_are_as_if_at_once(pairs: int, seed: int) -
     whole = merged(parts, Series.WRITES)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sparse, "MOST_PAIRS", pairs)
-        same(merged(parts, Series.WRITES), whole)
+        again = merged(parts, Series.WRITES)
+    same(again, whole)
+    assert len(again.matrix.shares) == len(whole.matrix.shares)  # each cell lists its own once
