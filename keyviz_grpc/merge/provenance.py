@@ -45,25 +45,21 @@ def contributions(
     conflict = whole.matrix.conflicts is not None and bool(whole.matrix.conflicts[row, at])
     shares = _shares(parts, query, column_unix_ms, now_unix_ms)
     judged = _judge_writes(shares, value, whole.outcomes) if query.series.is_write else _judge_reads(shares)
-    entries = tuple(
-        Contribution(
-            whole.outcomes[share.leaf].address or "self",
-            whole.outcomes[share.leaf].node_id,
-            share.value,
-            *share.identity,
-            counted=counted,
-            reason=reason,
-        )
-        for share, (counted, reason) in zip(shares, judged, strict=True)
-    )
     return Cell(
         bucket_id,
         column_unix_ms,
         query.series,
         value,
         conflict=conflict,
-        contributions=entries,
+        contributions=tuple(map(_contribution, shares, judged, [whole.outcomes[share.leaf] for share in shares])),
         outcomes=whole.outcomes,
+    )
+
+
+def _contribution(share: _Share, judged: tuple[bool, str], leaf: Outcome) -> Contribution:
+    counted, reason = judged
+    return Contribution(
+        leaf.address or "self", leaf.node_id, share.value, *share.identity, counted=counted, reason=reason
     )
 
 
