@@ -130,6 +130,17 @@ class Admission:
             return handler
         inner: Any = handler.unary_unary
         serialize: Any = handler.response_serializer or bytes
+        if method.startswith(OPEN_SERVICES):
+            return grpc.unary_unary_rpc_method_handler(
+                self._few_at_once(inner),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=serialize,
+            )
+        admitted = self._admitted(inner, serialize)
+        return grpc.unary_unary_rpc_method_handler(admitted, request_deserializer=handler.request_deserializer)
+
+    def _few_at_once(self, inner: Any) -> Any:
+        """The same method, of which one connection has MOST_OPEN_CALLS at most."""
 
         async def checked(request: Any, context: Any) -> Any:
             connection = context.peer()
@@ -138,6 +149,11 @@ class Admission:
             self._unguarded[connection] += 1
             _when_over(lambda _: self._checked(connection))
             return await inner(request, context)
+
+        return checked
+
+    def _admitted(self, inner: Any, serialize: Any) -> Any:
+        """The same method where there is a place, its answer in bytes."""
 
         async def admitted(request: Any, context: Any) -> Any:
             if words := self._full():
@@ -163,11 +179,7 @@ class Admission:
             finally:
                 self._inside -= 1
 
-        if method.startswith(OPEN_SERVICES):
-            return grpc.unary_unary_rpc_method_handler(
-                checked, request_deserializer=handler.request_deserializer, response_serializer=serialize
-            )
-        return grpc.unary_unary_rpc_method_handler(admitted, request_deserializer=handler.request_deserializer)
+        return admitted
 
     def _has_place(self, size: int) -> bool:
         return not self._unsent_bytes or self._unsent_bytes + size <= self._most_unsent_bytes

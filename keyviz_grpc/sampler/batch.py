@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -153,20 +153,18 @@ def batch_of(
     writes = _numbers("ops", plain, np.int64)
     values = _numbers("value_sizes", value_sizes, np.int64)
     at = None if at_unix_ms is None else _numbers("at_unix_ms", at_unix_ms, np.int64)
-    for name, column in (
-        ("keys", lengths),
-        ("ops", writes),
-        ("value_sizes", values),
-        ("labels", labels),
-        ("at_unix_ms", at),
-    ):
-        if column is not None and len(column) != len(ids):
-            raise InvalidRequest(name, len(column), f"must have as many entries as route_ids, {len(ids)}")
+    _check_lengths(len(ids), keys=lengths, ops=writes, value_sizes=values, labels=labels, at_unix_ms=at)
     _refuse("ops", writes, (writes < 0) | (writes > 1), "must be 0 (read) or 1 (write)")
     _refuse("value_sizes", values, (values < 0) | (values >= 1 << 33), "must be bytes, not negative, below 2^33")
     if at is not None:
         _refuse("at_unix_ms", at, at < 0, "must not be negative")
     return Batch(ids, writes, (lengths + values).astype(np.uint64), labels, at, keys, lengths)
+
+
+def _check_lengths(count: int, **columns: Sized | None) -> None:
+    for name, column in columns.items():
+        if column is not None and len(column) != count:
+            raise InvalidRequest(name, len(column), f"must have as many entries as route_ids, {count}")
 
 
 def _numbers(name: str, entries: object, kind: type[_Number]) -> NDArray[_Number]:

@@ -11,9 +11,10 @@ from keyviz_grpc.merge.folding import fold_runs
 from keyviz_grpc.merge.shares import dominant
 from keyviz_grpc.model import Catalogue, Matrix, Row, Series, Shares
 from keyviz_grpc.sampler.column import FrozenShares
-from keyviz_grpc.sampler.history import ShownRows
+from keyviz_grpc.sampler.history import Layout, ShownRows
 from keyviz_grpc.sampler.ring import Held
-from keyviz_grpc.sampler.stretch import stretches
+from keyviz_grpc.sampler.stretch import Stretch, stretches
+from keyviz_grpc.traffic import Counts
 
 
 def matrix_of(
@@ -29,37 +30,18 @@ def matrix_of(
     recode maps the columns' identity codes to rows of `identities`, uint64[I, 2], sorted by (group, term).
     """
     layout = shown.layout
-    slots = layout.slots
-    stamps = np.array([stamp for stamp, _ in columns], np.int64)
-    shape = (len(slots), len(columns))
     read = list(stretches(series, [held for _, held in columns]))
-    # As narrow as they were kept: what is copied, looked through and packed is that much less.
-    values = np.zeros(shape, np.result_type(np.uint8, *[stretch.values.dtype for _, stretch in read]))
-    codes = np.zeros(shape, np.uint32)
-    soft: NDArray[np.bool_] | None = None
-    listed: list[FrozenShares] = []
-    for first, stretch in read:
-        size, width = stretch.values.shape
-        rows: slice | NDArray[np.bool_] = slice(min(size, len(slots))) if layout.in_order else slots < size
-        own = rows if layout.in_order else slots[rows]
-        ats = slice(first, first + width)
-        values[rows, ats] = stretch.values[own]
-        if stretch.codes is not None:
-            codes[rows, ats] = recode[stretch.codes[own]]
-        if stretch.soft is not None:
-            soft = np.zeros(shape, np.bool_) if soft is None else soft
-            soft[rows, ats] = stretch.soft[own]
-        listed += stretch.frozen
-    codes *= values > 0
-    shares = _shares(series, listed, slots, recode) if series.is_write else Shares.none()
+    values, codes, soft = _cells(read, layout, len(columns), recode)
+    frozen = [each for _, stretch in read for each in stretch.frozen]
+    shares = _shares(series, frozen, layout.slots, recode) if series.is_write else Shares.none()
     if len(shares):
         cells = shares.rows * len(columns) + shares.columns
         firsts, winners = dominant(cells, shares.codes, shares.values * (shares.codes != 0), identities)
         codes.ravel()[cells[firsts]] = winners
     matrix = Matrix.of_counts(
         series,
-        stamps,
-        shown.catalogue if layout.single else _one_a_slot(len(slots)),
+        np.array([stamp for stamp, _ in columns], np.int64),
+        shown.catalogue if layout.single else _one_a_slot(len(layout.slots)),
         values,
         codes if codes.any() else None,
         identities=identities,
@@ -67,6 +49,31 @@ def matrix_of(
         soft=soft if soft is not None and soft.any() else None,
     )
     return matrix if layout.single else fold_runs(matrix, layout.starts, shown.catalogue, totals=None)
+
+
+def _cells(
+    read: Sequence[tuple[int, Stretch]], layout: Layout, width: int, recode: NDArray[np.uint32]
+) -> tuple[Counts, NDArray[np.uint32], NDArray[np.bool_] | None]:
+    """(values, codes, soft marks), [slots shown, width] each; codes as if no cell listed shares."""
+    slots = layout.slots
+    shape = (len(slots), width)
+    # As narrow as they were kept: what is copied, looked through and packed is that much less.
+    values = np.zeros(shape, np.result_type(np.uint8, *[stretch.values.dtype for _, stretch in read]))
+    codes = np.zeros(shape, np.uint32)
+    soft: NDArray[np.bool_] | None = None
+    for first, stretch in read:
+        size, columns = stretch.values.shape
+        rows: slice | NDArray[np.bool_] = slice(min(size, len(slots))) if layout.in_order else slots < size
+        own = rows if layout.in_order else slots[rows]
+        ats = slice(first, first + columns)
+        values[rows, ats] = stretch.values[own]
+        if stretch.codes is not None:
+            codes[rows, ats] = recode[stretch.codes[own]]
+        if stretch.soft is not None:
+            soft = np.zeros(shape, np.bool_) if soft is None else soft
+            soft[rows, ats] = stretch.soft[own]
+    codes *= values > 0
+    return values, codes, soft
 
 
 def _one_a_slot(count: int) -> Catalogue:

@@ -86,14 +86,7 @@ class Sampler(Observing):
             now_ms=lambda: clock() * 1000,
             hot=hot,
         )
-        hot_path = HotPath(
-            clock,
-            counting.intake.append,
-            note=lambda: None if hot is None else hot.recorder.note,
-            noted_in=1 if hot_keys is None else hot_keys.sample_one_in,
-            one_in=sample_one_in,
-        )
-        super().__init__(counting, hot_path, one_in=sample_one_in)
+        super().__init__(counting, _hot_path(clock, counting, one_in=sample_one_in), one_in=sample_one_in)
         self._own = Outcome("", node_id=node_id, incarnation=self.incarnation, step_ms=step_ms)
         self._assembled = Assembled()
         self._answers = Answers(self._own, counting.ring, counting.buckets, self._assembled)
@@ -221,6 +214,18 @@ class Sampler(Observing):
         """How this sampler is doing, for metrics; what is recorded and not yet folded is not in it."""
         with self._lock:
             return self._counting.stats()
+
+
+def _hot_path(clock: Callable[[], float], counting: Counting, *, one_in: int) -> HotPath:
+    """From one operation to the buffer, and its key to whoever records hot keys."""
+    recorder = None if counting.hot is None else counting.hot.recorder
+    return HotPath(
+        clock,
+        counting.intake.append,
+        note=lambda: None if recorder is None else recorder.note,
+        noted_in=1 if recorder is None else recorder.settings.sample_one_in,
+        one_in=one_in,
+    )
 
 
 def _check(node_id: str, **numbers: int) -> None:
