@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 _BEAT_S: Final = 0.05
 _SUSPENDED_MS: Final = 5_000
 _CURRENT_MS: Final = 500
+_PIECE_MS: Final = 10_000
+_PIECE_WINDOWS: Final = 64
+"""What is made of the past, and replayed, before somebody looks again whether the node is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ class Feeder(Protocol):
 
     sampler: Sampler
 
-    def prepare(self) -> None:
-        """Takes in what is past already; blocks."""
+    def prepare(self, stop: threading.Event) -> None:
+        """Takes in what is past already; blocks. What is there is of no use once `stop` was set meanwhile."""
         ...
 
     def run(self, stop: threading.Event) -> None:
@@ -82,7 +85,7 @@ class Idle:
     def __init__(self, settings: SamplerSettings) -> None:
         self.sampler = settings.sampler()
 
-    def prepare(self) -> None:
+    def prepare(self, stop: threading.Event) -> None:
         """There is no past."""
 
     def run(self, stop: threading.Event) -> None:
@@ -102,7 +105,7 @@ class Synthetic:
         self.sampler = settings.sampler(clock=self._feed.clock)
         self._feed.start(self.sampler)
 
-    def prepare(self) -> None:
+    def prepare(self, stop: threading.Event) -> None:
         """Makes the past, and what becomes past while it is made.
 
         A machine too slow to gain on the clock is let go on as it is: `run` leaves out what it cannot make.
@@ -112,7 +115,7 @@ class Synthetic:
             if left_ms < _CURRENT_MS:
                 return
             behind_ms = left_ms
-            self._feed.advance(self.sampler, now_ms)
+            _advance(self._feed, self.sampler, now_ms, piece_ms=_PIECE_MS, stop=stop)
 
     def run(self, stop: threading.Event) -> None:
         """Follows the wall clock, a tick behind."""
@@ -159,10 +162,11 @@ class Replaying:
         self.sampler = settings.sampler(clock=self._feed.clock, stall_s=math.inf)
         self._feed.start(self.sampler)
 
-    def prepare(self) -> None:
+    def prepare(self, stop: threading.Event) -> None:
         """At full speed: everything."""
         if math.isinf(self._speed):
-            self._feed.advance(self.sampler, self._feed.end_unix_ms)
+            piece_ms = _PIECE_WINDOWS * self.sampler.step_ms
+            _advance(self._feed, self.sampler, self._feed.end_unix_ms, piece_ms=piece_ms, stop=stop)
 
     def run(self, stop: threading.Event) -> None:
         """Follows its own clock to the end of the trace, then stops there."""
@@ -170,6 +174,16 @@ class Replaying:
         while not self._feed.done and not stop.wait(_BEAT_S):
             passed_ms = int((time.monotonic() - began) * 1000 * self._speed)
             self._feed.advance(self.sampler, self._feed.start_unix_ms + passed_ms)
+
+
+def _advance(
+    feed: Feed | WorkloadFeed, sampler: Sampler, unix_ms: int, *, piece_ms: int, stop: threading.Event
+) -> None:
+    """Feeds everything up to that moment, piece by piece, unless `stop` is set meanwhile."""
+    at_ms = feed.clock.unix_ms
+    while at_ms < unix_ms and not stop.is_set():
+        at_ms = min(at_ms + piece_ms, unix_ms)
+        feed.advance(sampler, at_ms)
 
 
 @dataclass(frozen=True, slots=True)

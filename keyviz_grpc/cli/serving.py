@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keyviz_grpc.addresses import is_wildcard
@@ -42,7 +43,9 @@ async def serve(feeder: Feeder | None, plan: Plan) -> None:
         if feeder is not None:
             stack.callback(feeder.sampler.close)
             # Nobody may see half a past: whoever asked would count it, and remember it as closed.
-            await asyncio.to_thread(feeder.prepare)
+            if await _until(stop, feeder.prepare):
+                log.info("asked to stop before the past was taken in")
+                return
         node = await stack.enter_async_context(
             await serve_node(
                 source, listen=plan.listen, settings=plan.server, verifier=plan.verifier, registry=registry
@@ -58,17 +61,18 @@ async def serve(feeder: Feeder | None, plan: Plan) -> None:
         feeder.sampler.grpc_address = "" if is_wildcard(node.address) else node.address
         log.info("serving", extra={"address": node.address, "node_id": feeder.sampler.node_id})
         announce_ready(grpc=node.address)
-        await _feed(feeder, stop)
+        await _until(stop, feeder.run)
+        await stop.wait()  # one that has fed everything does not end the node
         log.info("draining", extra={"address": node.address})
 
 
-async def _feed(feeder: Feeder, stop: asyncio.Event) -> None:
+async def _until(stop: asyncio.Event, work: Callable[[threading.Event], None]) -> bool:
+    """Works in a thread until that is done, or somebody asks to stop, which the work is told; whether somebody did."""
     ended = threading.Event()
-    feeding = asyncio.create_task(asyncio.to_thread(feeder.run, ended))
+    working = asyncio.create_task(asyncio.to_thread(work, ended))
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if feeding.done():
-        await feeding  # a feeder that broke ends the node, one that has fed everything does not
-        await stopping
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
     ended.set()
-    await feeding
+    await working
+    return stop.is_set()

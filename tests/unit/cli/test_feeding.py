@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from keyviz_grpc.cli.feeding import (
     feeder_of,
 )
 from keyviz_grpc.query import MatrixQuery
+from keyviz_grpc.replay import Feed
 from keyviz_grpc.sampler import Sampler
 from keyviz_grpc.workload import WorkloadFeed
 
@@ -70,7 +72,7 @@ def test_the_settings_choose(kind: type[Feeder], tmp_path: Path) -> None:
 def test_full_speed_is_all_in_preparation(tmp_path: Path) -> None:
     """The start is rounded down to the step, every window is closed, and running has nothing left to do."""
     feeder = feeder_of(SETTINGS, ALONE, traffic_of(tmp_path))
-    feeder.prepare()
+    feeder.prepare(threading.Event())
     assert totals(feeder) == [1, 0, 1]
     assert feeder.sampler.matrix(MatrixQuery()).matrix.columns[0] == START_MS + 1000
     feeder.run(threading.Event())
@@ -80,7 +82,7 @@ def test_full_speed_is_all_in_preparation(tmp_path: Path) -> None:
 def test_a_multiple_of_real_time(tmp_path: Path) -> None:
     """A number feeds as time goes by, faster than time, to the same end."""
     feeder = feeder_of(SETTINGS, ALONE, traffic_of(tmp_path, speed=30.0))
-    feeder.prepare()
+    feeder.prepare(threading.Event())
     assert totals(feeder) == []
     began = time.monotonic()
     feeder.run(threading.Event())
@@ -113,7 +115,7 @@ def test_a_trace_longer_than_the_ring_is_told(tmp_path: Path, caplog: pytest.Log
 def test_the_workload_has_a_past_at_once() -> None:
     """A demo is worth looking at from its first second."""
     feeder = feeder_of(SETTINGS, ALONE, traffic_of(workload="demo", history_s=20.0))
-    feeder.prepare()
+    feeder.prepare(threading.Event())
     assert len(totals(feeder)) >= 19
     assert all(totals(feeder))
     feeder.sampler.close()
@@ -134,7 +136,7 @@ def test_the_past_has_no_hole_where_making_it_takes_long(
     monkeypatch.setattr(WorkloadFeed, "advance", slowly)
     monkeypatch.setattr(feeding, "time", SimpleNamespace(time=lambda: now[0]))
     feeder = feeder_of(SETTINGS, ALONE, traffic_of(workload="demo", history_s=20.0))
-    feeder.prepare()
+    feeder.prepare(threading.Event())
     columns = feeder.sampler.matrix(MatrixQuery()).matrix.columns
     assert set((columns[1:] - columns[:-1]).tolist()) == {1000}
     behind_ms = now[0] * 1000 - columns[-1]
@@ -145,4 +147,28 @@ def test_the_past_has_no_hole_where_making_it_takes_long(
         assert behind_ms > 5000
         assert len(columns) == 20
     assert "did not run" not in caplog.text
+    feeder.sampler.close()
+
+
+@pytest.mark.parametrize("kind", [Synthetic, Replaying])
+def test_a_node_that_is_to_end_does_not_finish_its_past(
+    kind: type[Feeder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day of it takes minutes: it ends after the piece that was begun."""
+    monkeypatch.setattr(feeding, "_PIECE_MS", 1000)
+    monkeypatch.setattr(feeding, "_PIECE_WINDOWS", 1)
+    traffic = traffic_of(tmp_path if kind is Replaying else None, workload="demo", history_s=20.0)
+    feeder = feeder_of(SETTINGS, ALONE, traffic)
+    stop, pieces = threading.Event(), []
+    feed = Feed if kind is Replaying else WorkloadFeed
+    advance = feed.advance
+
+    def stopped(own: Any, sampler: Sampler, unix_ms: int) -> None:
+        pieces.append(unix_ms)
+        stop.set()
+        advance(own, sampler, unix_ms)
+
+    monkeypatch.setattr(feed, "advance", stopped)
+    feeder.prepare(stop)
+    assert len(pieces) == 1
     feeder.sampler.close()
